@@ -83,7 +83,7 @@ async def test_at_three_past_midnight_counters_of_yesterday_are_null_with_the_re
     assert told["energy"]["month"]["imported_kwh"] is not None
 
 
-async def test_without_an_earlier_reading_they_are_given_from_six_past_on(at):
+async def test_without_an_earlier_reading_counters_are_given_from_six_past_on(at):
     house = at("2026-06-17T00:05:55")
     assert today(await house.read(), "imported_wh") == [None]
     told = await house.at("2026-06-17T00:06:00").read()
@@ -112,7 +112,7 @@ async def test_after_an_earlier_reading_each_block_is_given_once_it_has_fallen(a
     ],
 )
 @pytest.mark.parametrize("earlier", [True, False])
-async def test_at_their_starts_month_and_year_are_null_as_well(
+async def test_at_the_start_of_a_month_or_year_its_counters_are_null_as_well(
     at, eve, midnight, month_too, year_too, earlier
 ):
     house = at(f"{eve}T23:50:00").have(full=True)
@@ -163,7 +163,7 @@ async def test_a_box_that_was_offline_into_another_month_shows_no_month_until_it
 
 
 @pytest.mark.parametrize("late", [10, 60])
-async def test_counters_of_a_box_whose_clock_is_late_wait_for_its_midnight(at, late):
+async def test_counters_of_a_box_with_a_slow_clock_wait_for_its_midnight(at, late):
     house = at("2026-06-16T20:00:00").have(clock_minutes=-late)
     await house.at("2026-06-16T22:00:00").read()
     for minutes in range(2, late, 4):
@@ -175,7 +175,7 @@ async def test_counters_of_a_box_whose_clock_is_late_wait_for_its_midnight(at, l
     assert today(told, "solar_wh") == [0]
 
 
-async def test_counters_of_a_box_whose_clock_is_early_are_of_no_day_until_midnight_is_over(at):
+async def test_counters_of_a_box_with_a_fast_clock_belong_to_no_day_until_midnight_is_over(at):
     house = at("2026-06-16T20:00:00").have(clock_minutes=20)
     assert near(await house.at("2026-06-16T23:30:00").read(), house)
     told = await house.at("2026-06-16T23:50:00").read()
@@ -206,7 +206,7 @@ async def test_a_day_on_which_clocks_change_begins_and_ends_like_any_other(at, d
         assert near(await house.read(), house)
 
 
-async def test_an_earlier_reading_outlives_the_answer_and_is_shared_by_all_workers(at):
+async def test_an_earlier_reading_outlives_its_answer_and_is_shared_by_all_workers(at):
     house = at(EVENING)
     await house.read("list_boxes")
     told = await house.at("2026-06-17T00:03:50").read()
@@ -271,7 +271,7 @@ async def test_counters_of_the_day_before_an_outage_never_pass_for_todays(
     assert nulls(told, "today") == nulls(told, "month") == nulls(told, "year") == set()
 
 
-async def test_a_box_read_later_each_day_is_read_at_once(at):
+async def test_a_box_read_later_each_day_shows_its_counters_at_once(at):
     house = at("2026-06-16T06:00:00").have(full=True)
     await house.read()
     for local in ("2026-06-17T12:00:00", "2026-06-18T16:00:00", "2026-06-19T20:00:00"):
@@ -281,7 +281,7 @@ async def test_a_box_read_later_each_day_is_read_at_once(at):
 
 @pytest.mark.parametrize("clock", ["00:06:30", "00:20:00", "07:00:00"])
 @pytest.mark.parametrize("day", ["2026-06-16", "2026-12-16"])
-async def test_after_an_ordinary_night_all_counters_are_read_at_once(at, clock, day):
+async def test_after_an_ordinary_night_all_counters_are_given_at_once(at, clock, day):
     house = at(f"{day}T23:50:00").have(full=True)
     await house.read()
     told = await house.at(f"{day[:-1]}7T{clock}").read()
@@ -304,7 +304,7 @@ async def test_a_day_without_sun_is_known_within_minutes_of_the_first_look(at):
 
 
 @pytest.mark.parametrize("clock", ["00:02:30", "00:30:00", "12:00:00"])
-async def test_without_a_last_contact_counters_wait_until_they_have_gone_on_today(at, clock):
+async def test_without_a_contact_time_counters_wait_until_they_have_risen_today(at, clock):
     house = at(f"2026-06-17T{clock}")
     house.portal.simulator.faults.add(WITHOUT_CONTACT)
     told = await house.read()
@@ -322,7 +322,7 @@ async def test_without_a_last_contact_counters_wait_until_they_have_gone_on_toda
     assert near(await house.at("2026-06-18T00:20:00").read(), house)
 
 
-async def test_at_a_month_without_a_last_contact_month_and_year_are_null_as_well(at):
+async def test_without_a_contact_time_month_and_year_are_null_at_their_start(at):
     house = at("2027-01-01T00:02:30")
     house.portal.simulator.faults.add(WITHOUT_CONTACT)
     told = await house.read()
@@ -332,7 +332,7 @@ async def test_at_a_month_without_a_last_contact_month_and_year_are_null_as_well
 
 @pytest.mark.parametrize("day", ["2026-06-17", "2027-01-01"])
 @pytest.mark.parametrize("back", ["00:50:00", "07:30:00"])
-async def test_counters_that_were_doubted_before_an_outage_are_never_todays_by_time(at, day, back):
+async def test_doubtful_counters_from_before_an_outage_never_become_todays_by_time(at, day, back):
     house = at(f"{day}T00:01:00")
     doubted = await house.read()
     assert set(today(doubted, *OF_PERIODS["today"])) == {None}
@@ -348,7 +348,7 @@ async def test_counters_that_were_doubted_before_an_outage_are_never_todays_by_t
     assert near(await house.read(), house)
 
 
-async def test_counters_that_were_doubted_on_an_earlier_day_are_never_todays_by_time(at):
+async def test_doubtful_counters_of_an_earlier_day_never_become_todays_by_time(at):
     house = at("2026-06-16T00:01:00")
     await house.read()
     house.have(offline=True)

@@ -72,13 +72,13 @@ def path():
         yield folder / "cache.sock"
 
 
-def test_the_peer_is_known_by_its_user():
+def test_the_process_at_the_other_end_is_identified_by_its_user():
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
         assert peer_uid(one) in {os.geteuid(), None}
 
 
-def test_only_the_own_user_and_root_are_trusted(monkeypatch):
+def test_only_the_same_user_and_root_are_trusted(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert is_trusted(1000)
     assert is_trusted(0)
@@ -90,7 +90,7 @@ def test_only_the_own_user_and_root_are_trusted(monkeypatch):
 
 
 @as_root
-def test_cachectl_says_nothing_to_a_daemon_of_another_user(path, capsys):
+def test_cachectl_sends_nothing_to_a_daemon_of_another_user(path, capsys):
     with foreign(path) as process:
         with pytest.raises(CacheUnavailable) as caught, BlockingClient(path):
             pass
@@ -112,7 +112,7 @@ async def answers(client: CacheClient) -> bool:
 
 
 @as_root
-async def test_a_worker_says_nothing_to_it_either_and_logs_it_once(path, caplog):
+async def test_a_worker_sends_nothing_to_a_daemon_of_another_user_and_logs_it_once(path, caplog):
     caplog.set_level(logging.ERROR)
     client = CacheClient(path, Hello.of("test", 1, "0"))
     with foreign(path) as process:
@@ -131,7 +131,7 @@ async def test_a_worker_says_nothing_to_it_either_and_logs_it_once(path, caplog)
 
 
 @as_root
-def test_a_fleet_serves_without_a_daemon_that_is_anothers():
+def test_workers_serve_without_a_daemon_that_belongs_to_another_user():
     with running_fleet(1, daemon=False) as fleet:
         # As far as another user may come in a folder that was left open.
         fleet.folder.chmod(0o755)

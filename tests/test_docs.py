@@ -45,7 +45,7 @@ def test_every_link_to_a_heading_leads_to_one(path):
         assert anchor in anchors(path.parent / target if target else path), (target, anchor)
 
 
-def test_the_readme_is_read_in_one_go():
+def test_the_readme_is_at_most_two_hundred_lines_long():
     assert len(README.splitlines()) <= 200
 
 
@@ -58,7 +58,7 @@ def paths_named_in(path):
 @pytest.mark.parametrize(
     "path", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 )
-def test_every_path_that_a_document_names_is_there(path):
+def test_every_path_that_a_document_names_exists(path):
     invented = {f"{folder}/last_report.py" for folder in ("server/readings", "server/tools")}
     invented.add("tests/test_last_report.py")
     named = set(paths_named_in(path))
@@ -75,7 +75,7 @@ def test_every_document_is_reachable_from_the_readme():
         assert f"{path.name})" in reachable
 
 
-def test_the_changelog_begins_with_the_version_of_the_program():
+def test_the_changelog_begins_with_the_current_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (
         re.findall(r"^## (.+)$", (ROOT / "docs" / "changelog.md").read_text(), re.MULTILINE)[0]
@@ -86,7 +86,7 @@ def test_the_changelog_begins_with_the_version_of_the_program():
 DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
 
 
-def test_the_deployment_installs_each_of_its_files_where_the_file_says_that_it_belongs():
+def test_the_deployment_installs_each_file_where_its_heading_says():
     commands = re.findall(r"(?m)^install -m \d+ .*?docs/deploy/(\S+) (\S+)$", DEPLOYMENT)
     installed = {name: to + name * to.endswith("/") for name, to in commands}
     files = sorted((ROOT / "docs" / "deploy").iterdir())
@@ -97,7 +97,7 @@ def test_the_deployment_installs_each_of_its_files_where_the_file_says_that_it_b
         assert f"](deploy/{path.name})" in DEPLOYMENT
 
 
-def test_the_commands_of_the_deployment_are_ones_that_a_shell_can_read():
+def test_the_commands_of_the_deployment_are_valid_shell():
     blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", DEPLOYMENT)
     assert len(blocks) >= 7
     for block in blocks:
@@ -107,7 +107,7 @@ def test_the_commands_of_the_deployment_are_ones_that_a_shell_can_read():
         assert (read.returncode, read.stderr) == (0, ""), block
 
 
-def test_the_deployment_restarts_the_daemon_with_the_configuration_that_is_made_there():
+def test_the_deployment_restarts_the_daemon_with_the_right_configuration():
     settings = parse((ROOT / "docs" / "deploy" / "settings.env").read_bytes(), "settings.env")
     held = {one.name: Path(one.value) for one in settings if one.name.endswith("_DIR")}
     folders = Folders(ROOT, held["OIG_STATE_DIR"], held["OIG_LOG_DIR"])
@@ -119,13 +119,13 @@ def test_the_deployment_restarts_the_daemon_with_the_configuration_that_is_made_
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
-def test_every_package_of_the_server_is_in_the_picture_of_the_architecture():
+def test_the_architecture_diagram_shows_every_package_of_the_server():
     (picture,) = re.findall(r"(?ms)^```mermaid\n(.*?)^```", ARCHITECTURE)
     packages = {path.parent.name for path in (ROOT / "server").glob("*/__init__.py")}
     assert packages <= set(re.findall(r"(\w+)/", picture))
 
 
-def test_the_architecture_is_two_pages():
+def test_the_architecture_document_is_at_most_two_pages_long():
     assert len(ARCHITECTURE.splitlines()) <= 125
 
 
@@ -164,7 +164,7 @@ def names_in(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("tool", list(RESULTS))
-def test_the_document_on_reading_names_every_field_of_a_tools_result_and_no_other(tool):
+def test_the_reading_document_names_exactly_the_fields_of_each_result(tool):
     known = {name for model in models_in(RESULTS[tool]) for name in model.model_fields}
     common = names_in(section("In every result"))
     assert known <= names_in(section(tool)) | common
@@ -173,14 +173,14 @@ def test_the_document_on_reading_names_every_field_of_a_tools_result_and_no_othe
     assert set().union(*map(names_in, rows)) <= known | quantities
 
 
-def test_the_document_on_reading_names_the_quantities_of_every_series():
+def test_the_reading_document_names_the_quantities_of_every_series():
     told = dict(re.findall(r"^\| (\w+) \| (`.+`) \|$", section("get_history"), re.MULTILINE))
     assert {name: names_in(row) for name, row in told.items()} == {
         name: {one.name for one in (*COLUMNS[name], *COMPUTED[name])} for name in COLUMNS
     }
 
 
-def test_the_document_on_reading_has_the_limits_of_the_program():
+def test_the_reading_document_states_the_limits_of_the_program():
     sizes = section("Sizes")
     for number in (
         days.MOST_DAYS,
@@ -203,7 +203,7 @@ def test_the_document_on_reading_has_the_limits_of_the_program():
 CLIENTS_PAGE = (ROOT / "docs" / "clients.md").read_text()
 
 
-def test_the_document_on_clients_has_the_table_of_the_suite():
+def test_the_clients_document_contains_the_table_of_the_suite():
     head, *rows = re.findall(r"^\| (.+) \|$", CLIENTS_PAGE, re.MULTILINE)
     assert head.split(" | ") == ["client", "package", "version", *(a.value for a in Ability)]
     assert [row.split(" | ") for row in rows] == [
@@ -217,7 +217,7 @@ def test_the_document_on_clients_has_the_table_of_the_suite():
     ]
 
 
-def test_the_document_on_clients_has_a_revision_for_each_of_them():
+def test_the_clients_document_gives_a_revision_for_each_client():
     names = " ".join(
         CLIENTS_PAGE.split("by the SDK under it:", 1)[1].split("What the", 1)[0].split()
     )
@@ -226,7 +226,7 @@ def test_the_document_on_clients_has_a_revision_for_each_of_them():
     assert missing == []
 
 
-def test_the_document_on_clients_says_why_a_client_is_not_able_to_do_something():
+def test_the_clients_document_explains_what_a_client_cannot_do():
     reasons = {reason for client in CLIENTS for reason in client.cannot.values()}
     page = " ".join(CLIENTS_PAGE.split())
     assert [reason for reason in reasons if reason not in page] == []

@@ -49,7 +49,7 @@ def default_of(setting):
     return f"`{text.replace(f'{ROOT}/', '')}`"
 
 
-def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning():
+def test_the_settings_document_lists_every_setting_with_its_default_and_meaning():
     rows = re.findall(r"^\| `(OIG_\w+)` \| (.+?) \| (.+?) \|$", PAGES["settings.md"], re.MULTILINE)
     assert rows == [
         (name, default_of(one), one.metadata["meaning"]) for name, one in VARIABLES.items()
@@ -57,7 +57,7 @@ def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning()
 
 
 @pytest.mark.parametrize("name", sorted({*CLIENTS, CONFIG, SUPERVISORD_CONF}))
-def test_every_name_that_is_taken_beside_the_settings_is_in_a_document(name):
+def test_every_other_variable_that_is_read_is_documented(name):
     assert re.search(rf"\b{name}\b", PRESENT)
 
 
@@ -116,7 +116,7 @@ def calls_of(program: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("program", PARSERS)
-def test_every_command_and_option_of_a_program_is_in_a_document(program, help_of):
+def test_every_command_and_option_of_a_program_is_documented(program, help_of):
     commands = commands_in(help_of(program))
     assert len(commands) > 5
     called = {words[0] for words in calls_of(program)}
@@ -127,7 +127,7 @@ def test_every_command_and_option_of_a_program_is_in_a_document(program, help_of
 
 
 @pytest.mark.parametrize("program", PARSERS)
-def test_no_document_calls_a_program_with_what_it_does_not_take(program, help_of):
+def test_no_document_calls_a_program_with_invalid_arguments(program, help_of):
     overall = help_of(program)
     commands = commands_in(overall)
     for words in calls_of(program):
@@ -146,7 +146,7 @@ OF_OTHER_PROGRAMS = {"--cacert", "--compile-bytecode", "--strict", "--upgrade"}
 """Of curl, uv and TypeScript."""
 
 
-def test_no_document_names_an_option_of_nobody():
+def test_no_document_names_an_option_that_does_not_exist():
     folders = ("server", "simulator", "cachectl", "client", "evals")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     texts = [path.read_text() for path in [*sources, *ROOT.glob("*.sh")]]
@@ -156,7 +156,7 @@ def test_no_document_names_an_option_of_nobody():
 
 
 @pytest.mark.parametrize("program", EXIT_CODES)
-def test_the_documents_give_the_exit_codes_that_a_programs_help_lists(program):
+def test_the_documents_list_the_exit_codes_of_each_programs_help(program):
     told, page = EXIT_CODES[program]
     told = told.split("exit codes:", 1)[1].split("\n\n", 1)[0]
     codes = {int(code) for code in re.findall(r"(?:^| {3,}| {2})(\d+)  ", told, re.MULTILINE)}
@@ -169,7 +169,7 @@ def test_the_documents_give_the_exit_codes_that_a_programs_help_lists(program):
 # -- tools
 
 
-def test_every_tool_is_in_the_table_of_the_readme():
+def test_the_table_of_the_readme_lists_every_tool():
     rows = "".join(re.findall(r"^\| (`[a-z_`, ]+`) \|", PAGES["README.md"], re.MULTILINE))
     assert names_in(rows) == set(listed_tools())
 
@@ -188,7 +188,7 @@ def properties_of(schema: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("tool", listed_tools())
-def test_the_document_on_a_tool_names_all_that_it_takes_and_returns(tool):
+def test_the_document_of_a_tool_names_all_its_arguments_and_results(tool):
     page = "control.md" if "change" in tool else "reading.md"
     text = PAGES["tools.md"] + (PAGES[page] if tool not in BY_PASSWORD else "")
     words = {word for span in spans(text) for word in re.findall(r"\w+", span)}
@@ -203,12 +203,12 @@ def test_the_document_on_a_tool_names_all_that_it_takes_and_returns(tool):
 PROTOCOL = PAGES["protocol.md"]
 
 
-def test_the_document_on_the_protocol_names_no_verb_that_does_not_exist():
+def test_the_protocol_document_names_no_verb_that_does_not_exist():
     assert re.findall(r"^### ([a-z]+)$", PROTOCOL, re.MULTILINE) == list(ARGUMENTS)
 
 
 @pytest.mark.parametrize(("title", "names"), [("## For workers", FIELDS), ("### Notices", NOTICES)])
-def test_nor_a_status_or_notice(title, names):
+def test_the_protocol_document_names_no_status_or_notice_that_does_not_exist(title, names):
     section = PROTOCOL.split(f"\n{title}\n", 1)[1].split("\n### ", 1)[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(names)
 
@@ -234,7 +234,7 @@ def words_of_sources():
 
 
 @pytest.mark.parametrize("page", [name for name in PAGES if name != "changelog.md"])
-def test_a_document_quotes_no_name_that_the_sources_do_not_have(page, words_of_sources):
+def test_no_document_quotes_a_name_missing_from_the_sources(page, words_of_sources):
     allowed = words_of_sources.union(*OF_OTHERS.values())
     quoted = re.findall(rf"\b[a-z]+(?:_[a-z{string.digits}]+)+\b", "\n".join(spans(PAGES[page])))
     assert sorted(set(quoted) - allowed) == []

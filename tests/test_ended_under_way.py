@@ -109,9 +109,9 @@ def sent(worker: Worker) -> int:
     return len(worker.simulator.writes.log)
 
 
-class TestABodyThatIsHeldBack:
+class TestDelayedBody:
     @pytest.mark.parametrize("what", MEANWHILE)
-    async def test_changes_nothing_once_its_token_may_not(self, worker, what):
+    async def test_a_delayed_body_changes_nothing_once_its_token_may_not(self, worker, what):
         act, _, status = MEANWHILE[what]
         token = worker.token(control=True)
         given = await plan(worker, token)
@@ -122,7 +122,7 @@ class TestABodyThatIsHeldBack:
 
     @pytest.mark.parametrize("act", [end, suspect])
     @pytest.mark.parametrize("batch", [False, True])
-    async def test_reads_nothing_either(self, worker, act, batch):
+    async def test_a_delayed_body_reads_nothing_once_its_token_has_ended(self, worker, act, batch):
         token = worker.token()
         one = asked("list_boxes")
         answer = await held(worker, token, [one] if batch else one, act)
@@ -130,7 +130,7 @@ class TestABodyThatIsHeldBack:
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         assert worker.logins == 0
 
-    async def test_is_served_with_a_right_that_was_given_meanwhile(self, worker):
+    async def test_a_delayed_body_is_served_with_a_right_granted_meanwhile(self, worker):
         def give(worker: Worker) -> None:
             grant = worker.grants.last
             worker.grants.store.set_control(grant.id, grant.account, control=True)
@@ -138,14 +138,14 @@ class TestABodyThatIsHeldBack:
         answer = await held(worker, worker.token(), asked("plan_change", **CONTROL), give)
         assert "plan_token" in result(answer)
 
-    async def test_of_another_connection_of_the_account_is_served(self, worker):
+    async def test_a_delayed_body_of_another_connection_is_served(self, worker):
         other = worker.token()
         worker.token()
         assert result(await held(worker, other, asked("list_boxes"), end))["boxes"]
 
 
-class TestACallThatWaits:
-    async def test_for_its_turn_here_is_refused(self, worker, monkeypatch):
+class TestWaitingCall:
+    async def test_a_call_waiting_for_its_turn_is_refused(self, worker, monkeypatch):
         token = worker.token()
         original = FairQueue.__call__
 
@@ -158,7 +158,7 @@ class TestACallThatWaits:
         assert worker.logins == 0
 
     @pytest.mark.parametrize("tool", ["check_auth", "list_boxes"])
-    async def test_for_a_login_is_refused(self, worker, monkeypatch, tool):
+    async def test_a_call_waiting_for_a_login_is_refused(self, worker, monkeypatch, tool):
         token = worker.token()
         meanwhile(monkeypatch, "login", lambda: end(worker))
         answer = await worker.call(tool, token)
@@ -166,7 +166,7 @@ class TestACallThatWaits:
         assert "session_id" not in answer.text
 
     @pytest.mark.parametrize("tool", ["list_boxes", "get_status", "plan_change"])
-    async def test_for_the_portal_is_refused(self, worker, monkeypatch, tool):
+    async def test_a_call_waiting_for_the_portal_is_refused(self, worker, monkeypatch, tool):
         token = worker.token(control=True)
         meanwhile(monkeypatch, "read_live", lambda: end(worker))
         given = CONTROL if tool == "plan_change" else {}
@@ -174,14 +174,16 @@ class TestACallThatWaits:
         assert code(answer) == Code.CONNECTION_ENDED
         assert DEMO_BOX not in answer.text
 
-    async def test_leaves_the_answer_to_all_others_of_the_account(self, worker, monkeypatch):
+    async def test_a_refused_call_leaves_the_answer_to_others_of_the_account(
+        self, worker, monkeypatch
+    ):
         token = worker.token()
         meanwhile(monkeypatch, "read_live", lambda: end(worker))
         assert code(await worker.call("list_boxes", token)) == Code.CONNECTION_ENDED
         told = result(await worker.call("list_boxes", headers=basic()))
         assert told["source"] == "cached"
 
-    async def test_for_a_session_in_place_of_a_dead_one_makes_no_login(self, worker, monkeypatch):
+    async def test_a_call_with_a_dead_session_makes_no_login(self, worker, monkeypatch):
         token = worker.token()
         assert result(await worker.call("list_boxes", token))
         worker.simulator.accounts.end_sessions()
@@ -190,7 +192,9 @@ class TestACallThatWaits:
         assert code(answer) == Code.CONNECTION_ENDED
         assert worker.logins == 1
 
-    async def test_is_refused_whatever_login_stands_beside_its_token(self, worker, monkeypatch):
+    async def test_a_call_is_refused_whatever_login_accompanies_its_token(
+        self, worker, monkeypatch
+    ):
         handle = result(await worker.call("check_auth", headers=basic()))["session"]
         original = FairQueue.__call__
 
@@ -211,7 +215,7 @@ class TestACallThatWaits:
         assert result(await worker.call("list_boxes", session=handle))["boxes"]
 
 
-async def test_messages_of_a_batch_after_the_end_are_refused(worker, monkeypatch):
+async def test_messages_of_a_batch_are_refused_once_the_connection_has_ended(worker, monkeypatch):
     token = worker.token()
     meanwhile(monkeypatch, "read_live", lambda: end(worker), at=1)
     tools = ["check_auth", "get_live_data", "list_boxes", "get_notifications"]
@@ -256,7 +260,7 @@ class Ending:
         return await self._portal.write(session_id, write)
 
 
-async def test_an_apply_between_its_reading_and_its_write_sends_nothing(house):
+async def test_an_apply_that_ends_between_its_reading_and_its_write_sends_nothing(house):
     permit = Permit()
     planned = await house.planned(mode="Home 2")
     control = house.worker(wrap=lambda portal: Ending(portal, permit, "read"))
@@ -282,7 +286,7 @@ async def test_an_apply_makes_no_login_in_place_of_a_dead_session(house):
     assert house.portal.simulator.counters.total.attempts == logins
 
 
-async def test_of_a_change_in_two_parts_the_second_is_not_sent_after_the_end(house):
+async def test_the_second_part_of_a_change_is_not_sent_after_the_end(house):
     permit = Permit()
     planned = await house.planned(SECOND_BOX, export="on")
     control = house.worker(wrap=lambda portal: Ending(portal, permit, "write"))

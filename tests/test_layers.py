@@ -67,11 +67,11 @@ def is_kept(contract_id, graph):
 
 
 @pytest.mark.parametrize("contract_id", CONTRACTS)
-def test_every_contract_is_kept(contract_id, graph):
+def test_every_import_contract_is_kept(contract_id, graph):
     assert is_kept(contract_id, graph), CONTRACTS[contract_id]["name"]
 
 
-def test_every_contract_has_an_import_that_it_is_tried_with():
+def test_every_contract_is_tested_with_a_wrong_import():
     assert list(PLANTED) == list(CONTRACTS)
 
 
@@ -83,13 +83,13 @@ def test_a_wrong_import_breaks_the_contract(contract_id, graph):
     assert not is_kept(contract_id, planted)
 
 
-def test_a_new_module_of_the_server_has_to_find_its_layer(graph):
+def test_a_new_module_of_the_server_needs_a_layer(graph):
     grown = deepcopy(graph)
     grown.add_module("server.novelty")
     assert not is_kept("server", grown)
 
 
-def test_every_third_party_package_has_a_contract_that_says_where_it_belongs(graph):
+def test_every_third_party_package_has_a_contract_for_its_importers(graph):
     outside = {name for name in graph.modules if name.partition(".")[0] not in PACKAGES}
     protected = [
         name
@@ -117,7 +117,7 @@ def absolute_or_relative_wrongly(path):
         yield from (f"{path}:{node.lineno} {name}" for name in own)
 
 
-def test_programs_and_commands_in_texts_name_modules_that_are_there(graph):
+def test_programs_and_commands_in_texts_name_existing_modules(graph):
     """Also those that tests start with -c, which no other test would miss."""
     texts = [*(ROOT / "tests").rglob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
     texts += [ROOT / "supervisord.conf", *ROOT.glob("docs/deploy/*")]

@@ -75,7 +75,7 @@ def innocent(stack):
     return process
 
 
-def test_a_killed_supervisord_s_processes_are_told_by_every_command_and_ended_by_stop():
+def test_every_command_reports_processes_of_a_killed_supervisord_and_stop_ends_them():
     with supervised() as (system, supervisord, everything), ExitStack() as stack:
         pids = {name: system.pid(name) for name in ("mcp-0", "mcp-1", "cache", "simulator")}
         bystander = innocent(stack)
@@ -120,7 +120,7 @@ def test_a_killed_supervisord_s_processes_are_told_by_every_command_and_ended_by
         assert bystander.poll() is None
 
 
-def test_processes_that_proc_hides_are_told_and_ended_down_to_the_daemon_alone():
+def test_processes_hidden_by_proc_are_reported_and_ended_even_a_lone_daemon():
     # Not root, which may read everything of anybody's: to their own user the workers and the daemon
     # show a command line and no more.
     user = another_user()
@@ -142,7 +142,7 @@ def test_processes_that_proc_hides_are_told_and_ended_down_to_the_daemon_alone()
         assert not alive(everything)
 
 
-def test_a_removed_run_folder_comes_back_but_for_supervisord_s_socket():
+def test_a_removed_run_folder_is_restored_except_for_supervisords_socket():
     with supervised() as (system, supervisord, everything):
         assert check_auth(system.url)["structuredContent"]["cache_status"] == "new_session_created"
         pids = {name: system.pid(name) for name in ("mcp-0", "mcp-1", "cache")}
@@ -199,7 +199,7 @@ def test_a_ready_file_that_cannot_be_written_stops_neither_start_nor_restart():
         wait_until("both are marked", system.is_ready)
 
 
-def test_another_program_on_the_port_is_not_ours_and_another_server_of_ours_is_named():
+def test_the_holder_of_a_taken_port_is_named_only_if_it_is_a_server_of_this_program():
     with supervised(workers=1) as (system, _, everything), temporary_folder() as other:
         environ = {**system.environ, "OIG_STATE_DIR": str(other / "state")}
         shape = ["--port", str(system.port), "--host", "127.0.0.1"]
@@ -265,7 +265,7 @@ def _connects(port):
         ("", None),
     ],
 )
-def test_a_part_is_told_by_its_command(line, part):
+def test_a_part_is_identified_by_its_command(line, part):
     assert part_of(line.split()) == part
 
 
@@ -307,7 +307,7 @@ def living():
         yield [innocent(stack).pid for _ in range(4)]
 
 
-def test_the_environment_tells_our_processes_from_those_of_another_installation(shown, living):
+def test_the_environment_distinguishes_processes_of_another_installation(shown, living):
     ours, theirs, foreign, hidden = living
     url = f"unix://{shown.folders.control}"
     shown.show(ours, "python3 -m server", socket=url)
@@ -320,7 +320,7 @@ def test_the_environment_tells_our_processes_from_those_of_another_installation(
     assert f"kill {hidden}" in found.doubts()[0]
 
 
-def test_hidden_processes_are_ours_by_our_supervisord_our_secret_or_a_file_they_hold(shown, living):
+def test_hidden_processes_are_recognised_by_supervisord_secret_or_locked_file(shown, living):
     parent, child, holds, marked = living
     configuration = shown.folders.configuration
     shown.show(parent, f"python3 -m supervisor.supervisord --configuration {configuration}")
@@ -348,7 +348,7 @@ def test_hidden_processes_are_ours_by_our_supervisord_our_secret_or_a_file_they_
     assert shown.search.find().doubtful == (Left(marked, WORKER),)
 
 
-def test_a_held_file_speaks_for_a_process_that_is_hidden_and_not_for_another_one(shown, living):
+def test_a_locked_file_identifies_a_hidden_process_but_no_other(shown, living):
     hidden, other, unheld, zombie = living
     markers = [
         PidFile(shown.run / "ready" / f"mcp-{number}", pid)
@@ -365,7 +365,7 @@ def test_a_held_file_speaks_for_a_process_that_is_hidden_and_not_for_another_one
         marker.remove()
 
 
-def test_what_another_supervisord_runs_is_neither_ours_nor_in_doubt(shown, living):
+def test_processes_of_another_supervisord_are_not_leftovers(shown, living):
     parent, child = living[:2]
     shown.show(parent, "supervisord -c /srv/other/supervisord.conf")
     shown.show(child, "python3 -m server", parent=parent, socket=None)
@@ -373,7 +373,7 @@ def test_what_another_supervisord_runs_is_neither_ours_nor_in_doubt(shown, livin
     assert (found.certain, found.doubtful) == ((), ())
 
 
-def test_a_worker_that_was_started_by_hand_is_no_leftover(shown, living):
+def test_a_worker_started_by_hand_is_not_a_leftover(shown, living):
     by_hand = living[0]
     marker = PidFile(shown.run / "ready" / "worker", by_hand)
     marker.keep()

@@ -102,7 +102,7 @@ def tool(fleet: Fleet, name: str, **arguments: str) -> dict:
 # Processes.
 
 
-def test_a_secret_that_vanishes_is_back_and_a_worker_that_starts_meanwhile_has_the_same():
+def test_a_vanished_secret_is_restored_and_a_worker_started_meanwhile_has_the_same():
     with running_fleet(1) as fleet:
         path = fleet.folder / "secret"
         content = path.read_bytes()
@@ -124,7 +124,7 @@ def test_a_secret_that_vanishes_is_back_and_a_worker_that_starts_meanwhile_has_t
         assert fleet.portal.logins()["attempts"] == 1
 
 
-def test_a_worker_with_another_secret_says_so_and_refuses_everything():
+def test_a_worker_with_another_secret_reports_it_and_refuses_everything():
     with running_fleet(1, OIG_CONTROL="on") as fleet:
         session = check_auth(fleet.url)["structuredContent"]["session"]
         planned = tool(fleet, "plan_change", session=session, mode="Home 2")
@@ -190,7 +190,7 @@ def test_a_worker_with_another_secret_says_so_and_refuses_everything():
         assert fleet.portal.logins()["attempts"] == 1
 
 
-def test_workers_are_well_again_by_themselves_once_the_daemon_has_their_secret():
+def test_workers_recover_by_themselves_once_the_daemon_has_their_secret():
     with running_fleet(2) as fleet:
         session = check_auth(fleet.url)["structuredContent"]["session"]
         make_secret(fleet.folder / "other")
@@ -272,7 +272,7 @@ async def test_a_differing_worker_keeps_refusing_while_there_is_no_daemon(cache)
 
 
 @pytest.mark.anyio
-async def test_a_worker_that_tells_no_secret_is_served_by_a_daemon_that_compares(cache):
+async def test_a_worker_that_states_no_secret_is_served_by_a_daemon_that_compares(cache):
     async with client_of(cache.path, None) as untold:
         assert isinstance(await lease_of(untold), Lease)
     assert stats(cache.path)["secrets_differ"] == 0
@@ -285,7 +285,7 @@ def welcome_with(tag: bytes | None, held: int) -> Welcome:
 @pytest.mark.anyio
 @pytest.mark.parametrize("more", [(), ("more",)])
 @pytest.mark.parametrize("held", [0, 1])
-async def test_a_daemon_that_tells_no_secret_is_no_different_one(folder, held, more):
+async def test_a_daemon_that_states_no_secret_does_not_count_as_different(folder, held, more):
     asked: list[str] = []
 
     async def serve(reader, writer):
@@ -341,7 +341,7 @@ def call_hello(client: BlockingClient, tag: bytes) -> Welcome:
 
 
 @pytest.mark.parametrize(("verb", "args"), SEALED)
-def test_the_daemon_itself_refuses_what_is_made_with_the_secret(shared, verb, args):
+def test_the_daemon_itself_refuses_requests_made_with_another_secret(shared, verb, args):
     with BlockingClient(shared.path, PATIENCE) as client:
         met = call_hello(client, OTHER_TAG)
         assert met.tag == secret_tag(read_secret(shared.folder / "secret"))
@@ -360,7 +360,7 @@ def test_commands_that_only_read_or_delete_work_with_any_secret(shared):
         assert client.call("stats", None)[0]["secrets_differ"] == 1
 
 
-def test_an_unusable_secret_keeps_no_daemon_from_serving(folder):
+def test_an_unusable_secret_does_not_stop_the_daemon(folder):
     (folder / "secret").write_bytes(b"x" * 32)
     (folder / "secret").chmod(0o644)
     with running_cache(folder) as cache:
@@ -444,7 +444,7 @@ def operator(cache, monkeypatch):
         ["connections", "end", "--account", "jana@example.cz", "--yes"],
     ],
 )
-def test_cachectl_with_another_secret_refuses_what_would_find_nothing(
+def test_cachectl_with_another_secret_refuses_commands_that_would_find_nothing(
     operator, cache, capsys, command
 ):
     assert main(command) == 1
@@ -463,11 +463,11 @@ def test_the_journal_is_read_without_a_daemon_to_compare_with(operator, cache, c
 
 
 @pytest.mark.parametrize("command", [["stats"], ["sessions"], ["flush"], ["ping"]])
-def test_cachectl_needs_no_secret_for_what_names_no_account(operator, command):
+def test_cachectl_needs_no_secret_for_commands_that_name_no_account(operator, command):
     assert main(command) == 0
 
 
-def test_cachectl_goes_on_with_a_daemon_that_has_no_secret_yet(folder, monkeypatch):
+def test_cachectl_works_with_a_daemon_that_has_no_secret_yet(folder, monkeypatch):
     monkeypatch.setenv("OIG_RUN_DIR", str(folder))
     load_secret(folder / "secret")
     asked: list[str] = []

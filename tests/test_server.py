@@ -259,7 +259,7 @@ def test_health_and_readiness_answer(fleet):
     ],
 )
 @pytest.mark.parametrize("mode", ["legacy", MODERN])
-async def test_wrong_arguments_are_told_and_never_repeated(fleet, mode, arguments, words):
+async def test_wrong_arguments_are_reported_and_never_repeated(fleet, mode, arguments, words):
     async with Client(fleet.url, mode=mode) as client:
         result = await client.call_tool("check_auth", arguments)
     assert result.is_error
@@ -269,7 +269,7 @@ async def test_wrong_arguments_are_told_and_never_repeated(fleet, mode, argument
 
 
 @pytest.mark.parametrize("arguments", [{}, {PLANTED: PLANTED}])
-def test_who_brings_no_login_is_told_where_to_log_in_and_how_else(fleet, arguments):
+def test_a_call_without_a_login_is_told_where_and_how_to_log_in(fleet, arguments):
     body = call_body()
     body["params"]["arguments"] = arguments
     response = post(fleet.url, body)
@@ -298,7 +298,7 @@ def test_who_brings_no_login_is_told_where_to_log_in_and_how_else(fleet, argumen
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 @pytest.mark.parametrize("revision", [None, "2025-11-25", MODERN, "1999-01-01"])
-def test_a_malformed_message_never_comes_back(fleet, body, accept, revision):
+def test_a_malformed_message_is_never_repeated(fleet, body, accept, revision):
     headers = {"Accept": accept}
     if revision is not None:
         headers["MCP_Protocol_Version"] = revision
@@ -308,7 +308,7 @@ def test_a_malformed_message_never_comes_back(fleet, body, accept, revision):
     assert PLANTED not in fleet.logs()
 
 
-def test_a_wrong_password_is_refused_and_then_locked_for_right_and_wrong_alike(fleet):
+def test_repeated_wrong_passwords_lock_the_account_for_every_password(fleet):
     email = account(fleet, "locked")
     assert not check_auth(fleet.url, email, "right")["isError"]
     for i in range(5):
@@ -340,7 +340,7 @@ def test_a_wrong_password_is_refused_and_then_locked_for_right_and_wrong_alike(f
         ("redirect", "portal_unexpected", "redirect"),
     ],
 )
-def test_every_trouble_of_the_portal_has_its_own_words(fleet, kind, code, words):
+def test_every_portal_failure_has_its_own_message(fleet, kind, code, words):
     email = account(fleet, f"fault-{kind}")
     fleet.portal.fault(kind, logins=1)
     result = check_auth(fleet.url, email, PLANTED)
@@ -363,7 +363,7 @@ def test_every_trouble_of_the_portal_has_its_own_words(fleet, kind, code, words)
         ("too_many", {"retry_after": "30"}, "wait 30 seconds", "asked this server to slow down"),
     ],
 )
-def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(
+def test_no_further_login_is_sent_when_the_portal_asks_for_fewer(
     fleet, kind, members, words, cause
 ):
     email = account(fleet, f"busy-{kind}-{len(words)}-{len(members)}")
@@ -382,7 +382,7 @@ def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(
 
 
 @pytest.mark.parametrize("password", ["null", "[1234]", "{}", '"quoted"', "true", "[]", "12345678"])
-def test_a_password_that_looks_like_json_is_a_password(fleet, password):
+def test_a_password_that_looks_like_json_is_sent_unchanged(fleet, password):
     email = f"json-{password.encode().hex()}@example.com"
     fleet.portal.add_account(email, password)
     result = check_auth(fleet.url, email, password)
@@ -390,7 +390,7 @@ def test_a_password_that_looks_like_json_is_a_password(fleet, password):
     assert result["structuredContent"]["password_length"] == len(password)
 
 
-async def test_200_simultaneous_first_calls_are_one_login(fleet):
+async def test_200_simultaneous_first_calls_cause_one_login(fleet):
     email = account(fleet, "stampede")
     fleet.portal.fault("slow", latency=0.3, logins=1, email=email)
     async with httpx2.AsyncClient(
@@ -417,7 +417,7 @@ def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy():
     assert not locked_out(OIG_TRUSTED_PROXIES="127.0.0.1")
 
 
-def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
+def test_a_worker_uses_its_inherited_socket_with_the_right_family():
     """Called AF_UNIX, as uvicorn does it, it would have no TCP_NODELAY and answer in 40 ms."""
     program = (
         "from server.http.listening import inherited_socket\n"
@@ -435,7 +435,7 @@ def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
     assert answer.stdout.split() == ["AF_INET", str(socket.IPPROTO_TCP)]
 
 
-def test_a_worker_takes_a_socket_that_was_shut_down_and_can_listen_again():
+def test_a_worker_accepts_a_socket_that_was_shut_down_and_can_listen_again():
     program = "from server.http.listening import inherited_socket as i; print(i().getsockname()[1])"
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listener:
@@ -455,7 +455,7 @@ def test_a_worker_takes_a_socket_that_was_shut_down_and_can_listen_again():
 
 
 @pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE])
-def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
+def test_descriptor_0_is_ignored_unless_it_is_a_listening_socket(stdin):
     program = "from server.http.listening import inherited_socket as i; print(i())"
     answer = subprocess.run(
         [sys.executable, "-c", program],
@@ -468,7 +468,7 @@ def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
     assert answer.stdout.strip() == "None"
 
 
-def test_a_closed_descriptor_0_is_no_socket():
+def test_a_closed_descriptor_0_counts_as_no_socket():
     program = "from server.http.listening import inherited_socket as i; print(i())"
     answer = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
@@ -480,7 +480,7 @@ def test_a_closed_descriptor_0_is_no_socket():
     assert (answer.stdout.strip(), answer.stderr) == ("None", "")
 
 
-def test_sockets_that_never_listened_and_have_no_port_are_left_alone():
+def test_sockets_that_never_listened_and_have_no_port_are_ignored():
     program = "from server.http.listening import inherited_socket as i; print(i())"
     one, other = socket.socketpair()
     with one, other, socket.socket() as unbound, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
@@ -505,7 +505,7 @@ class OfMacOS(socket.socket):
 
 
 @pytest.mark.parametrize("kind", [socket.socket, OfMacOS])
-def test_a_listening_socket_is_told_from_others_with_and_without_the_option(kind):
+def test_a_listening_socket_is_recognised_with_and_without_the_socket_option(kind):
     def again(given):
         return kind(fileno=given.detach())
 
@@ -533,7 +533,7 @@ def test_a_worker_raises_its_limit_of_descriptors():
     assert soft == (DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard))
 
 
-def test_a_taken_port_is_told_in_one_line():
+def test_a_taken_port_is_reported_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         answer = subprocess.run(
@@ -551,7 +551,7 @@ def test_a_taken_port_is_told_in_one_line():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_asked_to_stop_ends_with_0_and_without_a_traceback(number):
+def test_a_worker_that_is_stopped_exits_with_0_and_without_a_traceback(number):
     with running_fleet(1) as fleet:
         process = fleet.workers["worker-0"]
         check_auth(fleet.url)
@@ -561,7 +561,7 @@ def test_a_worker_that_is_asked_to_stop_ends_with_0_and_without_a_traceback(numb
         assert "Traceback" not in fleet.logs()
 
 
-def test_a_worker_whose_part_cannot_start_ends_with_3():
+def test_a_worker_whose_application_cannot_start_exits_with_3():
     program = """
 import sys
 from server import __main__, app
@@ -584,7 +584,7 @@ sys.exit(__main__.main(["--port", "0", "--host", "127.0.0.1"]))
     assert "Application startup failed" in answer.stderr
 
 
-def test_wrong_usage_of_a_worker_ends_with_2():
+def test_wrong_usage_of_a_worker_exits_with_2():
     answer = subprocess.run(
         [sys.executable, "-m", "server", "--no-such-option"],
         capture_output=True,

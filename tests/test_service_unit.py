@@ -92,20 +92,20 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
     assert (answer.returncode, answer.stdout + answer.stderr) == (0, "")
 
 
-def test_systemd_calls_the_units_exposure_two_or_better():
+def test_systemd_rates_the_units_exposure_two_or_better():
     figure, code = exposure(UNIT)
     assert figure <= MOST_EXPOSED
     assert code == 0
 
 
 @pytest.mark.parametrize("key", ["User", "CapabilityBoundingSet", "SystemCallFilter"])
-def test_a_unit_without_one_of_its_bounds_is_more_exposed(tmp_path, key):
+def test_a_unit_without_one_of_its_restrictions_is_more_exposed(tmp_path, key):
     unit = tmp_path / UNIT.name
     unit.write_text(re.sub(rf"(?m)^{key}=.*$", "", TEXT))
     assert exposure(unit)[0] > exposure(UNIT)[0]
 
 
-def test_a_stop_by_systemd_leaves_supervisord_the_time_that_it_takes():
+def test_a_stop_by_systemd_leaves_supervisord_enough_time():
     longest = [
         int(n)
         for n in re.findall(r"(?m)^stopwaitsecs=(\d+)", (ROOT / "supervisord.conf").read_text())
@@ -128,7 +128,7 @@ def test_every_variable_of_the_unit_is_a_setting_with_a_value(name, known):
     assert all(pairs.values())
 
 
-def test_the_unit_and_the_settings_file_agree_where_both_say_something():
+def test_the_unit_and_the_settings_file_agree_on_common_settings():
     """cachectl knows the file alone, and has to find the server that the unit starts."""
     said = dict(re.findall(r"(?m)(?:^Environment=|(?<=\S) )(OIG_\w+)=(\S*)", TEXT))
     assert said.pop(CONFIG) == "/etc/oig-cloud-mcp/settings.env"
@@ -142,7 +142,7 @@ def test_the_unit_and_the_settings_file_agree_where_both_say_something():
     assert expanded.items() <= held.items()
 
 
-def test_the_settings_file_is_the_one_that_the_server_reads_and_fits_a_proxy_of_this_machine():
+def test_the_settings_file_is_read_by_the_server_and_suits_a_local_proxy():
     settings = (DEPLOY / "settings.env").read_text()
     usual = chosen_file({"HOME": "/nonexistent"}, exists=lambda path: path.is_relative_to("/etc"))
     assert str(usual) in settings.splitlines()[0]
@@ -204,7 +204,7 @@ def test_forbidden_system_calls_fail_and_permitted_ones_work():
     assert answer.stdout.split() == [*refused, "done", "done", "done"], answer.stderr
 
 
-def test_the_unit_leaves_no_system_call_of_a_group_that_only_root_needs():
+def test_the_unit_allows_no_system_call_that_only_root_needs():
     assert ANALYZE is not None
     left = allowed_calls(TEXT, ANALYZE[0])
     assert {"socket", "openat", "prctl", "epoll_wait", "prlimit64"} <= left
@@ -226,7 +226,7 @@ def status_of(pid):
 
 
 @needs_seccomp
-def test_the_whole_system_works_under_the_units_filters_of_system_calls():
+def test_the_whole_system_works_under_the_units_system_call_filter():
     with (
         prepared_system(OIG_CONTROL="on") as system,
         started(system, under_the_unit()),

@@ -24,11 +24,11 @@ def test_an_empty_environment_gives_the_documented_defaults():
     assert settings.wrong_per_account == 20
 
 
-def test_an_empty_value_is_no_value():
+def test_an_empty_value_counts_as_unset():
     assert Settings.from_env({"OIG_SESSION_TTL": " "}).session_ttl == 43200
 
 
-def test_files_follow_the_run_folder_unless_named():
+def test_files_are_in_the_run_folder_unless_set():
     settings = Settings.from_env({"OIG_RUN_DIR": "/r", "OIG_SECRET_FILE": "/s"})
     assert settings.cache_socket == Path("/r/cache.sock")
     assert settings.secret_file == Path("/s")
@@ -146,7 +146,7 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_STATE_DIR", "~nosuchuser/state"),
     ],
 )
-def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
+def test_a_malformed_value_is_reported_by_name_and_not_repeated(name, value):
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_env({name: value})
     assert str(caught.value).startswith(name)
@@ -178,11 +178,11 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
         ("OIG_KNOWN_SOURCE", "7776000"),
     ],
 )
-def test_what_works_is_taken(name, value):
+def test_valid_values_are_accepted(name, value):
     Settings.from_env({name: value})
 
 
-def test_origins_are_kept_in_their_one_spelling():
+def test_origins_are_stored_in_canonical_form():
     given = "https://A.example:443/, http://b.example:80 https://[2001:DB8::0:1]:8443"
     assert Settings.from_env({"OIG_ALLOWED_ORIGINS": given}).allowed_origins == (
         "https://a.example",
@@ -200,7 +200,7 @@ def test_a_list_of_emails_in_a_file_may_have_any_path(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["@x", "jana@", "Jana Nováková", "jana@@example.cz"])
-def test_a_file_of_emails_with_a_line_that_is_none_is_told_by_path_and_line(tmp_path, line):
+def test_an_invalid_line_in_a_file_of_emails_is_reported_by_path_and_line(tmp_path, line):
     file = tmp_path / "allowed"
     file.write_text(f"# the house\n\npetr@example.cz\n{line}  # comment\n")
     with pytest.raises(ConfigurationError) as told:
@@ -223,7 +223,7 @@ def test_a_file_of_emails_with_a_line_that_is_none_is_told_by_path_and_line(tmp_
     ],
     ids=["missing", "folder", "pipe", "endless link", "no text", "huge"],
 )
-def test_a_file_of_emails_that_cannot_be_used_is_told_with_its_own_reason(tmp_path, make, reason):
+def test_an_unusable_file_of_emails_is_reported_with_the_reason(tmp_path, make, reason):
     file = tmp_path / "allowed"
     make(file)
     with pytest.raises(ConfigurationError) as told:
@@ -232,32 +232,32 @@ def test_a_file_of_emails_that_cannot_be_used_is_told_with_its_own_reason(tmp_pa
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
-def test_a_time_that_is_no_time_is_told_what_it_must_be(value):
+def test_an_invalid_duration_is_reported_with_what_it_must_be(value):
     with pytest.raises(ConfigurationError) as told:
         Settings.from_env({"OIG_LIVE_TTL": value})
     assert str(told.value) == "OIG_LIVE_TTL must be a number above 0."
 
 
-def test_a_misspelt_name_is_told_with_the_right_one():
+def test_a_misspelt_name_is_reported_with_the_right_one():
     with pytest.raises(ConfigurationError, match="Did you mean OIG_ALLOWED_HOSTS"):
         load({"OIG_ALOWED_HOSTS": "a.example"})
 
 
-def test_the_clients_variables_and_foreign_ones_are_left_alone():
+def test_variables_of_the_client_and_of_other_programs_are_ignored():
     names = ("OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD", "PATH")
     load({**dict.fromkeys(names, "x"), "OIG_CONFIG": os.devnull})
 
 
-def test_plain_http_is_for_this_machine_only():
+def test_plain_http_is_accepted_for_this_machine_only():
     assert Settings.from_env({"OIG_PORTAL_URL": "http://127.0.0.1:8099"}).portal_url.endswith("/")
 
 
-def test_a_socket_path_too_long_for_a_socket_is_told():
+def test_a_path_too_long_for_a_socket_is_reported():
     with pytest.raises(ConfigurationError, match="OIG_CACHE_SOCKET"):
         Settings.from_env({"OIG_RUN_DIR": "/" + "x" * 120})
 
 
-def test_locks_cannot_shrink():
+def test_the_longest_lock_cannot_be_shorter_than_the_first():
     with pytest.raises(ConfigurationError):
         Settings.from_env({"OIG_LOCK_FIRST": "100", "OIG_LOCK_LONGEST": "50"})
 
@@ -278,7 +278,7 @@ def test_locks_cannot_shrink():
     ],
 )
 @pytest.mark.parametrize("name", ["OIG_TRUSTED_PROXIES", "OIG_SHARED_SOURCES"])
-def test_everybody_is_neither_a_trusted_proxy_nor_a_shared_source(name, value):
+def test_a_network_of_all_addresses_is_refused_as_proxy_and_as_shared_source(name, value):
     with pytest.raises(ConfigurationError, match=rf"{name} must not name everybody: "):
         Settings.from_env({name: value})
 
@@ -295,7 +295,7 @@ CHECKED = [
 
 
 @given(st.dictionaries(st.sampled_from(CHECKED), st.text()))
-def test_any_value_is_taken_or_told(environ):
+def test_any_value_is_accepted_or_reported(environ):
     with contextlib.suppress(ConfigurationError):
         Settings.from_env(environ)
 
@@ -316,25 +316,25 @@ def test_any_value_is_taken_or_told(environ):
         "OIG_SESSION_TTL",
     ],
 )
-def test_a_number_is_written_in_plain_digits(name, value):
+def test_a_number_must_be_written_in_plain_digits(name, value):
     Settings.from_env({name: "10"})
     with pytest.raises(ConfigurationError, match=f"^{name} (is not|must be) a number"):
         Settings.from_env({name: value})
 
 
 @pytest.mark.parametrize("value", ["8000 ", "\t8000", "8000\n", "8000\r\n", "08000"])
-def test_a_number_may_stand_between_spaces_and_at_the_end_of_a_line(value):
+def test_white_space_around_a_number_is_ignored(value):
     assert Settings.from_env({"OIG_PORT": value}).port == 8000
 
 
 @pytest.mark.parametrize("value", ["8000.5", "8000.0", "9" * 5000, "-" + "9" * 5000])
-def test_a_whole_number_is_no_fraction_and_not_endless(value):
+def test_a_whole_number_may_not_be_a_fraction_or_overlong(value):
     with pytest.raises(ConfigurationError, match=r"^OIG_MAX_SESSIONS is not a number"):
         Settings.from_env({"OIG_MAX_SESSIONS": value})
 
 
 @pytest.mark.parametrize("value", ["0.5", "0000.50", "2.25"])
-def test_a_time_may_be_a_fraction(value):
+def test_a_duration_may_be_a_fraction(value):
     assert Settings.from_env({"OIG_LIVE_TTL": value}).live_ttl == float(value)
 
 
@@ -364,13 +364,13 @@ PUBLIC = {"OIG_PUBLIC_URL": "https://oig.example.org"}
         (PUBLIC | {"OIG_CHAT_HOSTS": "battery.lan"}, False),
     ],
 )
-def test_an_assistant_may_ask_for_a_password_unless_all_clients_log_in_by_browser(
+def test_assistants_may_ask_for_a_password_unless_all_clients_log_in_by_browser(
     given, only_browser
 ):
     assert Settings.from_env(given).only_browser is only_browser
 
 
-def test_the_public_address_and_the_second_one_are_names_of_the_server():
+def test_the_public_and_the_second_address_count_as_names_of_the_server():
     settings = Settings.from_env(
         {
             "OIG_ALLOWED_HOSTS": "a.example",
@@ -390,7 +390,7 @@ def test_the_second_address_cannot_be_the_public_one(host):
         Settings.from_env(given)
 
 
-def test_where_answers_may_go_has_one_spelling():
+def test_redirect_targets_have_one_spelling():
     given = {"OIG_LOGIN_REDIRECTS": "Chat.Example.org:443 com.Example.app: chat.example.org:8443"}
     assert Settings.from_env(given).login_redirects == (
         "chat.example.org",

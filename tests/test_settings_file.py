@@ -33,11 +33,11 @@ def values(text):
         ("OIG_PORT=8123\r", "8123"),
     ],
 )
-def test_a_value_is_what_systemd_makes_of_it(line, value):
+def test_a_value_is_parsed_as_systemd_parses_it(line, value):
     assert values(line) == {"OIG_PORT": value}
 
 
-def test_comments_and_empty_lines_are_passed_over_and_lines_are_counted():
+def test_comments_and_empty_lines_are_skipped_but_counted():
     text = "# one\n\n ; two = 2\r\n\t\nOIG_PORT=1\rOIG_HOST=2\n"
     found = parse(text.encode(), "settings.env")
     assert [(one.name, one.line) for one in found] == [("OIG_PORT", 5), ("OIG_HOST", 6)]
@@ -59,7 +59,7 @@ def test_comments_and_empty_lines_are_passed_over_and_lines_are_counted():
         (f"OIG_HOST={PLANTED}", "OIG_HOST is given in line 1 already"),
     ],
 )
-def test_what_people_and_systemd_may_read_differently_is_refused_without_the_value(line, told):
+def test_ambiguous_syntax_is_refused_without_repeating_the_value(line, told):
     with pytest.raises(ConfigurationError) as caught:
         values(f"OIG_HOST=1\n{line}")
     assert told in str(caught.value)
@@ -76,12 +76,12 @@ def test_what_people_and_systemd_may_read_differently_is_refused_without_the_val
         (b"#" * (MAX_BYTES + 1), "has more than"),
     ],
 )
-def test_a_file_that_is_no_settings_file_is_told_by_its_path(content, told):
+def test_a_file_that_is_not_a_settings_file_is_reported_by_its_path(content, told):
     with pytest.raises(ConfigurationError, match=rf"^The settings file settings\.env .*{told}"):
         parse(content, "settings.env")
 
 
 @given(st.binary())
-def test_any_content_is_taken_or_told_in_one_line(content):
+def test_any_content_is_accepted_or_reported_in_one_line(content):
     with contextlib.suppress(ConfigurationError):
         parse(b"OIG_PORT=" + content, "settings.env")

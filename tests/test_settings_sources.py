@@ -61,7 +61,7 @@ SYSTEM = "/etc/oig-cloud-mcp/settings.env"
         ({OWN: "OIG_PORT=1"}, {"XDG_CONFIG_HOME": "x"}, {}, "1", f"{OWN}, line 1"),
     ],
 )
-def test_an_option_wins_over_the_environment_and_that_over_one_file(
+def test_options_override_the_environment_and_the_environment_the_file(
     files, environ, options, port, origin
 ):
     found = from_files(files, environ, options)
@@ -94,7 +94,7 @@ def test_an_option_wins_over_the_environment_and_that_over_one_file(
         ({OWN: "OIG_PORT_FILE=/p\nOIG_PORT=1"}, {}, f"are given in the settings file {OWN}"),
     ],
 )
-def test_what_is_wrong_with_a_source_is_told_in_one_line(files, environ, told):
+def test_an_error_in_a_source_is_reported_in_one_line(files, environ, told):
     with pytest.raises(ConfigurationError) as caught:
         from_files(files, environ)
     assert told in str(caught.value)
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_source_is_told_in_one_line(files, environ, told):
         ({OWN: "OIG_ALLOWED_EMAILS=allowed.txt"}, "must be an absolute path."),
     ],
 )
-def test_a_wrong_value_is_told_with_its_place_and_not_repeated(files, told):
+def test_a_wrong_value_is_reported_with_its_place_and_not_repeated(files, told):
     environ = {"HOME": "/home/jana"}
     with pytest.raises(ConfigurationError) as caught:
         from_files(files).settings(environ)
@@ -122,7 +122,7 @@ def test_a_wrong_value_is_told_with_its_place_and_not_repeated(files, told):
     assert PLANTED not in str(caught.value)
 
 
-def test_a_list_in_a_file_may_have_lines_and_comments():
+def test_a_list_in_a_file_may_span_lines_and_have_comments():
     listed = "jana@example.cz\npetr@example.cz  # see docs/who\n"
     found = from_files(
         {"/run/secrets/allowed": listed, OWN: "OIG_ALLOWED_EMAILS_FILE=/run/secrets/allowed"}
@@ -130,7 +130,7 @@ def test_a_list_in_a_file_may_have_lines_and_comments():
     assert found.settings({}).allowed_emails == ("jana@example.cz", "petr@example.cz")
 
 
-def test_a_list_in_a_file_that_is_named_by_file_is_told_with_its_line():
+def test_an_error_in_a_list_named_by_file_is_reported_with_its_line():
     listed = f"\n# the house\njana@example.cz\n{PLANTED}\n"
     found = from_files({"/run/allowed": listed, OWN: "OIG_ALLOWED_EMAILS_FILE=/run/allowed"})
     with pytest.raises(ConfigurationError) as caught:
@@ -141,7 +141,7 @@ def test_a_list_in_a_file_that_is_named_by_file_is_told_with_its_line():
     )
 
 
-def test_the_null_device_stands_for_no_file_and_a_folder_or_pipe_for_none_that_can_be_read(
+def test_the_null_device_means_no_file_and_a_folder_or_pipe_is_refused(
     tmp_path,
 ):
     assert find({"OIG_CONFIG": os.devnull}).values == {}
@@ -151,7 +151,7 @@ def test_the_null_device_stands_for_no_file_and_a_folder_or_pipe_for_none_that_c
             find({"OIG_CONFIG": str(path)})
 
 
-def test_without_a_home_the_machines_file_is_left():
+def test_without_a_home_only_the_system_file_is_used():
     assert chosen_file({"HOME": "/h"}, exists=lambda path: path == Path(SYSTEM)) == Path(SYSTEM)
 
 
@@ -170,7 +170,7 @@ def fails_with(code, of):
 @pytest.mark.parametrize(
     "code", [errno.EACCES, errno.ELOOP, errno.EIO, errno.ENAMETOOLONG], ids=errno.errorcode.get
 )
-def test_a_file_that_cannot_be_looked_for_is_not_taken_for_none(code, of):
+def test_an_inaccessible_file_is_not_taken_for_a_missing_one(code, of):
     with pytest.raises(ConfigurationError) as caught:
         chosen_file({"HOME": "/home/jana"}, exists=fails_with(code, of))
     told = str(caught.value)
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_looked_for_is_not_taken_for_none(code, of):
 
 
 @pytest.mark.parametrize("place", ["the folder", "a file for the folder", "nothing"])
-def test_where_no_file_can_be_there_is_none(tmp_path, place):
+def test_a_place_that_cannot_have_a_file_counts_as_empty(tmp_path, place):
     if place == "the folder":
         (tmp_path / "oig-cloud-mcp").mkdir()
     elif place == "a file for the folder":
@@ -190,7 +190,7 @@ def test_where_no_file_can_be_there_is_none(tmp_path, place):
     assert chosen_file({"XDG_CONFIG_HOME": str(tmp_path)}, system=tmp_path / "etc") is None
 
 
-def test_a_link_to_nothing_is_a_file_that_is_missing(tmp_path):
+def test_a_dangling_link_is_a_missing_file(tmp_path):
     (tmp_path / "oig-cloud-mcp").mkdir()
     link = tmp_path / "oig-cloud-mcp" / "settings.env"
     link.symlink_to(tmp_path / "gone")
@@ -210,7 +210,7 @@ find({"XDG_CONFIG_HOME": sys.argv[1]})
 """
 
 
-def test_a_folder_that_is_closed_to_this_user_stops_it():
+def test_a_folder_closed_to_this_user_is_an_error():
     with temporary_folder() as folder:
         closed = folder / "oig-cloud-mcp"
         closed.mkdir(mode=0o700)
@@ -238,7 +238,9 @@ def test_a_folder_that_is_closed_to_this_user_stops_it():
         ("cachectl", ("stats",), 2),
     ],
 )
-def test_no_process_goes_on_where_it_cannot_tell(tmp_path, module, arguments, code):
+def test_no_process_starts_when_its_settings_file_cannot_be_determined(
+    tmp_path, module, arguments, code
+):
     endless = tmp_path / "oig-cloud-mcp"
     endless.symlink_to(endless)
     environ = clean_environment(XDG_CONFIG_HOME=str(tmp_path), OIG_STATE_DIR=str(tmp_path / "s"))
@@ -262,7 +264,7 @@ def test_no_process_goes_on_where_it_cannot_tell(tmp_path, module, arguments, co
     ("module", "code"),
     [("server", 64), ("server.cache", 64), ("simulator", 2), ("cachectl", 1)],
 )
-def test_every_process_goes_by_the_settings_file(tmp_path, module, code):
+def test_every_process_reads_the_settings_file(tmp_path, module, code):
     (tmp_path / "oig-cloud-mcp").mkdir()
     file = tmp_path / "oig-cloud-mcp" / "settings.env"
     file.write_text("OIG_PORT=soon\n")
@@ -283,7 +285,7 @@ def test_every_process_goes_by_the_settings_file(tmp_path, module, code):
     assert f"OIG_PORT ({file}, line 1) is not a number." in ended.stderr
 
 
-def test_the_settings_of_a_process_are_those_of_its_sources(tmp_path):
+def test_the_settings_of_a_process_combine_its_sources(tmp_path):
     file = tmp_path / "settings.env"
     file.write_text(f"OIG_STATE_DIR={tmp_path}\nOIG_PORT=8123\n")
     settings = load({"OIG_CONFIG": str(file), "OIG_PORT": "8124"})
@@ -309,7 +311,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_places_are_found_beside_whatever_else_is_wrong(wrong, tmp_path):
+def test_paths_are_found_despite_other_wrong_settings(wrong, tmp_path):
     lines, environ = WRONG[wrong]
     file = tmp_path / "settings.env"
     file.write_text(
@@ -341,7 +343,7 @@ def test_places_are_found_beside_whatever_else_is_wrong(wrong, tmp_path):
         "OIG_GRANTS=grants.db",
     ],
 )
-def test_a_wrong_place_is_an_error_to_those_who_look_for_a_server(line, tmp_path):
+def test_a_wrong_path_is_an_error_for_commands_that_look_for_a_server(line, tmp_path):
     file = tmp_path / "settings.env"
     file.write_text(f"OIG_PORT=soon\n{line}\n")
     warnings = []
@@ -362,7 +364,7 @@ def test_a_wrong_place_is_an_error_to_those_who_look_for_a_server(line, tmp_path
         ("cachectl", "reload", 1, "OIG_PORT"),
     ],
 )
-def test_who_looks_or_stops_is_warned_of_a_wrong_setting_and_goes_on(
+def test_commands_that_inspect_or_stop_only_warn_of_a_wrong_setting(
     module, command, code, told, tmp_path
 ):
     file = tmp_path / "settings.env"
@@ -402,7 +404,7 @@ def test_who_looks_or_stops_is_warned_of_a_wrong_setting_and_goes_on(
         ({"OIG_PORT_FILE": "{}/port", "OIG_JOURNAL": "{}/port"}, "OIG_PORT_FILE and OIG_JOURNAL"),
     ],
 )
-def test_two_settings_that_lead_to_one_file_are_refused_and_both_named(given, names, tmp_path):
+def test_two_settings_for_one_file_are_refused_and_both_named(given, names, tmp_path):
     (tmp_path / "settings.env").write_text(f"OIG_ALLOWED_EMAILS='{tmp_path}/allowed'\n")
     (tmp_path / "allowed").write_text("jana@example.cz\n")
     (tmp_path / "port").write_text("8123\n")
@@ -417,7 +419,7 @@ def test_two_settings_that_lead_to_one_file_are_refused_and_both_named(given, na
     assert len(warnings) == 1
 
 
-def test_files_that_are_only_read_and_folders_may_be_one(tmp_path):
+def test_read_only_files_and_folders_may_be_shared(tmp_path):
     load(
         {
             "OIG_CONFIG": os.devnull,

@@ -92,7 +92,7 @@ async def connected(system, name, *, tag=None, settings=None, changes=CHANGES):
     ],
     ids=["secret", "settings", "version", "two"],
 )
-async def test_status_names_a_worker_that_differs_whichever_answers(system, differs, told):
+async def test_status_names_a_differing_worker_whichever_worker_answers(system, differs, told):
     system.wait_ready()
     command = (sys.executable, "-m", "server.supervision", "status")
     fine = await asyncio.to_thread(system.run, *command)
@@ -108,7 +108,7 @@ async def test_status_names_a_worker_that_differs_whichever_answers(system, diff
     assert differing(system.run_dir / "nobody.sock") == []
 
 
-def test_daemon_starts_first_and_the_listener_last(system):
+def test_the_daemon_starts_first_and_the_listener_last(system):
     spawned = re.findall(r"spawned: '([a-z]+)", system.log("supervisord"))
     assert spawned[:5] == ["cache", "simulator", "mcp", "mcp", "watch"]
 
@@ -125,7 +125,7 @@ def test_supervisorctl_restart_cache_loses_no_session(system):
 
 
 @pytest.mark.parametrize("name", ["mcp-0", "cache"])
-def test_a_killed_process_is_back_without_anybody_doing_anything(system, name):
+def test_a_killed_process_is_restarted_automatically(system, name):
     wait_until(f"{name} runs", lambda: system.process(name).state == "RUNNING")
     old = system.pid(name)
     os.kill(old, signal.SIGKILL)
@@ -147,12 +147,12 @@ def test_no_log_and_no_file_holds_a_secret(system):
         assert EMAIL.encode() not in path.read_bytes(), path
 
 
-def test_sockets_are_for_their_user_only(system):
+def test_only_their_owner_can_use_the_sockets(system):
     for path in [system.run_dir, *system.run_dir.glob("*.sock")]:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_the_folder_of_its_socket_is_closed_to_others_wherever_the_rest_lies():
+def test_the_folder_of_supervisords_socket_is_closed_to_others_wherever_other_files_are():
     with prepared_system() as system, tempfile.TemporaryDirectory() as elsewhere:
         system.environ["OIG_RUN_DIR"] = elsewhere
         system.run_dir.chmod(0o755)
@@ -160,7 +160,7 @@ def test_the_folder_of_its_socket_is_closed_to_others_wherever_the_rest_lies():
             wait_until("it is closed", lambda: system.run_dir.stat().st_mode & 0o777 == 0o700)
 
 
-def test_no_folder_but_our_own_is_closed_to_others(tmp_path):
+def test_only_the_servers_own_folder_is_closed_to_others(tmp_path):
     own, link, others = tmp_path / "own", tmp_path / "link", tmp_path / "others"
     for folder in (own, others):
         folder.mkdir(mode=0o755)
@@ -177,7 +177,7 @@ def test_no_folder_but_our_own_is_closed_to_others(tmp_path):
         assert others.stat().st_mode & 0o777 == 0o755
 
 
-def test_it_starts_detached_from_any_directory_and_stops_completely():
+def test_the_server_starts_detached_from_any_directory_and_stops_completely():
     with prepared_system() as system:
         # Only what is in .venv or on the PATH is known, and nothing of an activated environment.
         environ = {k: v for k, v in system.environ.items() if k != "VIRTUAL_ENV"}
@@ -229,7 +229,7 @@ def test_a_wrong_setting_ends_supervisord_at_once_with_one_clear_line(wrong):
         assert log.count("spawned: 'mcp-0'") < 5
 
 
-def test_a_taken_port_is_named_by_the_last_line_of_supervisord():
+def test_the_last_line_of_supervisord_names_a_taken_port():
     with prepared_system() as system, socket.create_server(("127.0.0.1", system.port)):
         ended = system.run(sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf")
     assert ended.returncode != 0
@@ -238,21 +238,21 @@ def test_a_taken_port_is_named_by_the_last_line_of_supervisord():
     assert "Address already in use" in last
 
 
-def test_no_program_is_ever_given_up():
+def test_supervisord_never_gives_up_on_a_program():
     text = (ROOT / "supervisord.conf").read_text()
     programs = re.findall(r"(?m)^\[(?:fcgi-program|program|eventlistener):(\w+)\]", text)
     assert programs == ["mcp", "cache", "simulator", "watch"]
     assert re.findall(r"(?m)^startretries=(\d+)$", text) == ["999999999"] * len(programs)
 
 
-def test_what_an_operator_changes_stands_at_the_top():
+def test_settings_that_operators_change_are_at_the_top():
     lines = (ROOT / "supervisord.conf").read_text().splitlines()
     settings = [line for line in lines if line and not line.startswith(";")]
     assert settings[:3] == ["[fcgi-program:mcp]", "socket=tcp://0.0.0.0:8000", "numprocs=2"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_what_a_client_takes_from_the_environment_reaches_no_process_but_supervisord_itself():
+def test_client_variables_in_the_environment_reach_only_supervisord_itself():
     with prepared_system(workers=1) as system:
         system.environ |= dict.fromkeys(CLIENTS, PLANTED)
         with started(system):

@@ -111,13 +111,13 @@ def by(way: str, handle: str) -> Caller:
         ("a grant", ["ask", "get"]),
     ],
 )
-async def test_a_cached_reading_asks_the_daemon_as_seldom_as_locks_allow(counting, way, frames):
+async def test_a_cached_reading_asks_the_daemon_as_rarely_as_locks_allow(counting, way, frames):
     first = await counting.access.open(Caller(DEMO, None, HOME, HOME))
     await counting.upstream.live(first)
     assert await counting.read(by(way, first.session.handle)) == frames
 
 
-async def test_a_login_gives_its_handle_along_and_a_lease_to_ask_the_portal_the_session(counting):
+async def test_a_login_stores_its_handle_and_a_lease_returns_the_session_in_one_request(counting):
     credential = Credential("demo2@example.com", "demo")
     first = await counting.access.open(Caller(credential, None, HOME, HOME), *ALONG)
     assert counting.frames == ["ask", "fulfil"]

@@ -211,7 +211,7 @@ def listed(url: str, handle: str) -> list[str]:
     return [one["change_id"] for one in found["structuredContent"]["changes"]]
 
 
-def test_an_upgrade_and_a_downgrade_refuse_no_reading_and_lose_nothing(before, tmp_path):
+def test_upgrades_and_downgrades_refuse_no_reading_and_lose_nothing(before, tmp_path):
     path = tmp_path / "journal.db"
     settings = {
         "OIG_CONTROL": "on",
@@ -334,7 +334,7 @@ def test_an_upgrade_and_a_downgrade_refuse_no_reading_and_lose_nothing(before, t
 
 
 @pytest.mark.parametrize("which", ["before", "now"])
-def test_a_version_that_finds_state_of_a_newer_one_says_so_and_leaves_it(before, tmp_path, which):
+def test_state_of_a_newer_version_is_reported_and_left_unchanged(before, tmp_path, which):
     code = before if which == "before" else ROOT
     path = tmp_path / "journal.db"
     with running_fleet(0, daemon=False, OIG_CONTROL="on", OIG_JOURNAL=str(path)) as fleet:

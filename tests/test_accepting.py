@@ -101,7 +101,7 @@ def test_connections_are_accepted_while_there_is_room(loop):
     loop.run_until_complete(run())
 
 
-def test_connections_are_evicted_only_for_ones_that_still_wait(loop):
+def test_connections_are_evicted_only_for_others_that_still_wait(loop):
     async def run():
         asked = []
 
@@ -171,7 +171,7 @@ def test_a_port_closed_for_all_workers_causes_no_warning(loop, caplog):
     loop.run_until_complete(run())
 
 
-def test_no_connection_is_accepted_after_the_end(loop):
+def test_no_connection_is_accepted_after_the_stop(loop):
     async def run():
         async with accepting_one(lambda _: True) as one:
             one.close()

@@ -97,7 +97,7 @@ def test_one_header_of_a_pair_is_named_with_the_missing_one(headers, text):
         ("X-OIG-Password", [PLANTED, PLANTED]),
     ],
 )
-def test_a_header_that_comes_twice_is_refused_whatever_it_says(name, values):
+def test_a_header_sent_twice_is_refused_whatever_it_says(name, values):
     other = [(b"x-oig-email", b"a@b.cz"), (b"x-oig-password", b"x")]
     twice = [(name.lower().encode(), value.encode()) for value in values]
     headers = Headers(raw=[pair for pair in other if pair[0] != twice[0][0]] + twice)

@@ -230,7 +230,7 @@ async def test_a_notification_reaches_no_tool_and_needs_no_login(house, mode):
 
 
 @pytest.mark.parametrize("kind", [*BY_ARGUMENTS, *NO_LOGIN])
-async def test_a_login_in_the_arguments_of_a_call_lets_it_in(house, mode, kind):
+async def test_a_login_in_the_arguments_of_a_call_admits_it(house, mode, kind):
     refused = kind in NO_LOGIN and mode in METADATA
     for revision in REVISIONS[:4]:
         asked = (BY_ARGUMENTS | NO_LOGIN)[kind]
@@ -248,7 +248,7 @@ async def test_a_refusal_names_the_call_with_a_password_where_a_client_can_know_
 
 
 @pytest.mark.parametrize("other", [message("ping"), message("tools/list"), {}, 7, None, "x", []])
-async def test_in_a_batch_every_message_must_be_let_in(house, mode, other):
+async def test_every_message_of_a_batch_must_be_admitted(house, mode, other):
     status, _, _ = await house.ask([call(session="oig_x"), other])
     assert (status == 401) is (mode == "hard")
     assert house.came == [] or mode != "hard"
@@ -287,7 +287,7 @@ async def test_a_preflight_needs_no_login(house):
     assert (await house.ask(b"", method="OPTIONS"))[0] == 405
 
 
-async def test_a_token_must_be_for_this_address_of_the_server(house, mode):
+async def test_a_token_must_be_issued_for_this_address_of_the_server(house, mode):
     other = HARD_AUDIENCE if mode == "soft" else LOOPBACK_AUDIENCE
     token = house.grants.log_in(audience=other)
     status, told, _ = await house.ask(call(), [("authorization", f"Bearer {token}")])
@@ -381,7 +381,7 @@ class TestTokens:
         assert (await house.ask(call(), [("authorization", f"Bearer {changed}")]))[0] == 401
 
     @pytest.mark.parametrize("which", ["refresh", "another secret", "another portal"])
-    async def test_anything_but_our_access_tokens_is_refused(self, house, which):
+    async def test_anything_but_an_access_token_of_this_server_is_refused(self, house, which):
         house.log_in()
         last = house.grants._last
         match which:
@@ -497,7 +497,7 @@ json_values = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(json_values)
-async def test_hard_mode_admits_json_only_when_it_brings_a_login(value):
+async def test_hard_mode_admits_json_only_with_a_login(value):
     modes, host, _ = MODES["hard"]
     mode = modes.of({"headers": [(b"host", host.encode())]})
     admission = Admission(modes, None)  # type: ignore[arg-type]

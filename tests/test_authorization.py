@@ -142,7 +142,7 @@ def test_scopes_of_other_servers_are_left_out(scope, kept):
         ("", False),
     ],
 )
-def test_an_answer_goes_only_to_a_registered_and_allowed_address(uri, may):
+def test_a_response_goes_only_to_a_registered_and_allowed_address(uri, may):
     client = read(
         describe("Claude", [SITE, "http://localhost/callback", APP, "https://evil.example/cb"])
     )
@@ -150,7 +150,7 @@ def test_an_answer_goes_only_to_a_registered_and_allowed_address(uri, may):
     assert may_redirect(client, uri, Redirects()) is may
 
 
-def test_a_client_with_a_document_of_its_own_may_be_answered_at_its_site():
+def test_a_client_with_a_metadata_document_may_be_redirected_to_its_own_site():
     client = Client(
         "https://client.example/id", "C", ("https://client.example/cb",), "client.example"
     )
@@ -167,7 +167,7 @@ def test_a_client_with_a_document_of_its_own_may_be_answered_at_its_site():
         (APP, f"{APP}?code="),
     ],
 )
-def test_an_answer_keeps_the_query_of_its_address(uri, begins):
+def test_a_response_preserves_the_query_of_its_address(uri, begins):
     where = answer(uri, MODE, "s t&a=te", code="oigk_x")
     assert where.startswith(begins)
     parameters = parse_qs(urlsplit(where).query)
@@ -176,13 +176,13 @@ def test_an_answer_keeps_the_query_of_its_address(uri, begins):
 
 
 @given(st.text(max_size=200))
-def test_a_state_comes_back_unchanged(state):
+def test_a_state_is_returned_unchanged(state):
     where = answer(SITE, MODE, state, code="oigk_x")
     assert where.isascii()
     assert parse_qs(urlsplit(where).query, keep_blank_values=True)["state"] == [state]
 
 
-def test_without_a_state_none_comes_back():
+def test_without_a_state_none_is_returned():
     assert "state" not in parse_qs(urlsplit(answer(SITE, MODE, None, code="x")).query)
 
 

@@ -74,7 +74,7 @@ def alert(page):
     return rest.partition("</div>")[0].partition("<p>")[2].removesuffix("</p>")
 
 
-async def test_the_page_says_who_asks_and_where_it_goes_and_asks_for_the_password(login):
+async def test_the_page_names_the_client_and_its_address_and_asks_for_the_password(login):
     page = await login.open()
     assert page.status_code == 200
     for said in ("Claude", "claude.ai", 'name="email"', 'name="password"', 'name="control"'):
@@ -289,7 +289,7 @@ async def test_a_user_who_approves_a_client_is_redirected_to_it_wherever_it_is(t
     assert "code" in answered(done)
 
 
-async def test_no_state_comes_back_when_two_are_given(login):
+async def test_no_state_is_returned_when_two_are_given(login):
     page = await login.http.get(f"/authorize?{query(**asked(state2='other'))}")
     answer = answered(page)
     assert answer["error"] == "invalid_request"
@@ -432,7 +432,7 @@ async def test_a_locked_account_is_asked_to_wait_even_with_the_right_password(lo
     assert grants_of(login) == []
 
 
-async def test_a_wrong_password_is_noted_with_its_address(login):
+async def test_a_wrong_password_is_logged_with_its_address(login):
     page = await login.open()
     await login.submit(page, password="wrong")
     ((_, failure),) = login.failures
@@ -499,7 +499,7 @@ async def test_nobody_is_admitted_when_records_cannot_be_written(login, monkeypa
     assert "Nothing was changed" in refused.text
 
 
-async def test_a_new_login_of_the_same_client_takes_the_place_of_a_suspect_one(login):
+async def test_a_new_login_of_the_same_client_replaces_a_suspect_one(login):
     await login.connect()
     (first,) = grants_of(login)
     login.grants.suspect(first.id, login.clock.time)
@@ -515,7 +515,7 @@ async def test_two_devices_of_one_client_are_two_grants(login):
     assert [grant.state for grant in grants_of(login)] == ["active", "active"]
 
 
-async def test_the_page_is_in_the_language_that_is_asked_for_and_leads_to_the_other(login):
+async def test_the_page_is_in_the_requested_language_and_links_to_the_other(login):
     czech = await login.open(ui_locales="cs-CZ")
     assert '<html lang="cs">' in czech.text
     form = {"request": hidden_request(czech), "ui_locales": "cs", "email": "x", "password": "y"}
@@ -538,7 +538,7 @@ async def test_the_language_is_that_of_the_browser_by_default(login):
 @pytest.mark.parametrize(
     ("hint", "shown"), [("jana@example.cz", "jana@example.cz"), ('"><b>', ""), ("jana", "")]
 )
-async def test_a_hint_of_the_login_is_filled_in_if_it_is_an_email(login, hint, shown):
+async def test_a_login_hint_is_filled_in_if_it_is_an_email(login, hint, shown):
     page = await login.open(login_hint=hint)
     assert f'required value="{shown}"' in page.text
 
@@ -549,7 +549,7 @@ async def test_a_page_does_not_reveal_whether_somebody_uses_the_server(login):
     assert (await login.open()).text == request_free.text
 
 
-async def test_no_page_and_no_address_holds_email_or_password(login):
+async def test_no_page_and_no_address_contains_email_or_password(login):
     page = await login.open()
     done = await login.submit(page, control="on")
     assert EMAIL not in done.text

@@ -106,7 +106,7 @@ def attempts(house) -> int:
     return house.portal.simulator.counters.total.attempts
 
 
-async def test_two_hundred_calls_of_one_grant_are_one_login(house):
+async def test_two_hundred_calls_of_one_grant_cause_one_login(house):
     asking = Grant()
     for _ in range(200):
         await house.access.open(asking.caller())
@@ -162,7 +162,7 @@ async def test_an_accepted_password_is_recorded(house):
 @pytest.mark.parametrize(
     "kind", [Kind.ERROR, Kind.UNAVAILABLE, Kind.TOO_MANY, Kind.DROP, Kind.HTML, Kind.NO_COOKIE]
 )
-async def test_a_portal_in_trouble_says_nothing_about_the_password(house, kind):
+async def test_a_portal_failure_says_nothing_about_the_password(house, kind):
     house.portal.simulator.faults.add(Fault(kind=kind))
     asking = Grant()
     with pytest.raises(PortalError):
@@ -240,7 +240,7 @@ def test_a_token_and_another_login_beside_it_are_refused(name):
     assert (by_handle.handle, by_handle.credential, by_handle.grant) == ("oig_x", None, None)
 
 
-def test_a_handle_beside_a_token_takes_precedence():
+def test_a_handle_takes_precedence_over_a_token():
     asking = caller(context(Grant().bearer), session="oig_x")
     assert (asking.handle, asking.grant is None) == ("oig_x", False)
     asking = caller(context(Grant().bearer), session="oig_x", stand_in=False)

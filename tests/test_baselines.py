@@ -90,7 +90,7 @@ async def test_observations_are_stored_sealed(worker):
     assert sealer().open_answer(of("another").keys, key, hit.value) is None
 
 
-async def test_without_the_daemon_a_worker_remembers_for_itself():
+async def test_without_the_daemon_a_worker_keeps_its_own_observations():
     with run_folder() as path:
         alone = Worker(path / "cache.sock")
         one = Baselines(alone.accounts, sealer())

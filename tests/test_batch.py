@@ -86,7 +86,7 @@ def test_requests_are_answered_one_after_another_in_their_order(fleet, headers):
     assert unknown["error"]["code"] == METHOD_NOT_FOUND
 
 
-def test_each_error_stands_in_its_place_and_the_others_are_answered(fleet):
+def test_each_error_is_in_its_place_and_the_others_are_answered(fleet):
     batch = [
         PING,
         HELLO,
@@ -289,7 +289,7 @@ def test_a_batch_of_one_is_answered_like_a_single_message(fleet):
     assert alone["result"].keys() == batched["result"].keys()
 
 
-async def test_messages_not_begun_in_time_say_so(monkeypatch):
+async def test_messages_not_begun_in_time_get_an_error_that_says_so(monkeypatch):
     monkeypatch.setattr(server_batch, "BEGINS_WITHIN", 0.0)
     begun = []
 
@@ -305,7 +305,7 @@ async def test_messages_not_begun_in_time_say_so(monkeypatch):
     assert "not handled" in first["error"]["message"]
 
 
-async def test_messages_without_room_for_their_answers_are_not_begun_and_say_so():
+async def test_messages_without_room_for_their_answers_are_not_begun():
     begun = []
 
     async def answer_one(message, put):

@@ -161,7 +161,7 @@ async def test_a_changed_password_is_reported_once_and_then_gives_401_until_a_ne
 
 
 @pytest.mark.parametrize("kind", [Kind.ERROR, Kind.DROP, Kind.HTML])
-async def test_a_portal_in_trouble_logs_nobody_out(worker, kind):
+async def test_a_portal_failure_logs_nobody_out(worker, kind):
     token = worker.token()
     worker.simulator.faults.add(Fault(kind=kind, logins=1))
     assert code(await worker.call("list_boxes", token)).startswith("portal_")
@@ -218,7 +218,7 @@ async def test_a_page_may_read_the_challenge(worker):
     assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
 
 
-async def test_where_passwords_are_refused_in_arguments_a_header_and_a_token_go_on(tmp_path):
+async def test_headers_and_tokens_still_work_where_passwords_in_arguments_are_refused(tmp_path):
     async with browser_worker(tmp_path, chat_passwords="off") as worker:
         typed = {"email": DEMO, "password": "demo"}
         assert code(await worker.call("check_auth", **typed)) == "passwords_refused"

@@ -44,7 +44,7 @@ def judged(kind: str, limit: float, *values: float) -> bool | None:
     return Line("line", values=values, budget=Budget(kind, limit)).met
 
 
-def test_the_median_is_judged_but_exact_numbers_hold_every_time():
+def test_the_median_is_judged_but_exact_numbers_must_match_in_every_run():
     assert judged("at most", 2.0, 1.0, 2.0, 9.0)
     assert not judged("at least", 3.0, 1.0, 2.0, 9.0)
     assert judged("exactly", 1, 1, 1)
@@ -53,11 +53,11 @@ def test_the_median_is_judged_but_exact_numbers_hold_every_time():
     assert Line("line", values=[1.0]).met is None
 
 
-def test_ratios_are_of_pairs():
+def test_ratios_are_computed_from_paired_runs():
     assert ratios([1.0, 9.0], [2.0, 3.0]) == [0.5, 3.0]
 
 
-def test_an_answer_is_found_in_any_pieces():
+def test_an_answer_is_recognised_however_it_is_split():
     assert Answers().feed(ANSWER) == ANSWER
     answers = Answers()
     pieces = [answers.feed(ANSWER[at : at + 1]) for at in range(len(ANSWER))]
@@ -66,12 +66,12 @@ def test_an_answer_is_found_in_any_pieces():
 
 
 @pytest.mark.parametrize("data", [ANSWER + b"x", b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_an_answer_of_another_form_is_an_error(data):
+def test_an_answer_of_another_format_is_an_error(data):
     with pytest.raises(ValueError, match=r"more than|without"):
         Answers().feed(data)
 
 
-def test_a_request_says_its_true_length():
+def test_a_request_states_its_true_length():
     for revision in (LEGACY, MODERN):
         head, _, body = check_auth(revision, 8000).partition(b"\r\n\r\n")
         assert f"Content-Length: {len(body)}".encode() in head
@@ -97,7 +97,7 @@ async def generated(answer: bytes, count: int) -> dict:
         return result
 
 
-def test_the_generator_counts_answers_after_the_warm_up():
+def test_the_generator_counts_answers_only_after_the_warm_up():
     result = asyncio.run(generated(ANSWER, 100))
     assert result["counted"] == 200
     assert result["wrong"] == 0
@@ -121,7 +121,7 @@ async def test_the_rival_gives_the_same_answers():
     assert second.structured_content["cache_status"] == "session_from_cache"
 
 
-def test_look_ups_are_measured():
+def test_lookups_are_measured():
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server")
     lines = lookup.against_redis(TINY)
@@ -129,13 +129,13 @@ def test_look_ups_are_measured():
     assert sum(line.budget is not None for line in lines) == 2
 
 
-def test_without_a_redis_server_the_error_says_how_to_get_one(monkeypatch):
+def test_without_a_redis_server_the_error_says_how_to_install_one(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(NotMeasured, match="apt install redis-server"):
         lookup.against_redis(TINY)
 
 
-def test_simultaneous_misses_are_one_login():
+def test_simultaneous_misses_cause_one_login():
     (line,) = misses.one_login(TINY)
     assert line.values == [1]
     assert line.met
@@ -166,7 +166,7 @@ SECTIONS = [
 ]
 
 
-def test_the_report_shows_every_line_the_bad_ones_too():
+def test_the_report_shows_every_line_including_the_bad_ones():
     text = report.markdown(SECTIONS, [("Python", "3")], "python -m benchmarks", "today")
     assert "| good | 1 x | 2 x | 3 x | at most 4 x | yes |" in text
     assert "| bad | 5 x | 5 x | 5 x | at most 4 x | NO |" in text
@@ -177,7 +177,7 @@ def test_the_report_shows_every_line_the_bad_ones_too():
         assert row.count("|") in {0, 3, 5, 7}
 
 
-def test_the_table_shows_reasons_as_they_are():
+def test_the_table_quotes_reasons_unchanged():
     written = io.StringIO()
     Console(file=written, width=120).print(report.table(SECTIONS))
     assert "there is no [server]" in written.getvalue()

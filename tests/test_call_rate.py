@@ -26,7 +26,7 @@ def admitted(rate, account=b"a", tries=10_000):
     return tries
 
 
-def test_half_a_minute_of_calls_may_burst_and_then_one_follows_each_tenth_of_a_second():
+def test_after_a_burst_of_half_a_minutes_calls_one_is_allowed_each_tenth_of_a_second():
     clock = Clock()
     rate = CallRate(600, clock)
     assert admitted(rate) == 300
@@ -68,7 +68,7 @@ def test_accounts_do_not_use_up_each_others_calls():
     assert [admitted(rate, account) for account in (b"a", b"b", b"a", b"c")] == [5, 5, 0, 5]
 
 
-def test_a_rate_of_one_allows_one_call_a_minute_and_zero_sets_no_limit():
+def test_a_rate_of_one_allows_one_call_a_minute_and_zero_disables_the_limit():
     assert admitted(CallRate(1, Clock())) == 1
     assert admitted(CallRate(0, Clock())) == 10_000
 

@@ -70,7 +70,7 @@ async def test_a_missing_feature_is_the_callers_mistake_and_not_repeated(mode, t
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_the_parts_of_the_sdk_that_may_change_are_where_they_were():
+def test_the_private_parts_of_the_sdk_that_are_used_still_exist():
     """Middleware is provisional, and tracing is recognised by its module."""
     assert OpenTelemetryMiddleware.__module__ == TRACING
     line = re.search(r"(?m)^mcp(\S+)", (ROOT / "requirements.txt").read_text()).group(1)

@@ -54,7 +54,7 @@ def test_an_error_of_the_protocol_is_left_to_the_sdk(status):
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_an_old_server_may_refuse_the_new_opening_in_its_own_words(status):
+def test_an_old_server_may_refuse_the_new_handshake_in_its_own_words(status):
     assert judge(answer(status, method="server/discover")) is None
     assert judge(answer(status, method="initialize")) is not None
 
@@ -85,10 +85,10 @@ def test_a_success_that_is_not_mcp_is_refused(kind, body, verdict):
         answer(307),
     ],
 )
-def test_mcp_passes(good):
+def test_an_mcp_answer_is_accepted(good):
     assert judge(good) is None
 
 
-def test_only_what_a_proxy_says_for_the_moment_may_be_asked_again():
+def test_only_temporary_answers_of_a_proxy_are_retried():
     passing = {status for status in (404, 500, 502, 503, 504) if judge(answer(status)).passing}  # type: ignore[union-attr]
     assert passing == {502, 503, 504}

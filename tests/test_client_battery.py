@@ -153,7 +153,7 @@ def test_an_account_without_boxes_has_an_empty_list(odd):
 
 
 @pytest.mark.parametrize("missing", ["not_charging", "hours_left"])
-def test_an_older_server_says_neither(missing):
+def test_the_dashboard_omits_what_an_older_server_does_not_send(missing):
     values = box.live(actual=box.BOX["actual"] | EVENING)
     del values["battery"][missing]
     text = drawn(live.dashboard(values, framed=False))
@@ -161,7 +161,7 @@ def test_an_older_server_says_neither(missing):
     assert ("Not charging" in text) is (missing != "not_charging")
 
 
-def test_an_older_result_looks_the_same():
+def test_the_result_of_an_older_server_looks_the_same():
     now = box.live()
     old = {name: value for name, value in now.items() if name != "detail"}
     for name in ("solar", "battery", "grid", "load", "mode"):
@@ -267,7 +267,7 @@ def test_anything_but_a_list_is_shown_as_an_empty_list(odd):
     assert "Box -" in drawn(live.dashboard(odd, framed=True))
 
 
-def test_a_time_after_the_year_9999_is_not_known():
+def test_a_time_after_the_year_9999_is_unknown():
     assert words.time("9999-12-31T23:59:59-05:00") == words.UNKNOWN
     assert "at -," in drawn(
         live.dashboard({"measured_at": "9999-12-31T23:59:59-05:00"}, framed=False)
@@ -307,7 +307,7 @@ def test_a_series_names_its_box_or_says_that_it_is_unknown(framed):
     assert f"Box {box.ID} was asked for" in " ".join(text.split())
 
 
-def test_nothing_known_draws_nothing():
+def test_a_series_without_known_values_draws_nothing():
     text = drawn(past.page(box.past(None, None), None, width=80, framed=True))
     assert "no value is known" in text
     assert re.search(r"^power_w +- +- +-", text, re.MULTILINE)
@@ -574,7 +574,7 @@ def test_a_table_and_json_are_not_both_printed(client):
         (box.OTHER, ExitCode.NOT_FINE, "bypass on"),
     ],
 )
-def test_status_is_a_line_and_its_cure_and_ends_with_0_only_when_all_is_well(
+def test_status_is_one_line_with_its_remedy_and_exits_with_0_only_when_all_is_well(
     client, two_box_server, box_id, code, verdict
 ):
     ended, out, err = client("status", "--box", box_id, at=two_box_server)
@@ -586,7 +586,7 @@ def test_status_is_a_line_and_its_cure_and_ends_with_0_only_when_all_is_well(
     assert (ended, json.loads(out)["verdict"]) == (code, verdict)
 
 
-def test_status_in_doubt_and_status_that_fails_end_with_codes_of_their_own(
+def test_a_doubtful_and_a_failed_status_have_exit_codes_of_their_own(
     client, two_box_server, older_server
 ):
     ended, out, _ = client("status")
@@ -645,7 +645,7 @@ def test_status_shows_the_age_of_notifications_over_a_minute_old(age_s):
         ("fine \x1b[0m", ExitCode.NOT_FINE),
     ],
 )
-def test_no_verdict_but_fine_ends_with_0(verdict, code):
+def test_no_verdict_but_fine_exits_with_0(verdict, code):
     assert status.exit_code(down() | {"verdict": verdict}) == code
 
 
@@ -1029,7 +1029,7 @@ def test_an_answer_of_another_form_is_the_servers_fault(client, monkeypatch, arg
     assert "NaN" not in out
 
 
-def test_another_server_has_no_such_tool(client, mcp_server, capsys):
+def test_a_server_without_the_tool_is_reported(client, mcp_server, capsys):
     code = main(["live", "--url", mcp_server.url])
     assert code == ExitCode.NOT_MCP
     assert "get_live_data" in capsys.readouterr().err

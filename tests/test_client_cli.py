@@ -98,7 +98,7 @@ def test_a_login_is_confirmed_with_the_password_from_a_file(client, mcp_server, 
         (b"right", {"OIG_PASSWORD": "right"}, "are both set"),
     ],
 )
-def test_a_file_that_holds_no_password_is_refused_with_the_reason(
+def test_a_file_without_a_password_is_refused_with_the_reason(
     client, mcp_server, tmp_path, content, more, words
 ):
     file = tmp_path / "password"
@@ -433,7 +433,7 @@ def test_streams_that_are_closed_or_full_do_no_harm(closed_port, streams, code, 
     assert (found.returncode, found.stderr) == (code, err)
 
 
-def test_undecodable_bytes_are_a_line_like_any_other(client, mcp_server):
+def test_undecodable_bytes_are_handled_like_any_other_line(client, mcp_server):
     stdin = io.TextIOWrapper(io.BytesIO(b"add a=1 b=\xff\nadd a=1 b=2\n"), "utf-8", "strict")
     code, out, err = client("shell", "--url", mcp_server.url, stdin=stdin)
     assert (code, out) == (ExitCode.USAGE, "3\n")

@@ -70,7 +70,7 @@ def test_each_command_sends_the_stored_login(client, closed_server, kept, argv):
     assert err == ""
 
 
-def test_each_way_to_give_a_login_opens_it(client, closed_server):
+def test_every_way_to_give_a_login_works(client, closed_server):
     where = ("--json", "--url", closed_server.url)
     code, out, _ = client("call", "who", *where, **GIVEN)
     assert (code, json.loads(out)["structured_content"]["email"]) == (ExitCode.OK, EMAIL)
@@ -187,7 +187,7 @@ def test_the_doctor_says_when_it_has_no_login_to_send(client, closed_server):
         ("GET", "https://other/mcp", False),
     ],
 )
-def test_the_login_goes_to_the_one_url_with_everything(method, url, sent):
+def test_the_login_is_sent_with_every_request_to_its_url_only(method, url, sent):
     login = Login(EMAIL, SECRET)
     request = httpx2.Request(method, url, json={"method": "initialize"})
     (passed,) = Identity("https://h/mcp", login, always=True).auth_flow(request)

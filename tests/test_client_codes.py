@@ -47,7 +47,7 @@ def test_a_person_reads_the_message_and_what_to_do_in_this_client(code, seconds)
     assert ("13 seconds" in failure.message) is (seconds is not None)
 
 
-def test_a_change_under_way_is_named_with_the_command_that_looks():
+def test_a_change_under_way_is_named_with_the_command_that_checks_it():
     failure = told("change_in_progress", change_id=CHANGE, retry_after_s=717)
     assert f"`oig-client change {CHANGE}`" in failure.message
     assert "in 717 seconds at the latest" in failure.message
@@ -107,7 +107,7 @@ def test_wrong_arguments_name_the_command_that_describes_the_tool():
 
 
 @pytest.mark.parametrize("tool", [None, 7, "", "a b", "`rm`", "$(x)", "-x", "x" * 129])
-def test_a_tool_that_cannot_stand_in_a_command_is_left_out(tool):
+def test_a_tool_name_that_is_unsafe_in_a_command_is_omitted(tool):
     assert told("invalid_arguments", tool=tool).message == "It broke."
 
 
@@ -127,7 +127,7 @@ def test_an_impossible_time_is_ignored(seconds):
 
 
 @pytest.mark.parametrize("change_id", [7, "", "a b", "`rm`", "$(x)", "x" * 65, None])
-def test_an_id_that_cannot_stand_in_a_command_is_ignored(change_id):
+def test_an_id_that_is_unsafe_in_a_command_is_ignored(change_id):
     assert told("plan_used", change_id=change_id).message == TEXT
 
 
@@ -168,7 +168,7 @@ def test_whether_a_change_may_have_been_made_is_decided_by_the_code(failure, unc
     assert _unclear(failure) is unclear
 
 
-def test_the_doctor_shows_the_message_and_its_own_cure():
+def test_the_doctor_shows_the_message_and_its_own_remedy():
     found = failed(told("portal_unreachable", retry_after_s=30), ends=False)
     assert (found.text, found.cure, found.kind) == (
         "It broke.",

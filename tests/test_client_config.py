@@ -73,7 +73,7 @@ def test_claude_desktop_gets_a_bridge_and_never_a_url():
     assert "--allow-http" not in entry("claude-desktop", URL).server["args"]
 
 
-def test_the_others_get_the_url_and_a_login_that_stands_elsewhere():
+def test_other_clients_get_the_url_and_a_login_stored_elsewhere():
     code = entry("claude-code", URL).document["mcpServers"][NAME]
     assert (code["type"], code["url"]) == ("http", URL)
     assert code["headers"] == {"Authorization": "Basic ${OIG_BASIC}"}
@@ -86,7 +86,7 @@ def test_the_others_get_the_url_and_a_login_that_stands_elsewhere():
     assert header == f"Basic ${{input:{question['id']}}}"
 
 
-def test_the_deeplink_holds_the_same_as_the_file():
+def test_the_deeplink_contains_the_same_as_the_file():
     query = parse_qs(urlsplit(deeplink(URL)).query)
     assert query["name"] == [NAME]
     assert json.loads(base64.b64decode(query["config"][0])) == entry("cursor", URL).server
@@ -132,7 +132,7 @@ def test_each_client_has_its_file(assistant, system, environ, path):
     assert str(found) == path
 
 
-def test_windows_has_its_own_places():
+def test_windows_has_its_own_paths():
     home, folder = PureWindowsPath(r"C:\Users\me"), PureWindowsPath(r"D:\project")
 
     def place(assistant, environ):
@@ -257,7 +257,7 @@ def test_an_entry_without_a_login_is_reported_as_such(client):
     assert "--with-credentials" in out
 
 
-def test_another_way_to_reach_the_server_does_not_stay():
+def test_another_way_to_reach_the_server_is_removed():
     found, told = updated("claude-desktop", {"url": URL, "type": "http", "note": 1})
     assert found == {"note": 1, **entry("claude-desktop", URL).server}
     assert {"removed url", "removed type"} < told
@@ -380,7 +380,7 @@ def test_a_link_stays_a_link(client):
         (lambda path: path.write_bytes(b"\xff"), "not UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_changed_is_left(client, make, words):
+def test_a_file_that_cannot_be_changed_is_left_alone(client, make, words):
     path = client.home / ".cursor" / "mcp.json"
     path.parent.mkdir()
     make(path)

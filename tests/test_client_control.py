@@ -66,7 +66,7 @@ REPORT = {
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_a_plan_is_a_difference_with_its_warnings_and_its_end(framed):
+def test_a_plan_is_shown_as_a_difference_with_warnings_and_expiry(framed):
     text = drawn(views.plan_page(PLAN, now=NOW, framed=framed))
     for part in (
         f"Plan for box {DEMO_BOX}",
@@ -162,7 +162,7 @@ def test_invalid_changes_are_explained(wishes, told):
         arguments_of(TOOL, wishes)
 
 
-def test_plans_are_kept_for_their_owner_only_without_tokens_and_until_they_expire(tmp_path):
+def test_plans_are_stored_for_their_owner_only_without_tokens_and_until_they_expire(tmp_path):
     kept = KeptPlans({"XDG_STATE_HOME": str(tmp_path)})
     file = tmp_path / "oig-client" / "plans.json"
     assert kept.find("x") is None
@@ -249,7 +249,7 @@ def forget_answers(fleet):
     fleet.start_daemon()
 
 
-def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
+def test_a_plan_says_how_to_apply_it_and_changes_nothing(client, fleet):
     code, out, err = client("plan", "--mode", "home_ups")
     assert (code, err) == (ExitCode.OK, "")
     assert "\n- mode Home 1\n+ mode Home UPS\n" in out
@@ -262,7 +262,7 @@ def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
     assert writes(fleet, plan["box_id"]) == []
 
 
-def test_a_plan_that_cannot_be_noted_prints_no_line_that_cannot_work(client, monkeypatch):
+def test_a_plan_that_cannot_be_stored_prints_no_command_that_cannot_work(client, monkeypatch):
     monkeypatch.setattr(KeptPlans, "keep", lambda *_: False)
     code, out, err = client("plan", "--mode", "home_ups")
     assert code == ExitCode.OK
@@ -270,7 +270,7 @@ def test_a_plan_that_cannot_be_noted_prints_no_line_that_cannot_work(client, mon
     assert "--apply" in err
 
 
-def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
+def test_a_change_is_applied_shown_listed_and_undone(client, fleet):
     plan = planned(client, "--mode", "home_2")
     box = plan["box_id"]
     token = plan["plan_token"]
@@ -295,7 +295,7 @@ def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
     assert len(writes(fleet, box)) == 1
 
 
-def test_without_a_terminal_the_box_has_to_be_named(client, fleet):
+def test_without_a_terminal_the_box_must_be_named(client, fleet):
     plan = planned(client, "--mode", "home_3")
     for argv, kind in (
         (["apply", plan["plan_token"]], "not_confirmed"),
@@ -323,7 +323,7 @@ def test_a_pending_change_is_a_success_only_without_a_wait(client, fleet):
     assert f"`oig-client change {plan['change_id']}` shows how it stands" in err
 
 
-def test_waiting_ends_in_time(client, fleet):
+def test_waiting_for_a_change_ends_in_time(client, fleet):
     fleet.portal.switch(delay=600)
     box = planned(client, "--mode", "home_2")["box_id"]
     argv = ["plan", "--mode", "home_2", "--apply", "--yes-apply-to", box, "--wait", "0.1"]
@@ -345,7 +345,7 @@ def asked_of(monkeypatch):
     return asked
 
 
-def test_a_look_waits_at_the_server_until_the_change_shows(client, fleet, monkeypatch):
+def test_checking_a_change_waits_at_the_server_until_it_shows(client, fleet, monkeypatch):
     fleet.portal.switch(delay=2)
     plan = planned(client, "--mode", "home_2")
     client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
@@ -356,7 +356,7 @@ def test_a_look_waits_at_the_server_until_the_change_shows(client, fleet, monkey
 
 
 @pytest.mark.parametrize("argv", [[], ["--wait", "0"]])
-def test_a_look_does_not_wait_unless_it_is_asked_to(client, fleet, monkeypatch, argv):
+def test_checking_a_change_waits_only_on_request(client, fleet, monkeypatch, argv):
     fleet.portal.switch(delay=600)
     plan = planned(client, "--mode", "home_2")
     client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
@@ -366,7 +366,7 @@ def test_a_look_does_not_wait_unless_it_is_asked_to(client, fleet, monkeypatch, 
     assert asked == [("get_change", {"change_id": plan["change_id"]})]
 
 
-def test_a_wait_that_is_longer_than_an_answer_may_take_is_made_of_short_looks(
+def test_a_wait_longer_than_one_answer_may_take_is_split_into_several_checks(
     client, fleet, monkeypatch
 ):
     fleet.portal.switch(delay=600)
@@ -380,13 +380,13 @@ def test_a_wait_that_is_longer_than_an_answer_may_take_is_made_of_short_looks(
 
 
 @pytest.mark.parametrize("wait", ["51", "-1", "7.5", "soon", "", "1e1", "\u0665"])
-def test_a_look_waits_for_whole_seconds_up_to_fifty(client, wait):
+def test_a_check_waits_for_whole_seconds_up_to_fifty(client, wait):
     code, out, _ = client("change", "1", f"--wait={wait}", "--json")
     assert code == ExitCode.USAGE
     assert "from 0 to 50" in json.loads(out)["error"]["message"]
 
 
-def test_in_the_shell_a_look_waits_as_well(screen, fleet, client):
+def test_a_check_in_the_shell_waits_as_well(screen, fleet, client):
     fleet.portal.switch(delay=1)
     plan = planned(client, "--mode", "home_2")
     client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
@@ -409,7 +409,7 @@ def test_an_unclear_outcome_is_not_a_success_and_not_retried(client, fleet):
     assert len(fleet.portal.writes()) == before + 1
 
 
-def test_a_lost_answer_says_how_to_look_and_is_not_sent_again(client, fleet):
+def test_after_a_lost_answer_the_client_says_how_to_check_and_sends_nothing_again(client, fleet):
     plan = planned(client, "--mode", "home_2")
     before = len(fleet.portal.writes())
     fleet.portal.fault("slow", endpoint="writes", latency=8)
@@ -421,7 +421,7 @@ def test_a_lost_answer_says_how_to_look_and_is_not_sent_again(client, fleet):
     assert len(fleet.portal.writes()) <= before + 1
 
 
-def test_a_server_without_control_says_how_it_is_switched_on(client, box_server):
+def test_a_server_without_control_is_reported_with_how_to_switch_it_on(client, box_server):
     for argv in (["plan", "--mode", "home_1"], ["change", "1"]):
         code, out, _ = client(*argv, "--url", box_server.url, "--json")
         assert code == ExitCode.TOOL
@@ -429,7 +429,7 @@ def test_a_server_without_control_says_how_it_is_switched_on(client, box_server)
         assert "OIG_CONTROL=on" in json.loads(out)["error"]["message"]
 
 
-def test_at_an_older_server_a_change_is_agreed_to_by_its_token_alone(
+def test_with_an_older_server_the_token_alone_is_the_agreement(
     client, older_control_server, monkeypatch
 ):
     url = older_control_server.url
@@ -450,7 +450,7 @@ def test_at_an_older_server_a_change_is_agreed_to_by_its_token_alone(
     assert (change["change_id"], change["status"]) == (plan["change_id"], "applied")
 
 
-def test_at_an_older_server_the_client_itself_waits_for_a_change(
+def test_with_an_older_server_the_client_itself_waits_for_a_change(
     client, older_control_server, monkeypatch
 ):
     url = older_control_server.url
@@ -492,7 +492,7 @@ def test_the_agreed_change_is_sent_with_the_token(client, fleet):
     assert len(writes(fleet, plan["box_id"])) == 1
 
 
-def test_by_hand_the_person_sees_what_is_agreed_to_before_the_name_is_typed(screen, client, fleet):
+def test_the_agreement_is_shown_before_the_name_is_typed(screen, client, fleet):
     plan = planned(client, "--mode", "home_2")
     agreed = [f"{name}={plan[name]}" for name in ("box_id", "change", "plan_token")]
     shown = screen("call", "apply_change", *agreed)
@@ -504,13 +504,13 @@ def test_by_hand_the_person_sees_what_is_agreed_to_before_the_name_is_typed(scre
     assert writes(fleet, plan["box_id"]) == []
 
 
-def test_another_server_is_not_said_to_be_switched_off(client, mcp_server):
+def test_a_server_of_another_program_is_not_described_as_switched_off(client, mcp_server):
     code, _, err = client("plan", "--mode", "home_1", "--url", mcp_server.url)
     assert code == ExitCode.NOT_MCP
     assert "plan_change" in err
 
 
-def test_the_shell_has_the_commands_too(client):
+def test_the_shell_has_the_control_commands_too(client):
     code, out, _ = client("shell", stdin="plan --mode home_3\nchanges\n")
     assert code == ExitCode.OK
     assert "+ mode Home 3" in out
@@ -535,7 +535,7 @@ def screen(terminal, env):
         ("", DEFAULT_URL, False),
     ],
 )
-def test_a_line_to_copy_names_the_server_unless_it_is_found_without(
+def test_a_command_to_copy_names_the_server_unless_it_is_the_default(
     monkeypatch, environ, url, shown
 ):
     monkeypatch.delenv("OIG_MCP_URL", raising=False)
@@ -549,7 +549,7 @@ def test_a_line_to_copy_names_the_server_unless_it_is_found_without(
 QUESTION = "type the last 4 digits"
 
 
-def test_typing_the_digits_of_the_box_applies(screen, fleet):
+def test_typing_the_digits_of_the_box_confirms_the_plan(screen, fleet):
     shown = screen("plan", "--mode", "home_2", "--apply")
     shown.expect(QUESTION)
     box = re.findall(r"Plan for box (\d+)", shown.text)[0]
@@ -564,7 +564,7 @@ def test_typing_the_digits_of_the_box_applies(screen, fleet):
 
 
 @pytest.mark.parametrize(("typed", "code"), [("y\r", 2), ("\x04", 2), ("\x03", 130)])
-def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
+def test_typing_anything_else_changes_nothing(screen, client, fleet, typed, code):
     plan = planned(client, "--mode", "home_2")
     shown = screen("apply", plan["plan_token"])
     shown.expect(QUESTION)
@@ -595,7 +595,7 @@ def test_a_plan_that_names_no_box_cannot_be_confirmed(terminal, hostile_server, 
     assert QUESTION not in shown.text
 
 
-def test_ctrl_c_stops_looking_and_says_that_the_change_goes_on(screen, client, fleet):
+def test_ctrl_c_stops_waiting_and_says_that_the_change_goes_on(screen, client, fleet):
     fleet.portal.switch(delay=600)
     plan = planned(client, "--mode", "home_2")
     shown = screen("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"])

@@ -175,7 +175,7 @@ WHERE = f'resource_metadata="https://battery.example{RESOURCE}/mcp"'
         (f'Bearer {WHERE}, scope="files:read"', "other_login"),
     ],
 )
-def test_a_401_that_leads_nowhere_is_wrong(header, kind):
+def test_a_401_without_a_usable_challenge_is_wrong(header, kind):
     found = walked(Server(strength="soft", answers=asking(header)))
     name, one = first_wrong(found)
     assert (name, one.kind, one.ends) == ("challenge", kind, False)
@@ -271,7 +271,7 @@ def test_each_endpoint_has_to_answer_itself(path, method, reply, kind):
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/register", "registered"), ("/token", "not_refused")])
-def test_an_endpoint_that_accepts_an_empty_request_is_not_ours(path, kind):
+def test_an_endpoint_that_accepts_an_empty_request_is_another_programs(path, kind):
     taken = {"status_code": 201, "json": {"client_id": "x"}}
     taken["headers"] = {"access-control-allow-origin": "*"}
     assert first_wrong(walked(Server(answers={("POST", path): taken})))[1].kind == kind
@@ -322,7 +322,7 @@ def test_each_member_that_clients_use_is_checked(path, member, value, kind):
 
 
 @pytest.mark.parametrize("path", [RESOURCE, f"{ISSUER}/mcp"])
-def test_both_places_of_a_document_say_the_same(path):
+def test_both_addresses_of_a_document_return_the_same(path):
     other = {"status_code": 200, "json": {"a": 1}, "headers": {"access-control-allow-origin": "*"}}
     assert first_wrong(walked(Server(answers={path: other})))[1].kind == "two_documents"
 

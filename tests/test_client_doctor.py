@@ -113,7 +113,7 @@ def test_a_login_that_is_given_is_tried_without_a_keyring(doctor, well_server, m
     assert (code, report["first_wrong"]) == (ExitCode.TOOL, "login")
 
 
-def test_a_stream_without_end_is_known_by_its_type_in_any_case(odd_server):
+def test_an_endless_stream_is_recognised_by_its_type_in_any_case(odd_server):
     url = odd_server.url.replace("/mcp", "/stream")
     seen = visit(url)
     with httpx2.Client(timeout=60, trust_env=False) as seen.client:

@@ -276,7 +276,7 @@ async def test_the_last_document_serves_while_the_site_does_not_answer():
     assert len(web.asked) == 2
 
 
-async def test_unreachable_sites_of_strangers_do_not_fill_the_log(caplog):
+async def test_unreachable_sites_named_by_strangers_do_not_fill_the_log(caplog):
     web = Web(spacing=0.0)
     web.down = True
     for number in range(50):
@@ -380,7 +380,7 @@ async def test_a_shared_source_may_have_several_lookups():
     assert found == [None] * MOST_AT_ONCE
 
 
-async def test_a_slow_site_waits_its_turn_with_all_its_addresses():
+async def test_a_slow_site_waits_its_turn_under_all_its_subdomains():
     web = Web()
     web.took["evil.example"] = SLOW
     # Nobody has said that there is no such client.
@@ -516,7 +516,7 @@ async def test_a_stopping_worker_waits_for_no_fetch():
     web.held.set()
 
 
-async def test_clients_of_either_kind_are_found_and_documents_only_where_they_are_looked_up():
+async def test_clients_of_both_kinds_are_found_and_documents_only_if_lookups_are_on():
     web = Web()
     own = describe("Own", ["http://localhost/cb"])
     finder, without = ClientFinder(web.documents), ClientFinder(None)

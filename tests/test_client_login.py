@@ -188,7 +188,7 @@ def test_a_given_password_is_used_with_the_stored_email(client, mcp_server, logg
     assert json.loads(out)["structured_content"] == whose
 
 
-def test_only_the_call_carries_the_login(client, mcp_server, logged_in):
+def test_only_the_call_itself_contains_the_login(client, mcp_server, logged_in):
     for mode in ("first", "second"):
         code, out, _ = client("call", "seen", "--json", "--url", mcp_server.url)
         assert code == ExitCode.OK, mode
@@ -358,7 +358,7 @@ def test_a_login_that_worked_is_not_asked_for_again_in_the_same_shell(
         ("https://h:444/mcp?key=1", "https://h:444/mcp?key=1"),
     ],
 )
-def test_a_server_has_one_name(url, name):
+def test_a_server_has_one_name_in_the_keyring(url, name):
     assert server_name(url) == name
 
 

@@ -29,7 +29,7 @@ def test_characters_that_move_reverse_or_hide_text_become_a_mark(character):
     assert json.loads(escaped(document)) == {"a": character}
 
 
-def test_words_of_any_language_stay_as_they_are():
+def test_words_of_any_language_are_unchanged():
     text = "P\u0159\u00edli\u0161 \u017elu\u0165ou\u010dk\u00fd, \u4f60\u597d, \U0001f50b"
     assert clean(text) == one_line(text) == escaped(text) == text
 
@@ -90,7 +90,7 @@ def test_the_shell_does_not_print_terminal_control_characters(terminal, hostile_
     harmless(screen.raw)
 
 
-def test_a_line_of_ours_cannot_be_forged(capsys, monkeypatch, hostile_server):
+def test_a_line_of_the_client_cannot_be_forged(capsys, monkeypatch, hostile_server):
     monkeypatch.setattr("client.control.waiting.FIRST_LOOK", 0)
     monkeypatch.setattr("client.control.waiting.PAUSE", 0)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))

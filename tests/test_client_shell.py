@@ -159,5 +159,5 @@ def test_help_for_a_command_is_that_of_the_command(script):
         ("call", "Usage: call TOOL"),
     ],
 )
-def test_a_usage_separates_the_command_from_its_meaning(script, line, told):
+def test_the_usage_separates_each_command_from_its_meaning(script, line, told):
     assert told in script(line)[2]

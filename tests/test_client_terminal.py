@@ -177,7 +177,7 @@ def test_only_typing_its_name_confirms_a_destructive_tool(terminal, mcp_server, 
     assert "│ eco" not in screen.text
 
 
-def test_the_shell_cuts_a_history_that_has_grown(shell, history):
+def test_the_shell_truncates_a_long_history(shell, history):
     history.parent.mkdir()
     history.write_text("tools\n" * 3000)
     screen = shell()

@@ -72,7 +72,7 @@ def test_a_login_is_called_confirmed_only_where_this_call_logged_in(
     assert "accepted" not in shown
 
 
-def test_a_login_of_another_server_version_is_shown_as_far_as_it_is_known():
+def test_the_login_result_of_another_server_version_is_shown_as_far_as_known():
     shown = drawn(views.auth_panel({"expires_at": "soon", "email": 5}, now=NOW, framed=True))
     assert "soon" in shown
     assert "5" in shown

@@ -159,7 +159,7 @@ def test_a_password_is_taken_from_a_pipe_with_a_mark_before_it(client):
     assert "4 characters" in out
 
 
-def test_a_plan_is_noted_in_the_local_profile_and_applied(client, fleet, tmp_path):
+def test_a_plan_is_stored_in_the_local_profile_and_applied(client, fleet, tmp_path):
     house = {"OIG_EMAIL": "house@example.com", "OIG_PASSWORD": "pw"}
     fleet.portal.add_account(*house.values())
     code, out, err = client("plan", "--mode", "home_ups", **house)
@@ -254,7 +254,7 @@ def test_commands_are_read_even_where_the_line_editor_has_no_console(seated, tmp
     assert f"Box {DEMO_BOX}: ".encode() in (tmp_path / "out").read_bytes()
 
 
-def test_the_shells_history_is_kept_in_the_local_profile(env, tmp_path):
+def test_the_shells_history_is_stored_in_the_local_profile(env, tmp_path):
     remembered = (
         "import os\nfrom client.history import FileHistory, Memory, history_path\n"
         "history = FileHistory(history_path(os.environ))\n"

@@ -82,7 +82,7 @@ FAULTS = {
 REPEATS = {"yes, after the wait", "yes, once", "yes, otherwise", "no"}
 
 
-def test_the_document_has_every_code_and_what_an_assistant_is_advised():
+def test_the_document_lists_every_code_with_the_advice_to_an_assistant():
     assert [(code, advice) for code, _, _, advice, _ in ROWS] == [
         (f"`{code}`", advice) for code, advice in ADVICE.items()
     ]
@@ -93,7 +93,7 @@ def test_the_document_has_every_code_and_what_an_assistant_is_advised():
     assert list(ADVICE) == list(Code)
 
 
-def test_the_document_has_the_json_rpc_errors_that_requests_may_get():
+def test_the_document_lists_the_json_rpc_errors_that_requests_may_get():
     table = DOCUMENT.split("## Requests that are not valid tool calls", 1)[1]
     assert [int(code) for code in re.findall(r"^\| (-32\d+) \|", table, re.MULTILINE)] == [
         mcp_types.PARSE_ERROR,
@@ -107,7 +107,7 @@ def test_the_document_has_the_json_rpc_errors_that_requests_may_get():
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
-def test_every_failing_place_has_a_code_of_its_own(site):
+def test_every_place_that_fails_has_a_code_of_its_own(site):
     dynamic = (site.where.startswith("server/tools/failure.py"), site.name) == (True, "ToolFailure")
     assert dynamic or (site.code is not None and site.code not in CATCH_ALL)
 
@@ -133,7 +133,7 @@ def placeholders(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
-def test_every_place_gives_the_details_that_the_advice_needs(site):
+def test_every_failure_gives_the_details_that_its_advice_needs(site):
     needed = placeholders(ADVICE[site.code]) if site.code else set()
     given = {word.arg for word in site.call.keywords}
     assert needed <= {"retry_after_s" if name == "retry_after" else name for name in given}
@@ -185,12 +185,12 @@ SPOKEN = [
 ]
 
 
-def test_no_text_of_a_result_or_failure_names_a_tool_or_gives_orders_to_an_assistant():
+def test_no_result_or_failure_names_a_tool_or_gives_orders_to_an_assistant():
     assert len(SPOKEN) > 300
     assert [text for text in SPOKEN if FOR_ASSISTANTS.search(text[1])] == []
 
 
-def test_no_text_of_a_result_or_failure_speaks_of_other_people():
+def test_no_result_or_failure_mentions_other_people():
     assert [text for text in SPOKEN if NOT_IDIOMATIC.search(text[1])] == []
     assert [text for text in ADVICE.values() if NOT_IDIOMATIC.search(text)] == []
 
@@ -198,13 +198,13 @@ def test_no_text_of_a_result_or_failure_speaks_of_other_people():
 @pytest.mark.parametrize(
     ("seconds", "whole"), [(0.0, 1), (0.2, 1), (1.0, 1), (27.01, 28), (3600.0, 3600)]
 )
-def test_the_time_to_wait_is_whole_seconds_and_stands_in_both(seconds, whole):
+def test_the_wait_is_in_whole_seconds_in_both_message_and_details(seconds, whole):
     told = ToolFailure(Code.LOCKED, "Locked.", seconds)
     assert told.meta == {KEY: {"code": "locked", "message": "Locked.", "retry_after_s": whole}}
     assert told.text == f"Locked. Wait {whole} seconds before the next try."
 
 
-def test_the_sentence_with_the_wait_is_added_once_and_only_where_there_is_one():
+def test_the_sentence_about_the_wait_is_added_once_and_only_if_there_is_a_wait():
     busy = ToolFailure(Code.PORTAL_ERROR, "It broke.", 60.0)
     assert busy.text == "It broke. Wait 60 seconds, then try again."
     lasting = ToolFailure(Code.JOURNAL_UNAVAILABLE, "It broke.")

@@ -66,7 +66,7 @@ def command(project, *arguments, environ):
     )
 
 
-def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
+def test_demo_status_restart_and_stop_work_from_a_path_with_special_characters():
     # A space, other letters, and what supervisord takes for the beginning of a placeholder.
     with temporary_folder("dům č. 1 100%s 5%") as folder:
         project = copy_project(folder)
@@ -148,7 +148,7 @@ def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
         ({"OIG_STATE_DIR": "/s"}, r"OIG_STATE_DIR is /s \(environment\), and .* says /.*/var\."),
     ],
 )
-def test_supervisord_alone_stops_in_one_line_where_a_setting_says_something_else(settings, told):
+def test_supervisord_alone_stops_with_one_line_on_a_conflicting_setting(settings, told):
     with prepared_system(**settings) as system:
         with started(system) as supervisord:
             everything = family(supervisord.pid)
@@ -178,7 +178,7 @@ CONFIGURATION = (ROOT / "supervisord.conf").read_text()
         ({"OIG_LOG_DIR": "/l"}, "OIG_LOG_DIR is /l"),
     ],
 )
-def test_given_settings_are_compared_with_those_of_the_running_supervisord(given, told):
+def test_settings_on_the_command_line_are_compared_with_the_running_supervisord(given, told):
     environ = {"OIG_CONFIG": os.devnull, **given}
     found = find(environ)
     folders = folders_in(CONFIGURATION, Path("/srv/oig"))
@@ -186,7 +186,7 @@ def test_given_settings_are_compared_with_those_of_the_running_supervisord(given
     assert said is None if told is None else said.startswith(told)
 
 
-def test_a_worker_goes_by_the_socket_that_it_really_has():
+def test_a_worker_compares_its_settings_with_its_actual_socket():
     environ = {"OIG_CONFIG": os.devnull, "SUPERVISOR_ENABLED": "1", "OIG_HOST": "127.0.0.1"}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
@@ -208,7 +208,7 @@ def test_a_worker_goes_by_the_socket_that_it_really_has():
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs the files of processes")
 @pytest.mark.parametrize("name", ["OIG_PORT", "OIG_WORKERS", "OIG_HOST"])
-def test_supervisord_in_the_foreground_says_at_its_end_which_setting_it_does_not_know(name):
+def test_supervisord_in_the_foreground_ends_by_naming_an_unknown_setting(name):
     value = {"OIG_PORT": "18521", "OIG_WORKERS": "3", "OIG_HOST": "127.0.0.2"}[name]
     with prepared_system(workers=1) as system:
         system.environ[name] = value
@@ -224,14 +224,14 @@ def wanted(environ, *arguments):
     return Wanted.of(parse(["check", *arguments], "oig-cloud-mcp"), environ)
 
 
-def test_options_win_over_settings_and_those_over_supervisord_conf():
+def test_options_override_settings_and_settings_override_supervisord_conf():
     environ = {"OIG_CONFIG": os.devnull, "OIG_PORT": "8001", "OIG_WORKERS": "3"}
     assert wanted(environ).layout == Layout("0.0.0.0", 8001, 3)
     arguments = ("--port", "8002", "--host", "localhost")
     assert wanted(environ, *arguments).layout == Layout("127.0.0.1", 8002, 3)
 
 
-def test_settings_passed_on_apply_wherever_a_process_is_started(tmp_path, monkeypatch):
+def test_passed_settings_apply_to_every_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("allowed.txt").write_text("jana@example.cz\n")
     Path("port").write_text("8003\n")
@@ -425,9 +425,7 @@ def test_a_file_in_a_private_folder_causes_no_warning(reachable, capsys, mode):
     assert "Warning" not in checked(capsys, "--config", str(file))
 
 
-def test_a_file_that_the_server_reads_as_one_of_the_others_is_given_to_its_group(
-    tmp_path, monkeypatch
-):
+def test_the_advice_to_close_a_file_keeps_it_readable_for_the_server(tmp_path, monkeypatch):
     file = tmp_path / "settings.env"
     file.touch(mode=0o644)
     found = file.stat()
@@ -547,7 +545,7 @@ def test_a_folder_that_cannot_be_created_is_reported_with_its_setting(
     assert told.count("\n") == 1
 
 
-def test_check_makes_nothing_in_the_folder_of_another_user(state, monkeypatch, capsys):
+def test_check_creates_nothing_in_the_folder_of_another_user(state, monkeypatch, capsys):
     state.mkdir()
     if os.geteuid() == 0:
         os.chown(state, 12345, 12345)
@@ -586,7 +584,7 @@ def test_a_checkout_of_another_user_is_used_without_writing_in_it():
 
 
 @pytest.mark.parametrize("verb", ["status", "restart-workers"])
-def test_where_nothing_runs_it_says_so_and_how_to_start(state, capsys, verb):
+def test_without_a_running_server_the_answer_says_how_to_start_one(state, capsys, verb):
     assert main([verb]) == 3
     assert f"No server is running: there is no {state}/run/supervisor.sock." in (
         told := capsys.readouterr().err
@@ -785,7 +783,7 @@ def test_one_of_two_simultaneous_starts_serves_and_the_other_says_so():
 
 
 @pytest.mark.parametrize(("command", "host"), [("demo", "127.0.0.1"), ("serve", "0.0.0.0")])
-def test_a_reload_compares_with_the_address_that_the_same_start_would_take(command, host):
+def test_a_reload_compares_with_the_address_that_a_new_start_would_use(command, host):
     environ = {"HOME": "/nonexistent", "OIG_CONFIG": os.devnull}
     passed = Wanted.of(parse([command], "oig-cloud-mcp"), environ).handed_on()
     assert passed["OIG_HOST"] == host
@@ -825,7 +823,7 @@ def test_a_reload_of_a_demo_says_that_control_needs_a_restart(tmp_path):
     assert reloading.reload()["restart"] == ("OIG_CONTROL",)
 
 
-def test_check_warns_of_a_public_address_behind_no_named_proxy(state, monkeypatch, capsys):
+def test_check_warns_of_a_public_address_without_a_named_proxy(state, monkeypatch, capsys):
     monkeypatch.setenv("OIG_PUBLIC_URL", "https://oig.example.org")
     assert "OIG_TRUSTED_PROXIES" in checked(capsys)
     monkeypatch.setenv("OIG_TRUSTED_PROXIES", "127.0.0.1")

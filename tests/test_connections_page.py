@@ -189,7 +189,7 @@ async def test_a_button_is_bound_to_its_account_and_to_its_grant(login):
 
 
 @pytest.mark.parametrize("kind", ["empty", "nonsense", "changed", "request"])
-async def test_a_forged_button_does_nothing(login, kind):
+async def test_a_forged_form_does_nothing(login, kind):
     await login.connect()
     page = await login.sign_in()
     right = only(page, "End connection")

@@ -139,7 +139,7 @@ def test_a_same_origin_page_may_call(fleet, host):
         ("oig.test", "http://localhost:{port}"),
     ],
 )
-def test_a_page_of_another_address_of_this_machine_may_not(fleet, host, origin):
+def test_a_page_of_another_address_of_this_machine_may_not_call(fleet, host, origin):
     port = own_port(fleet)
     answer = post(
         fleet.url, call_body(), Host=host.format(port=port), Origin=origin.format(port=port)
@@ -147,12 +147,12 @@ def test_a_page_of_another_address_of_this_machine_may_not(fleet, host, origin):
     assert (answer.status_code, of_pages(answer)) == (403, [])
 
 
-def test_a_rebound_name_is_not_an_own_address(fleet):
+def test_a_rebound_name_does_not_count_as_the_servers_own_address(fleet):
     answer = post(fleet.url, call_body(), Host="evil.test:8000", Origin="http://evil.test:8000")
     assert (answer.status_code, of_pages(answer)) == (421, [])
 
 
-def test_a_trusted_proxy_decides_the_own_scheme(proxied):
+def test_a_trusted_proxy_determines_the_servers_own_scheme(proxied):
     page, other = "https://oig.test", "http://oig.test"
     for sent, origin, status in (
         ("https", page, 200),
@@ -168,7 +168,7 @@ def test_a_trusted_proxy_decides_the_own_scheme(proxied):
         assert answer.status_code == status, (sent, origin)
 
 
-def test_no_untrusted_caller_decides_the_own_scheme(fleet):
+def test_an_untrusted_caller_cannot_set_the_servers_own_scheme(fleet):
     for origin, status in (("https://oig.test", 403), ("http://oig.test", 200)):
         answer = post(
             fleet.url, call_body(), Host="oig.test", Origin=origin, X_Forwarded_Proto="https"
@@ -207,7 +207,7 @@ def test_two_origins_in_one_request_count_as_none(fleet):
         )
 
 
-def test_the_log_says_that_a_header_came_twice_and_not_that_the_origin_is_unknown(proxied):
+def test_the_log_reports_a_repeated_header_and_not_an_unknown_origin(proxied):
     headers = [("Origin", PAGE), ("Origin", PAGE)]
     httpx2.request("GET", proxied.url, headers=headers, trust_env=False, timeout=60)
     wait_until("the log says so", lambda: "more than one Origin header" in proxied.logs())
@@ -243,7 +243,7 @@ def test_a_malformed_host_counts_as_none(fleet, host):
     assert raw_answer(fleet, host).startswith(b"HTTP/1.1 421 ")
 
 
-def test_a_request_without_a_host_has_none(fleet):
+def test_a_request_without_a_host_is_refused_as_such(fleet):
     assert raw_answer(fleet).startswith(b"HTTP/1.1 421 ")
 
 
@@ -260,7 +260,7 @@ def test_a_preflight_for_another_method_is_refused_with_those_that_are_allowed(f
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_a_page_can_read_that_there_is_nothing_to_get_or_delete(fleet, method):
+def test_a_page_can_read_the_refusal_of_get_and_delete(fleet, method):
     answer = asked(fleet, method, Origin=PAGE)
     assert answer.status_code == 405
     assert answer.headers["access-control-allow-origin"] == PAGE

@@ -39,9 +39,7 @@ ASKING = {
 
 
 @pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
-def test_ctrl_c_just_before_the_answer_is_waited_for_is_not_left_until_something_is_typed(
-    terminal, ask
-):
+def test_ctrl_c_just_before_a_prompt_takes_effect_without_further_input(terminal, ask):
     screen = terminal([sys.executable, "-c", LATE.replace("ASK", ask)])
     assert screen.wait() == 130, screen.text
     assert "Traceback" not in screen.text

@@ -659,7 +659,7 @@ async def test_a_call_ends_in_time_though_live_data_is_slow(house, monkeypatch):
 # Boxes, arguments.
 
 
-async def test_energy_of_several_boxes_is_attributed_to_none(house):
+async def test_energy_of_several_boxes_is_attributed_to_no_single_box(house):
     worker = house(Portal(boxes=2))
     told = await worker.ask(*WEEK, box_id=SLIM)
     assert told["box_id"] is None
@@ -669,7 +669,7 @@ async def test_energy_of_several_boxes_is_attributed_to_none(house):
     assert answer.is_error
 
 
-async def test_prices_may_be_texts_and_must_be_numbers(house):
+async def test_prices_may_be_strings_but_must_be_numbers(house):
     worker = house()
     told = await worker.ask(*WEEK, "total", import_price="6.5", export_price=2, currency="CZK")
     money = told["total"]["money"]

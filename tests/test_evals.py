@@ -25,7 +25,7 @@ def test_naive_readers_of_the_results_are_right_or_warned(name):
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_transcript_is_the_one_that_was_agreed_to(name):
+def test_every_transcript_matches_the_agreed_one(name):
     difference = golden.difference(name, written(played(name)))
     assert not difference, f"If this is as it shall be: {golden.AGREE}\n{difference}"
 
@@ -46,7 +46,7 @@ def test_no_transcript_remains_of_a_removed_scenario():
     assert golden.strays(SCENARIOS) == []
 
 
-def test_scenarios_have_names_of_their_own():
+def test_scenario_names_are_unique():
     names = [one.name for theme in THEMES for one in theme.scenarios]
     assert len(names) == len(set(names)) == len({golden.path_of(name) for name in names})
 

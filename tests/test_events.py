@@ -43,7 +43,7 @@ async def test_an_answer_in_pieces_and_on_several_lines_is_one_event():
     assert json.loads(text) == {"a": "b\nc"}
 
 
-async def test_nothing_is_sent_before_the_answer_is_whole():
+async def test_nothing_is_sent_before_the_answer_is_complete():
     assert await sent_for(start(), body(b"{", more=True)) == []
 
 

@@ -105,7 +105,7 @@ def test_repeating_an_old_password_bans_nobody(log):
 
 
 @needs_fail2ban
-def test_an_unjudged_hang_up_counts_once_a_minute_for_each_account(log):
+def test_unjudged_hang_ups_count_once_a_minute_for_each_account(log):
     for _ in range(61):
         log.log("192.0.2.7", ACCOUNT, None)
         log.at += 1
@@ -118,7 +118,7 @@ def test_an_unjudged_hang_up_counts_once_a_minute_for_each_account(log):
 
 
 @needs_fail2ban
-def test_a_line_with_a_count_is_one_more_failure_of_its_address(log):
+def test_a_line_with_a_count_counts_as_one_more_failure_of_its_address(log):
     for _ in range(SOURCE_QUOTA.lines + 100):
         log.fail("192.0.2.7")
     log.at += 60
@@ -128,7 +128,7 @@ def test_a_line_with_a_count_is_one_more_failure_of_its_address(log):
 
 
 @needs_fail2ban
-def test_one_more_is_counted_too(log):
+def test_a_count_of_one_is_recognised_too(log):
     for _ in range(SOURCE_QUOTA.lines + 1):
         log.fail("2001:db8::7")
     assert log.lines()[-1].endswith("1 more failed login from 2001:db8::7")
@@ -194,7 +194,7 @@ RESEMBLING = [
 
 
 @needs_fail2ban
-def test_a_line_that_only_resembles_ours_bans_nobody(tmp_path):
+def test_a_line_that_only_resembles_one_of_the_server_bans_nobody(tmp_path):
     path = tmp_path / "auth.log"
     path.write_text("\n".join([*RESEMBLING, f"{STAMP} {LINE.replace('9.9.9.9', '192.0.2.7')}", ""]))
     assert [address for address, _ in banned(path)] == ["192.0.2.7"]

@@ -95,7 +95,7 @@ def test_an_exempt_caller_does_not_wait():
     asyncio.run(run())
 
 
-def test_a_turn_ends_when_its_message_takes_long_and_ends_once(monkeypatch):
+def test_a_turn_ends_exactly_once_when_its_message_takes_long(monkeypatch):
     async def run():
         async with serving(at_once=1, lasts=1000.0) as (app, send):
             tasks = await send((CROWD, "slow"), (CROWD, "slower"), (CROWD, "last"))

@@ -53,7 +53,7 @@ def test_only_ssh_and_the_proxys_ports_are_open_and_all_else_is_dropped():
     assert {int(port) for ports in opened for port in ports.split(",")} == {22, 80, 443}
 
 
-def test_rules_that_nft_does_not_take_are_found(tmp_path):
+def test_rules_that_nft_rejects_are_detected(tmp_path):
     wrong = tmp_path / "nftables.conf"
     wrong.write_text(RULES.read_text().replace("tcp dport 22", "tcp dports 22"))
     answer = loaded(wrong)

@@ -119,7 +119,7 @@ def test_only_trusted_proxies_are_believed(value):
     assert origin(value, peer="a name") == Origin(UNKNOWN, UNKNOWN)
 
 
-def test_a_peer_has_one_spelling_too():
+def test_a_connected_address_has_one_spelling_too():
     assert origin("192.0.2.7", peer="::ffff:10.0.0.1").logged == "192.0.2.7"
     assert origin(peer="FE80::1%eth0") == Origin("fe80::1", "fe80::1")
 

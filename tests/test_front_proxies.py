@@ -235,7 +235,7 @@ def test_http_is_not_redirected_to_https(front):
     assert answer.text == "Use https.\n"
 
 
-def test_nginx_shows_an_authority_the_answers_to_its_challenges_without_tls(front):
+def test_nginx_answers_acme_challenges_without_tls(front):
     if front.plain_port is None:
         return  # Caddy answers them itself
     folder = front.folder / ".well-known" / "acme-challenge"
@@ -344,7 +344,7 @@ def test_calls_of_many_callers_are_shared_by_both_workers(front, fleet):
     wait_until("each worker has refused one", all_have_refused_one)
 
 
-def test_a_restart_of_a_worker_behind_it_loses_no_call(front, fleet):
+def test_restarting_a_worker_behind_the_proxy_loses_no_call(front, fleet):
     stop = threading.Event()
 
     def calls():
@@ -384,14 +384,14 @@ def seconds(name, pattern):
         ("Caddyfile", "write"),
     ],
 )
-def test_the_longest_call_ends_before_a_proxy_gives_it_up(name, key):
+def test_the_longest_call_ends_before_a_proxy_times_out(name, key):
     assert seconds(name, key) > max(waits.LONGEST, energy_reader.MOST_S) + client.TIMEOUT
 
 
 @pytest.mark.parametrize(
     ("name", "key"), [("nginx.conf", r"\n    keepalive_timeout"), ("Caddyfile", "keepalive")]
 )
-def test_a_proxy_lets_an_idle_connection_go_before_the_server_does(name, key):
+def test_a_proxy_closes_an_idle_connection_before_the_server_does(name, key):
     assert seconds(name, key) < KEEP_ALIVE
 
 

@@ -278,7 +278,7 @@ def test_one_caller_in_ten_minutes_may_retry_at_the_portal(store, path, active):
     assert store.rotate(FIRST, 0, NOON) == 1
 
 
-def test_a_new_login_takes_the_place_of_suspects_of_the_same_client(store, active):
+def test_a_new_login_replaces_suspect_grants_of_the_same_client(store, active):
     active(1)
     active(2, client=b"d" * 32)
     active(3, account=OTHER)
@@ -539,7 +539,7 @@ print(store.find(FIRST).state)
 """
 
 
-def test_a_file_that_cannot_be_written_is_read_all_the_same(nobody):
+def test_a_file_that_cannot_be_written_can_still_be_read(nobody):
     # Other users may not enter the folders of pytest.
     with temporary_store() as (store, path):
         store.add(grant())
@@ -558,7 +558,7 @@ def temporary_store():
         yield GrantStore(path), path
 
 
-def test_on_a_full_disk_nothing_changes_and_what_is_there_is_served(store, path, active):
+def test_on_a_full_disk_nothing_changes_and_existing_grants_are_served(store, path, active):
     active()
     before = store.find(FIRST)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

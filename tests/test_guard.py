@@ -136,7 +136,7 @@ def test_localhost_addresses_and_configured_names_pass(host):
         "oig.example.org..",
     ],
 )
-def test_other_hosts_do_not(host):
+def test_other_hosts_do_not_pass(host):
     assert not NAMES.allows_host(host)
 
 
@@ -283,7 +283,7 @@ def test_neighbours_of_configured_origins_do_not_pass(origin):
         ("http", "https://app.example.org/page", NO_ORIGIN_CURE),
     ],
 )
-def test_the_cure_is_the_setting_that_helps(scheme, origin, setting):
+def test_the_remedy_names_the_setting_that_helps(scheme, origin, setting):
     assert origin_cure(origin, scheme, "oig.example.org") == setting
 
 

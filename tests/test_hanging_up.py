@@ -181,7 +181,7 @@ class Blockade:
                         break
 
 
-def test_a_crowd_of_waiting_logins_keeps_no_owner_out():
+def test_a_crowd_of_waiting_logins_shuts_no_owner_out():
     """Two workers with room for 20 each; before, an owner came in after a minute or not at all."""
     with running_fleet(
         2, OIG_TRUSTED_PROXIES="127.0.0.1", descriptors=OTHER_DESCRIPTORS + 20
@@ -236,7 +236,7 @@ def answered(socks):
     return found
 
 
-def test_failed_calls_leave_no_line_each_in_the_log(fleet):
+def test_failed_calls_do_not_each_write_a_log_line(fleet):
     for number in range(20):
         result = check_auth(fleet.url, "demo2@example.com", f"wrong-{number}")
         assert result["isError"]

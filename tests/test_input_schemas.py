@@ -57,7 +57,7 @@ GEMINI_FORMATS = {"string": {"enum", "date-time"}, "integer": {"int32", "int64"}
 
 
 @every_tool
-def test_the_schema_of_arguments_is_an_object_and_nothing_more(tool):
+def test_the_schema_of_arguments_is_a_plain_object(tool):
     schema = tool.parameters
     assert set(schema) <= {"type", "properties", "required"}
     assert schema["type"] == "object"
@@ -75,7 +75,7 @@ def test_a_parameter_has_one_simple_type_and_a_description(tool, name, schema):
 
 
 @every_parameter
-def test_no_parameter_is_named_by_a_reserved_word(tool, name, schema):
+def test_no_parameter_name_is_a_reserved_word(tool, name, schema):
     assert name.isidentifier()
     assert not keyword.iskeyword(name)
     assert not keyword.issoftkeyword(name)
@@ -84,13 +84,13 @@ def test_no_parameter_is_named_by_a_reserved_word(tool, name, schema):
 
 
 @every_parameter
-def test_a_parameter_stays_within_what_openai_strict_mode_takes(tool, name, schema):
+def test_parameters_use_only_what_openai_strict_mode_accepts(tool, name, schema):
     assert set(schema) <= OPENAI_STRICT
     assert schema.get("format", "date-time") in OPENAI_FORMATS
 
 
 @every_parameter
-def test_a_parameter_stays_within_what_gemini_takes_of_a_function(tool, name, schema):
+def test_parameters_use_only_what_gemini_accepts(tool, name, schema):
     assert set(schema) <= GEMINI
     if "format" in schema:
         assert schema["format"] in GEMINI_FORMATS[schema["type"]]
@@ -114,7 +114,7 @@ def parts_of(schema):
 
 
 @every_tool
-def test_vs_code_takes_a_tool_without_changing_it(tool):
+def test_vs_code_accepts_every_tool_unchanged(tool):
     # The rules of microsoft/vscode-copilot-chat, in toolSchemaNormalizer.ts: the first two refuse
     # the tool, the others rewrite it, or cut it for some models.
     schema = tool.parameters

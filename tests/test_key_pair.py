@@ -39,7 +39,7 @@ def refusal(pair):
     return text
 
 
-def test_tls_1_2_and_1_3_are_spoken_without_renegotiation_and_tickets(files):
+def test_tls_1_2_and_1_3_are_offered_without_renegotiation_or_tickets(files):
     context = load(files.pair).context
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.maximum_version in {ssl.TLSVersion.MAXIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_3}
@@ -123,12 +123,12 @@ def test_a_key_that_others_can_read_or_a_group_can_change_is_refused(files, mode
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440])
-def test_a_group_readable_key_is_accepted_as_acme_tools_leave_it_to_root(files, mode):
+def test_a_group_readable_key_of_root_is_accepted_as_acme_tools_create_it(files, mode):
     files.pair.key.chmod(mode)
     load(files.pair)
 
 
-def test_links_are_followed_as_letsencrypt_has_them(files, tmp_path):
+def test_symbolic_links_as_letsencrypt_uses_them_are_followed(files, tmp_path):
     live = tmp_path / "live"
     live.mkdir()
     for path in (files.pair.certificate, files.pair.key):

@@ -106,7 +106,7 @@ def masked(value: Any, names: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_every_time_in_the_result_of_a_tool_is_pragues_with_its_offset(told, moment):
+def test_every_time_in_the_result_of_a_tool_is_prague_time_with_its_offset(told, moment):
     tools = told["UTC"]["told"][moment]["tools"]
     assert {name.split()[0] for name in tools} == set(listed_tools())
     assert wrong_times(tools) == []
@@ -116,7 +116,7 @@ def test_every_time_in_the_result_of_a_tool_is_pragues_with_its_offset(told, mom
             assert json.loads(result["content"][0]["text"]) == result["structured_content"]
 
 
-def test_the_run_reaches_every_field_that_holds_a_time_and_a_warning_that_names_one(told):
+def test_the_test_run_covers_every_time_field_and_a_warning_with_a_time(told):
     tools = told["UTC"]["told"]["summer"]["tools"]
     holding = {
         path.removeprefix(".structured_content.")

@@ -59,7 +59,7 @@ def test_a_line_break_cannot_forge_a_line(stream):
     assert stream.getvalue().count("\n") == 1
 
 
-def test_libraries_log_from_warning_up(stream):
+def test_libraries_log_only_warnings_and_errors(stream):
     logging.getLogger("httpx2").info("POST with body")
     logging.getLogger("server.auth.sessions").info("ours")
     assert "body" not in stream.getvalue()

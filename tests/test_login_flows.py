@@ -201,7 +201,7 @@ async def test_a_hundred_connections_evict_no_known_address_of_the_household(wor
         assert await tried(workers[1], address) is None
 
 
-async def test_after_a_changed_password_a_new_login_takes_the_place_of_the_old_one(workers, client):
+async def test_after_a_password_change_a_new_login_replaces_the_old_one(workers, client):
     await client.log_in()
     old = (client.access, client.refresh_token)
     workers[0].simulator.accounts.add(DEMO, "new")
@@ -229,7 +229,7 @@ async def test_a_code_is_valid_for_a_minute_at_both_workers(client, clocks):
 
 
 @pytest.mark.parametrize("seconds", [-DAY, DAY])
-async def test_a_clock_that_is_set_and_set_right_again_logs_nobody_out(client, clocks, seconds):
+async def test_a_clock_step_that_is_corrected_logs_nobody_out(client, clocks, seconds):
     await client.log_in()
     for wrong_by in (seconds, 0.0):
         clocks.wrong_by = wrong_by

@@ -135,7 +135,7 @@ def written(texts):
 
 
 @EACH_LANGUAGE
-def test_a_language_has_each_text_with_the_fields_that_all_others_have(texts):
+def test_every_language_has_every_text_with_the_same_fields(texts):
     for name, text in written(texts).items():
         first = getattr(LANGUAGES["en"], name)
         assert text, name
@@ -152,7 +152,7 @@ def test_no_text_was_left_untranslated():
     assert same == {"email", "seconds", "minutes", "hours", "ended_on"}
 
 
-def test_each_text_is_on_some_page():
+def test_every_text_is_used_on_some_page():
     sources = [*FOLDER.glob("*.html"), *FOLDER.parent.glob("*.py")]
     used = set()
     for path in sources:

@@ -56,7 +56,7 @@ def test_the_list_of_all_tools_stays_short(fleet, revision):
 @pytest.mark.parametrize(
     "method", ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
 )
-def test_a_client_that_knows_a_ttl_may_keep_lists_for_an_hour_for_itself(fleet, method):
+def test_clients_that_understand_a_ttl_may_cache_lists_privately_for_an_hour(fleet, method):
     listed = asked(fleet, method, "2026-07-28")
     assert listed["ttlMs"] == 3_600_000
     assert listed["cacheScope"] == "private"
@@ -76,7 +76,7 @@ def parts_of(schema):
 
 
 @every_tool
-def test_a_result_has_nothing_that_readers_do_not_need(tool):
+def test_a_schema_contains_nothing_that_readers_do_not_need(tool):
     for part in parts_of(tool.output_schema):
         assert "title" not in part
         assert "default" not in part
@@ -87,7 +87,7 @@ def test_a_result_has_nothing_that_readers_do_not_need(tool):
 
 
 @every_tool
-def test_a_number_that_may_be_null_is_a_shared_definition_and_no_definition_is_used_once(tool):
+def test_nullable_numbers_share_a_definition_and_no_definition_is_used_once(tool):
     schema = tool.output_schema
     uses = Counter(
         part["$ref"].removeprefix("#/$defs/") for part in parts_of(schema) if "$ref" in part
@@ -152,7 +152,7 @@ def test_every_field_of_a_result_is_named_in_its_schema(tool):
     assert names(tool.output_schema, definitions) == set(model.model_fields)
 
 
-def test_a_client_of_sdk_1_validates_less_than_half_of_what_it_once_did():
+def test_a_client_of_sdk_1_validates_less_than_half_as_much_as_before():
     assert sum(1 for _ in parts_of(TOOLS["get_live_data"].output_schema)) <= MOST_PARTS
 
 
@@ -171,7 +171,7 @@ def test_a_client_of_sdk_1_validates_less_than_half_of_what_it_once_did():
         if boxes or name not in {"get_live_data", "get_history"}
     ],
 )
-async def test_a_result_is_as_its_schema_says(boxes, name, arguments):
+async def test_every_result_matches_its_schema(boxes, name, arguments):
     told = await result(Portal(boxes=boxes), name, **arguments)
     jsonschema.validate(told.structured_content, TOOLS[name].output_schema)
     # It is not true of anything: a number as text does not pass.
@@ -183,7 +183,7 @@ async def test_a_result_is_as_its_schema_says(boxes, name, arguments):
         jsonschema.validate(spoilt, TOOLS[name].output_schema)
 
 
-def test_a_map_of_counters_takes_numbers_and_null_only():
+def test_a_map_of_counters_accepts_only_numbers_and_null():
     schema = TOOLS["get_live_data"].output_schema
     energy = {**schema["properties"]["energy"], "$defs": schema["$defs"]}
     names = energy["properties"]["today"]["required"]
@@ -290,7 +290,7 @@ class Other(Sums):
     house_wh: float | None
 
 
-def test_numbers_that_their_names_explain_are_a_map_beside_what_else_there_is():
+def test_self_explanatory_numbers_form_a_map_beside_the_other_fields():
     schema = output_schema(Sums.model_json_schema())
     numbers = ["solar_wh", "grid_wh", "load_wh"]
     assert schema["properties"] == {"day": {"type": "string", "description": "Which."}}

@@ -50,7 +50,7 @@ def test_a_file_names_its_process_only_while_it_runs(tmp_path):
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_lock_that_cannot_be_looked_at_is_neither_held_nor_free(tmp_path):
+def test_a_lock_that_cannot_be_checked_counts_as_neither_locked_nor_free(tmp_path):
     path, link = tmp_path / "file", tmp_path / "link"
     assert is_locked(path) is False
     file = PidFile(path)
@@ -99,7 +99,7 @@ def test_a_lost_file_is_restored_at_the_next_check(tmp_path, lost):
     ours.remove()
 
 
-def test_a_failed_write_is_reported_and_retried(tmp_path):
+def test_a_failed_write_of_the_file_is_reported_and_retried(tmp_path):
     (tmp_path / "ready").touch()
     ours = PidFile(tmp_path / "ready" / "mcp-0")
     for _ in range(2):

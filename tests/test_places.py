@@ -51,7 +51,7 @@ def test_a_user_without_a_home_learns_what_to_set():
         choose(replace(USER, state_home=None))
 
 
-def test_a_relative_folder_of_a_user_counts_as_none():
+def test_a_relative_folder_in_the_environment_is_ignored():
     environ = {"HOME": "/home/jana", "XDG_STATE_HOME": "state"}
     assert user_folder(environ, "XDG_STATE_HOME", ".local/state") == USER.state_home
     environ["XDG_STATE_HOME"] = "/s"

@@ -47,7 +47,7 @@ ONE = Plan("0123456789abcdef", "2210400017", BoxMode(3), SENTENCE, b"o" * 16, 1_
 
 
 @given(PLAN)
-def test_a_plan_comes_back_as_it_was(plan):
+def test_a_plan_is_read_back_unchanged(plan):
     token = PLANS.seal(ACCOUNT, plan)
     assert PLANS.open(ACCOUNT, token) == plan
     assert PLANS.open(ACCOUNT, f" {token}\n") == plan
@@ -81,7 +81,7 @@ def test_a_token_has_one_spelling(length):
 
 
 @given(st.text(max_size=600))
-def test_anything_but_a_token_opens_as_nothing(text):
+def test_anything_but_a_token_opens_nothing(text):
     assert PLANS.open(ACCOUNT, text) is None
     assert PLANS.open(ACCOUNT, f"plan_{text}") is None
 

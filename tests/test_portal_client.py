@@ -115,7 +115,7 @@ def told(exc: BaseException) -> str:
     return text
 
 
-async def test_a_login_is_one_honest_request_with_exactly_two_members() -> None:
+async def test_a_login_is_one_identified_request_with_exactly_two_members() -> None:
     inside = InProcess()
     client = inside.client()
 

@@ -110,7 +110,7 @@ def test_a_counter_proves_a_meter(counter):
     assert read(house(app=OFF, **{counter: 3})).load.not_backed_up_w is None
 
 
-def test_its_counters_follow_the_same_rule_for_zero():
+def test_the_meters_counters_follow_the_same_rule_for_zero():
     counters = dict.fromkeys(("ac_ad", "ac_am", "ac_ay"), 0)
     paths = [
         "energy.today.consumed_not_backed_up_wh",

@@ -130,7 +130,7 @@ ALARM = {"level": 5, "date": "9. 6. 2026 | 23:05"}
         folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM | {"date": "9. 6. 2026 | 11:31"}),
     ],
 )
-def test_a_critical_notification_of_the_last_day_leaves_a_doubt(alarm):
+def test_a_critical_notification_of_the_last_day_leaves_doubt(alarm):
     found = judged(*NOT_BYPASSED, alarm)
     assert found.verdict == "fine as far as known"
     (one,) = found.critical
@@ -150,7 +150,7 @@ def test_a_critical_notification_of_the_last_day_leaves_a_doubt(alarm):
         folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM | {"level": 4}),
     ],
 )
-def test_an_old_foreign_or_lower_level_notification_leaves_no_doubt(other):
+def test_old_foreign_or_less_severe_notifications_leave_no_doubt(other):
     found = judged(*NOT_BYPASSED, other)
     assert (found.verdict, found.critical, found.warnings) == ("fine", (), ())
 

@@ -187,7 +187,7 @@ def test_an_upload_is_judged_by_the_contacts_and_the_changes_between_them(seen, 
     assert uploads(*seen)[-1] == last
 
 
-def test_one_outdated_block_is_enough_while_others_may_be_on_their_way():
+def test_one_outdated_block_suffices_while_others_may_be_on_their_way():
     known = NO_BASELINE.after(payload(START, dc_in={"fv_p1": 1}, ac_in={"aci_wr": 1}), START)
     later = START + 60 * MINUTE
     (box,) = boxes_of(payload(later, dc_in={"fv_p1": 1}, ac_in={"aci_wr": 2}))

@@ -202,7 +202,7 @@ def test_a_method_that_is_not_served_is_refused_in_words(fleet, revision, method
         (PLANTED, {}),
     ],
 )
-def test_a_notification_of_any_method_is_accepted_and_dropped(fleet, revision, method, params):
+def test_a_notification_of_any_method_is_accepted_and_ignored(fleet, revision, method, params):
     body = {"jsonrpc": "2.0", "method": method, "params": params}
     answer = post(fleet.url, body, MCP_Protocol_Version=revision)
     assert (answer.status_code, answer.content) == (202, b"")

@@ -108,7 +108,7 @@ def test_a_restarted_daemon_has_all_sessions(shared_fleet):
     assert shared_fleet.portal.logins()["attempts"] == 1
 
 
-def test_a_session_opened_without_a_daemon_is_handed_to_it_when_it_is_back():
+def test_a_session_opened_without_a_daemon_is_handed_over_when_it_is_back():
     with running_fleet(1, daemon=False) as fleet:
         assert status(check_auth(fleet.url)) == "new_session_created"
         assert status(check_auth(fleet.url)) == "session_from_cache"
@@ -133,7 +133,7 @@ def readyz(fleet):
 
 
 @pytest.mark.parametrize("ended", ["killed", "hung and killed", "hung and going on"])
-def test_a_worker_is_back_at_the_daemon_within_a_second_of_its_return(ended):
+def test_a_worker_reconnects_within_a_second_of_the_daemons_return(ended):
     with running_fleet(1) as fleet, httpx2.Client(trust_env=False) as http:
         address = fleet.url.replace("/mcp", "/readyz")
         assert http.get(address).is_success
@@ -153,12 +153,12 @@ def test_a_worker_is_back_at_the_daemon_within_a_second_of_its_return(ended):
         assert time.monotonic() - returned <= 1.0 + SLOW_MACHINE
 
 
-def test_no_pause_before_the_next_try_is_longer_than_half_a_second():
+def test_no_pause_before_the_next_attempt_is_longer_than_half_a_second():
     # A second is what it may take altogether.
     assert max(cache_client.ABSENT_SECONDS, cache_client.HUNG_SECONDS) <= 0.5
 
 
-def test_without_a_daemon_wrong_passwords_are_still_budgeted():
+def test_without_a_daemon_wrong_passwords_are_still_limited():
     with running_fleet(1, daemon=False) as fleet:
         texts = [
             check_auth(fleet.url, password=f"wrong {i}")["content"][0]["text"] for i in range(4)
@@ -199,7 +199,7 @@ def test_a_changed_password_ends_the_old_one_in_every_worker(fleet):
         assert check_auth(fleet.url)["isError"]
 
 
-def test_a_killed_worker_passes_its_lease_on(fleet):
+def test_the_lease_of_a_killed_worker_passes_to_another(fleet):
     fleet.portal.fault("slow", latency=60, logins=1)
     results = []
 
@@ -239,7 +239,7 @@ def test_a_killed_worker_passes_its_lease_on(fleet):
     assert all(not result["isError"] for result in finished)
 
 
-def test_a_stopping_worker_finishes_what_it_has_begun(fleet):
+def test_a_stopping_worker_finishes_the_calls_it_has_begun(fleet):
     fleet.portal.fault("slow", latency=2.0, logins=1)
     result = []
     caller = threading.Thread(target=lambda: result.append(check_auth(fleet.url)))

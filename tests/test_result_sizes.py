@@ -77,7 +77,9 @@ async def test_a_week_of_energy_is_short_with_and_without_the_current_day(at, da
 @pytest.mark.parametrize("time", ["00:03:00", "12:00:00", "18:30:00"])
 @pytest.mark.parametrize("day", ["2026-06-14", "2027-01-01"])
 @pytest.mark.parametrize("wishes", [BOXES, LONGER], ids=["usual", "longer"])
-async def test_live_data_is_short_for_any_equipment_and_any_earlier_calls(at, day, time, wishes):
+async def test_live_data_is_short_for_any_equipment_whatever_was_called_before(
+    at, day, time, wishes
+):
     most = LIVE_AFTER_MIDNIGHT if wishes is LONGER and time == "00:03:00" else LIVE
     for name, box in wishes.items():
         house = at(f"{day}T{time}").have(**box)

@@ -186,7 +186,7 @@ def test_a_month_that_has_grown_by_more_than_the_day_has_had_a_midnight(then, no
         (900.0, 900.0, 3600, NOT_YET),
     ],
 )
-def test_an_inconclusive_block_is_todays_once_another_block_is(then, now, after_s, days):
+def test_an_inconclusive_block_counts_as_todays_once_another_block_does(then, now, after_s, days):
     news = at("09:00:00")
     known = Memory(earlier("06:00:00", a=then))
     found = shown({"a": now}, news + timedelta(seconds=after_s))

@@ -133,7 +133,7 @@ def test_the_connection_with_the_oldest_login_is_evicted_after_some_time(running
             assert one_answer(one, GET)
 
 
-def test_a_login_stops_counting_when_the_connection_does_not_use_it_for_long(running, monkeypatch):
+def test_a_login_stops_counting_when_the_connection_has_not_used_it_for_long(running, monkeypatch):
     monkeypatch.setattr(room, "PROOF_LASTS", 0.0)
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     monkeypatch.setattr(room, "FEW", 1000)

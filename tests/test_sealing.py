@@ -79,7 +79,7 @@ def test_every_damaged_byte_and_every_shorter_value_is_noticed():
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_a_miss(value):
+def test_a_value_that_does_not_open_is_a_miss(value):
     assert sealer().open(KEYS, value) is None
 
 
@@ -99,6 +99,6 @@ def test_no_secret_is_in_a_repr():
     assert SESSION.id not in shown
 
 
-def test_a_digest_names_a_value():
+def test_a_digest_identifies_a_value():
     assert digest(b"a") != digest(b"b")
     assert len(digest(b"a")) == 32

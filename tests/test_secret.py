@@ -56,7 +56,7 @@ def test_a_missing_secret_is_created_for_its_owner_only(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["secret"]
 
 
-def test_a_generous_umask_does_not_open_it(tmp_path):
+def test_a_generous_umask_does_not_expose_the_secret(tmp_path):
     before = os.umask(0)
     try:
         load_secret(tmp_path / "run" / "secret")
@@ -66,7 +66,7 @@ def test_a_generous_umask_does_not_open_it(tmp_path):
     assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
 
 
-def test_the_secret_stays_and_no_two_are_alike(tmp_path):
+def test_the_secret_is_stable_and_no_two_are_alike(tmp_path):
     first = load_secret(tmp_path / "one")
     assert load_secret(tmp_path / "one") == read_secret(tmp_path / "one") == first
     assert load_secret(tmp_path / "two") != first

@@ -77,7 +77,7 @@ def vanish_by_a_rename(path: Path) -> None:
 
 
 @pytest.mark.parametrize("go", [vanish, vanish_with_the_folder, vanish_by_a_rename])
-def test_the_same_bytes_come_back_for_their_owner_only_and_locked(path, use, go, caplog):
+def test_the_secret_is_restored_unchanged_locked_and_for_its_owner_only(path, use, go, caplog):
     go(path)
     use.look()
     assert path.read_bytes() == WRITTEN + b"\n\n"

@@ -65,7 +65,9 @@ def post(portal: RunningPortal, body: object = DEMO) -> httpx2.Response:
     return portal.admin.post(LOGIN, json=body)
 
 
-def test_success_is_the_portals_exact_body_with_a_session_cookie(portal: RunningPortal) -> None:
+def test_a_successful_login_returns_the_portals_exact_body_and_a_session_cookie(
+    portal: RunningPortal,
+) -> None:
     answer = post(portal)
 
     assert (answer.status_code, answer.content) == (200, b'[[2,"",false]]')
@@ -81,7 +83,7 @@ def test_success_is_the_portals_exact_body_with_a_session_cookie(portal: Running
         {"email": "demo@example.com", "password": "\ud800"},
     ],
 )
-def test_a_wrong_pair_is_answered_with_200_and_nothing(
+def test_a_wrong_pair_is_answered_with_200_and_an_empty_body(
     portal: RunningPortal, pair: dict[str, str]
 ) -> None:
     answer = portal.admin.post(
@@ -105,7 +107,7 @@ async def test_a_malformed_login_is_refused_and_not_counted(
     assert state["logins"]["total"]["attempts"] == 0
 
 
-async def test_a_session_is_seen_at_json_php_until_logout(browser: httpx2.AsyncClient) -> None:
+async def test_a_session_is_accepted_at_json_php_until_logout(browser: httpx2.AsyncClient) -> None:
     assert (await browser.get("/json.php")).json() == []
     await browser.post(LOGIN, json=DEMO)
     assert list((await browser.get("/json.php")).json()) == ["2210400017"]
@@ -128,7 +130,7 @@ def test_an_idle_session_ends_and_a_used_one_lives_on() -> None:
     assert accounts.session_count() == 1
 
 
-def test_when_the_table_is_full_the_longest_idle_session_goes(
+def test_a_full_table_evicts_the_longest_idle_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("simulator.accounts.SESSIONS", 2)
@@ -197,7 +199,7 @@ def test_a_truncated_gzip_is_cut_before_its_first_byte_of_text(portal: RunningPo
         assert b"".join(answer.iter_raw()).startswith(b"\x1f\x8b")
 
 
-async def test_slow_waits_and_then_answers_as_usual() -> None:
+async def test_a_slow_fault_delays_the_usual_answer() -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -210,7 +212,7 @@ async def test_slow_waits_and_then_answers_as_usual() -> None:
     assert waited == [5.0]
 
 
-def test_the_first_fault_that_fits_hits_and_is_used_up() -> None:
+def test_the_first_matching_fault_applies_and_is_used_up() -> None:
     faults = Faults()
     faults.add(Fault(kind=Kind.ERROR, logins=1, email="a@example.com"))
     faults.add(Fault(kind=Kind.HTML, logins=2))
@@ -349,7 +351,7 @@ async def test_the_most_logins_at_one_time_are_remembered() -> None:
     assert (count.in_flight, count.max_in_flight, count.successes) == (0, 3, 2)
 
 
-def test_ended_sessions_are_gone_at_json_php(portal: RunningPortal) -> None:
+def test_ended_sessions_are_refused_at_json_php(portal: RunningPortal) -> None:
     cookie = {"Cookie": post(portal).headers["set-cookie"].partition(";")[0]}
     assert list(portal.admin.get("json.php", headers=cookie).json()) == ["2210400017"]
     portal.end_sessions()
@@ -357,7 +359,7 @@ def test_ended_sessions_are_gone_at_json_php(portal: RunningPortal) -> None:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_sessions_live_on_when_the_password_is_changed_or_end_with_it(
+def test_sessions_survive_a_password_change_or_end_with_it_as_configured(
     portal: RunningPortal, keeps: bool
 ) -> None:
     def boxes(cookie: dict[str, str]) -> int:
@@ -407,7 +409,7 @@ def test_accounts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert accounts.login("demo@example.com", "changed")
 
 
-def test_state_and_answers_of_the_administrator_hold_no_password_and_no_session(
+def test_administration_answers_contain_no_password_and_no_session(
     portal: RunningPortal,
 ) -> None:
     planted = "Pl4nted-Passw0rd"
@@ -430,7 +432,7 @@ def test_state_and_answers_of_the_administrator_hold_no_password_and_no_session(
         ({"Content-Type": "application/json"}, b" " * 20_000, 413),
     ],
 )
-def test_the_administrator_speaks_only_json(
+def test_administration_accepts_only_json(
     portal: RunningPortal, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     answer = portal.admin.post("_admin/faults", headers=headers, content=body)
@@ -447,7 +449,7 @@ def test_a_wrong_administration_path_or_method_is_answered_in_json(
     assert list(answer.json()) == ["error"]
 
 
-async def test_the_administrators_paths_are_closed_to_other_machines() -> None:
+async def test_administration_paths_are_closed_to_other_machines() -> None:
     app = build_app(Simulator())
     for client in ("192.0.2.7", "not an address"):
         transport = httpx2.ASGITransport(app, client=(client, 4711))
@@ -491,7 +493,7 @@ def test_an_unusable_argument_stops_the_process_with_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_a_taken_port_is_named_with_what_to_do(portal: RunningPortal) -> None:
+def test_a_taken_port_is_reported_with_what_to_do(portal: RunningPortal) -> None:
     port = str(httpx2.URL(portal.base_url).port)
     done = subprocess.run(
         [sys.executable, "-m", "simulator", "--port", port],
@@ -507,7 +509,7 @@ def test_a_taken_port_is_named_with_what_to_do(portal: RunningPortal) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_the_manual_names_every_path_fault_member_and_counter() -> None:
+def test_the_document_names_every_path_fault_member_and_counter() -> None:
     manual = (ROOT / "docs" / "simulator.md").read_text()
     documented = set(re.findall(r"^\| `([^`]+)`", manual, re.MULTILINE))
 
@@ -520,7 +522,7 @@ def test_the_manual_names_every_path_fault_member_and_counter() -> None:
     assert documented == (paths | set(Kind) | members | counters | options | switches | changes)
 
 
-def test_the_manual_names_every_member_of_the_truth_and_of_the_log_of_writes() -> None:
+def test_the_document_names_every_member_of_the_truth_and_of_the_write_log() -> None:
     manual = (ROOT / "docs" / "simulator.md").read_text()
     simulator = Simulator()
     box = simulator.boxes.find(DEMO_BOX, simulator.clock.now())

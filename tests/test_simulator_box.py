@@ -67,7 +67,7 @@ def test_a_days_energies_balance():
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(0, 7200), max_size=12), st.integers(0, 3))
-def test_a_boxs_state_does_not_depend_on_when_it_was_asked(pauses, mode):
+def test_the_state_of_a_box_does_not_depend_on_when_it_was_read(pauses, mode):
     asked_often, asked_once = make(), make()
     for box in (asked_often, asked_once):
         box.queue(Change({"mode": mode}, START + 100.5, START + 160.5))
@@ -169,7 +169,7 @@ def test_the_section_without_backup_may_be_idle():
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
-def test_a_day_on_which_the_clocks_change_is_counted_whole(day, hours):
+def test_a_day_on_which_the_clocks_change_is_counted_completely(day, hours):
     box = make(start_of(day) - HOUR)
     end = start_of(day + timedelta(days=1))
     counted = box.record(end - 0.001).meters.day
@@ -270,7 +270,7 @@ def test_a_malformed_request_for_history_is_refused(body):
         asked(body)
 
 
-def test_a_write_is_fetched_when_it_is_due_and_shows_at_once():
+def test_a_write_is_fetched_when_due_and_then_shows_at_once():
     box = make(START)
     change = Change({"mode": 3}, START + 10, START + 70)
     box.queue(change)
@@ -295,13 +295,13 @@ def test_writes_are_fetched_in_the_order_they_came():
     assert (box.setup.mode, len(box.pending)) == (2, 0)
 
 
-def test_without_a_delay_a_write_is_there_at_once():
+def test_without_a_delay_a_write_takes_effect_at_once():
     box = make(START)
     box.queue(Change({"mode": 2}, START + 33.3, START + 33.3))
     assert box.setup.mode == 2
 
 
-def test_an_offline_box_stays_as_it_was_seen_while_its_house_lives_on():
+def test_an_offline_box_shows_its_last_values_while_its_house_lives_on():
     box = make(START + 9 * HOUR)
     gone = START + 9 * HOUR + 42
     before = tell(box, gone)
@@ -335,7 +335,7 @@ def test_charging_from_the_grid_runs_until_the_target_is_reached():
     assert peak == 60
 
 
-def test_a_full_battery_is_notified_once_until_it_has_been_used_again():
+def test_a_full_battery_causes_one_notification_until_it_has_been_used_again():
     box = make(START, mode=3)
     box.set_up(START, box.setup, 50)
     box.advance(START + 6 * HOUR)
@@ -347,7 +347,7 @@ def test_a_full_battery_is_notified_once_until_it_has_been_used_again():
     assert [n.text for n in box.notices if n.at >= START] == told * 2
 
 
-def test_a_jump_of_a_month_is_lived_through_and_a_longer_one_starts_afresh():
+def test_a_jump_of_up_to_a_month_is_simulated_and_a_longer_one_starts_afresh():
     box = make(START)
     box.advance(START + 3 * 86_400)
     assert box.records[0].at < START
@@ -366,7 +366,7 @@ def test_a_box_that_is_offline_stays_so_when_its_clock_is_turned_back():
     assert tell(box, earlier + HOUR)["device"]["lastcall"] == naive(earlier)
 
 
-def test_the_simulated_time_is_moved_quickened_and_stopped():
+def test_simulated_time_can_be_moved_accelerated_and_stopped():
     wall = [START]
     clock = Clock(lambda: wall[0])
     clock.obey({"offset": 100, "speed": 10})

@@ -98,7 +98,7 @@ def test_a_boiler_follows_the_low_tariff_and_manual_heating_needs_no_window():
     assert due(dataclasses.replace(cheap, manual=True), 60, 0).heating is False
 
 
-def test_the_battery_is_charged_gently_at_low_tariff_and_no_further_than_its_target():
+def test_the_battery_is_charged_slowly_at_low_tariff_up_to_its_target():
     setup = Setup(target=60)
     night = MIDNIGHT + 3600.0
     flows = at(night, setup, part=0.3, now_due=Due(charging=True))
@@ -134,7 +134,7 @@ def test_inflow_equals_outflow(plant, setup, moment, part):
 
 @settings(max_examples=300, deadline=None)
 @given(plants, setups, times, st.floats(0, 1))
-def test_whole_watts_close_exactly_and_are_near_the_truth(plant, setup, moment, part):
+def test_powers_in_whole_watts_balance_exactly_and_are_near_the_truth(plant, setup, moment, part):
     flows = at(moment, setup, part, plant)
     seen = watts(flows)
     load = sum(seen.backed) + sum(seen.other)
@@ -158,7 +158,7 @@ def test_a_battery_is_never_overfilled_nor_emptied_below_its_floor(
 
 @settings(max_examples=100, deadline=None)
 @given(setups.filter(lambda setup: setup.mode == 3 or setup.formatting), times, st.floats(0, 1))
-def test_a_battery_kept_for_outages_or_being_charged_is_not_used(setup, moment, part):
+def test_a_battery_reserved_for_outages_or_being_charged_is_not_used(setup, moment, part):
     assert at(moment, setup, part).battery >= 0
 
 
@@ -167,7 +167,7 @@ def test_mode_home_1_lives_on_its_battery_at_night_and_fills_it_by_day():
     assert at(NOON, Setup()).battery > 0
 
 
-def test_mode_home_2_keeps_its_battery_while_the_sun_shines():
+def test_mode_home_2_spares_its_battery_while_the_sun_shines():
     cooking = Demand((100.0, 100.0, 3000.0), (0.0, 0.0, 0.0))
 
     def used(mode: int) -> float:
@@ -222,7 +222,7 @@ def test_only_home_5_feeds_the_section_without_backup_from_the_battery():
         (True, 1, 3000, "on", 10_000),
     ],
 )
-def test_the_export_is_off_limited_or_on(queen, to_grid, cap, state, watts_out):
+def test_export_is_off_limited_or_on(queen, to_grid, cap, state, watts_out):
     plant = dataclasses.replace(HOUSE, queen=queen)
     setup = Setup(to_grid=to_grid, feed_cap=cap)
     assert delivery(plant, setup) == state
@@ -242,7 +242,7 @@ def test_the_boiler_takes_the_surplus_or_by_hand_full_power_at_any_time():
     assert at(MIDNIGHT, Setup(manual=True, ssr0=0)).boiler == 0
 
 
-def test_the_sun_rises_in_the_east_stands_high_in_june_and_is_away_at_night():
+def test_the_sun_rises_in_the_east_is_high_in_june_and_is_down_at_night():
     assert sun(MIDNIGHT).up < 0
     assert sun(MIDNIGHT + 7 * 3600).east > 0.5
     assert sun(MIDNIGHT + 19 * 3600).east < -0.5
@@ -258,7 +258,7 @@ def test_light_is_between_darkness_and_a_little_over_peak_power(moment, seed):
 
 
 @given(st.integers(0, 2**32), st.integers(-(2**40), 2**40), st.floats(1, 10**6))
-def test_chance_is_bounded_and_the_same_each_time(seed, place, length):
+def test_randomness_is_bounded_and_reproducible(seed, place, length):
     assert 0 <= grain(seed, place) < 1
     assert 0 <= wave(seed, place, length) <= 1
     assert grain(seed, place) == grain(seed, place)
@@ -273,7 +273,7 @@ def test_a_day_in_prague_has_as_many_hours_as_its_clocks_say(day, hours):
     assert second_of_day(start_of(day) + hours * 3600 - 60) == 86_340
 
 
-def test_counters_of_a_new_month_and_of_a_new_year_begin_at_nothing():
+def test_counters_of_a_new_month_or_year_begin_at_zero():
     flowed = Energy(*[1000.0] * len(Energy._fields))
     shown = Meters(flowed, flowed, flowed)
 
@@ -287,7 +287,7 @@ def test_counters_of_a_new_month_and_of_a_new_year_begin_at_nothing():
 
 @settings(deadline=None)
 @given(plants, st.dates(date(2000, 1, 1), date(2099, 12, 31)))
-def test_a_past_never_lived_is_plausible_and_balanced(plant, day):
+def test_a_generated_past_is_plausible_and_balanced(plant, day):
     meters = before(plant, day)
     for energy in (meters.month_before, meters.year_before):
         assert min(energy) >= -1e-6

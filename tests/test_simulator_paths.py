@@ -111,7 +111,7 @@ async def test_the_demo_box_sends_the_truth_in_few_fields(portal: Portal) -> Non
     assert box["device"] == {"id_type": 3002, "lastcall": "2026-06-14 12:40:05"}
 
 
-async def test_an_account_with_two_boxes_gets_both_each_of_its_kind(portal: Portal) -> None:
+async def test_an_account_with_two_boxes_gets_both_with_their_kinds(portal: Portal) -> None:
     await portal.login("demo2@example.com")
     told = (await portal.http.get("/json.php")).json()
 
@@ -127,7 +127,7 @@ async def test_an_account_with_two_boxes_gets_both_each_of_its_kind(portal: Port
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-async def test_an_account_has_up_to_three_boxes_and_without_one_gets_a_list(
+async def test_an_account_has_up_to_three_boxes_and_gets_an_empty_list_without_any(
     portal: Portal, count: int
 ) -> None:
     added = await portal.admin("accounts", email="a@example.com", password="demo", boxes=count)
@@ -149,7 +149,7 @@ async def test_live_data_the_flag_and_the_many_fields_are_switched_per_box(porta
     assert "queen" not in box
 
 
-async def test_an_etag_is_sent_and_heeded_only_when_switched_on(portal: Portal) -> None:
+async def test_an_etag_is_sent_and_honoured_only_when_switched_on(portal: Portal) -> None:
     await portal.admin("switches", etag=True)
     first = await portal.http.get("/json.php")
     again = await portal.http.get("/json.php", headers={"If-None-Match": first.headers["etag"]})
@@ -215,7 +215,7 @@ def test_the_order_of_notifications_is_not_that_of_their_times() -> None:
     assert sorted(shown) == sorted(by_time)
 
 
-async def test_an_administrator_adds_a_notification_in_any_words(portal: Portal) -> None:
+async def test_a_notification_with_any_text_can_be_added(portal: Portal) -> None:
     await portal.admin(
         "notices",
         box=DEMO_BOX,
@@ -319,7 +319,7 @@ ASK: dict[str, Callable[[Portal], Any]] = {
         ("oversized", {}, 200),
     ],
 )
-async def test_a_fault_hits_its_path_once_and_no_other(
+async def test_a_fault_affects_its_path_once_and_no_other(
     portal: Portal, endpoint: str, kind: str, members: dict[str, object], status: int
 ) -> None:
     await portal.admin("faults", kind=kind, endpoint=endpoint, requests=1, **members)
@@ -334,7 +334,7 @@ async def test_a_fault_hits_its_path_once_and_no_other(
 
 
 @pytest.mark.parametrize("endpoint", ASK)
-async def test_a_slow_answer_is_the_ordinary_one_and_a_dropped_one_never_comes(
+async def test_a_slow_answer_is_the_usual_one_and_a_dropped_one_never_arrives(
     portal: Portal, endpoint: str
 ) -> None:
     await portal.admin("faults", kind="slow", endpoint=endpoint, requests=1, latency=20)
@@ -358,7 +358,7 @@ async def test_a_truncated_answer_does_not_unpack_to_a_whole_one(
     assert len(cut) < len(whole)
 
 
-async def test_a_fault_may_hit_one_accounts_sessions_only(portal: Portal) -> None:
+async def test_a_fault_can_affect_the_sessions_of_one_account_only(portal: Portal) -> None:
     await portal.admin("faults", kind="error", endpoint="live", email="demo2@example.com")
     assert (await ask_live(portal)).status_code == 200
     await portal.login("demo2@example.com")
@@ -375,7 +375,7 @@ async def damage(portal: Portal, kind: str, *fields: str) -> Any:
     return await portal.live()
 
 
-async def test_damage_hits_the_named_fields_or_the_live_block(portal: Portal) -> None:
+async def test_damage_affects_the_named_fields_or_the_live_block(portal: Portal) -> None:
     sound = await portal.live()
     assert all(math.isnan(value) for value in (await damage(portal, "nan"))["actual"].values())
     texts = await damage(portal, "texts", "batt.bat_c", "dc_in")
@@ -401,7 +401,7 @@ async def test_unknown_fields_can_be_added(portal: Portal) -> None:
     assert await portal.live() == sound
 
 
-async def test_a_series_can_be_answered_by_nothing(portal: Portal) -> None:
+async def test_a_series_can_be_answered_with_nothing(portal: Portal) -> None:
     await portal.admin("faults", kind="nothing", endpoint="history", requests=1)
     assert (await portal.history()).json() == []
     assert (await portal.history()).json()["items"]
@@ -413,7 +413,7 @@ async def test_todays_pv_energy_dips_by_a_few_watt_hours(portal: Portal) -> None
     assert (await portal.live())["dc_in"]["fv_ad"] == sound["dc_in"]["fv_ad"] - 7
 
 
-async def test_history_has_holes_where_it_hurts(portal: Portal) -> None:
+async def test_history_can_have_gaps_at_the_worst_times(portal: Portal) -> None:
     await portal.admin("faults", kind="nulls", endpoint="history", requests=1)
     items = (await portal.history()).json()["items"]
     assert items[-1] == {"values": [None] * 4}
@@ -425,7 +425,7 @@ async def test_history_has_holes_where_it_hurts(portal: Portal) -> None:
     assert isinstance((await portal.history()).json()["items"][-1]["values"][2], str)
 
 
-async def test_counters_of_the_grid_count_nothing_and_no_other_series_is_touched(
+async def test_grid_counters_can_be_zero_without_affecting_other_series(
     portal: Portal,
 ) -> None:
     for name in ("grid", "batt", "fve", "load"):
@@ -455,7 +455,7 @@ async def test_damage_does_not_alter_the_sign_of_an_ended_session(portal: Portal
     assert b"<form" in (await ask_live(portal)).content
 
 
-async def test_a_mode_is_queued_then_fetched_by_the_box_then_notified(portal: Portal) -> None:
+async def test_a_mode_change_is_queued_fetched_by_the_box_and_notified(portal: Portal) -> None:
     answer = await portal.set("box_prms.mode", 3)
     assert (answer.status_code, answer.json()[0][2]) == (200, "OK")
     assert (await portal.live())["box_prms"]["mode"] == 0
@@ -489,7 +489,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("where", "block", "field", "low", "high", "value"), SETTINGS)
-async def test_each_setting_is_taken_in_its_range_and_shown(
+async def test_each_setting_is_accepted_within_its_range_and_shown(
     portal: Portal, where: str, block: str, field: str, low: int, high: int, value: int
 ) -> None:
     await portal.admin("switches", delay=0)
@@ -530,7 +530,7 @@ async def test_export_is_switched_off_on_or_limited_in_one_call(
         assert (await portal.live(box))["invertor_prm1"]["p_max_feed_grid"] == cap
 
 
-async def test_switching_on_leaves_the_cap_alone_when_the_portal_is_taken_to_be_so(
+async def test_switching_export_on_leaves_the_cap_alone_if_so_configured(
     portal: Portal,
 ) -> None:
     await portal.admin("switches", delay=0, lifts_cap=False)
@@ -621,7 +621,7 @@ FORM = {"id_device": DEMO_BOX, "table": "box_prms", "column": "mode", "value": "
     ("contract", "as_json", "as_form"),
     [("json", 200, 500), ("form", 500, 200), ("both", 200, 200)],
 )
-async def test_writes_come_as_the_contract_says(
+async def test_writes_must_match_the_configured_contract(
     portal: Portal, contract: str, as_json: int, as_form: int
 ) -> None:
     await portal.admin("switches", contract=contract)
@@ -641,7 +641,7 @@ async def test_an_empty_form_field_stands_for_null(portal: Portal, limit: dict[s
     assert (await portal.truth())["export_cap_w"] == 4000
 
 
-async def test_a_write_without_the_mark_of_a_script_is_refused(portal: Portal) -> None:
+async def test_a_write_without_the_script_header_is_refused(portal: Portal) -> None:
     body = {"id_device": DEMO_BOX, "table": "box_prms", "column": "mode", "value": 2}
     answer = await portal.http.post(SET, json=body)
     assert answer.status_code == 500
@@ -727,7 +727,7 @@ async def test_a_write_can_be_answered_with_any_text(portal: Portal) -> None:
         assert answer.content.decode() == text
 
 
-async def test_a_box_may_be_in_a_mode_that_no_write_sets_and_be_taken_out_of_it(
+async def test_a_box_may_be_in_a_mode_that_no_write_sets_and_can_leave_it(
     portal: Portal,
 ) -> None:
     await portal.admin("switches", delay=0)
@@ -749,7 +749,7 @@ async def test_a_dropped_write_may_have_taken_effect(portal: Portal) -> None:
     assert (await portal.live())["box_prms"]["mode"] == 1
 
 
-async def test_the_log_of_writes_holds_all_and_can_be_forgotten(portal: Portal) -> None:
+async def test_the_write_log_records_every_write_and_can_be_cleared(portal: Portal) -> None:
     for value in (1, 9):
         await portal.set("box_prms.mode", value)
     assert [write["outcome"] for write in await portal.writes()] == ["queued", "refused"]
@@ -760,14 +760,14 @@ async def test_the_log_of_writes_holds_all_and_can_be_forgotten(portal: Portal) 
     assert session not in (await portal.http.get("/_admin/writes")).text
 
 
-async def test_requests_are_counted_by_what_they_are_for(portal: Portal) -> None:
+async def test_requests_are_counted_by_purpose(portal: Portal) -> None:
     for ask in ASK.values():
         await ask(portal)
     state = (await portal.http.get("/_admin/state")).json()
     assert state["requests"] == dict.fromkeys(("login", *ASK), 1)
 
 
-async def test_a_reset_brings_back_boxes_clock_switches_and_log(portal: Portal) -> None:
+async def test_a_reset_restores_boxes_clock_switches_and_log(portal: Portal) -> None:
     sound = await portal.live()
     await portal.admin("switches", delay=0, etag=True)
     await portal.admin("clock", offset=5000)
@@ -827,7 +827,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("path", "body"), BAD)
-async def test_a_senseless_administration_request_is_refused_and_changes_nothing(
+async def test_a_malformed_administration_request_is_refused_and_changes_nothing(
     portal: Portal, path: str, body: object
 ) -> None:
     before = [(await portal.http.get(p)).json() for p in ("/_admin/state", "/_admin/boxes")]
@@ -849,7 +849,7 @@ async def test_an_unknown_box_is_not_found(portal: Portal, box: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2, 3])
-async def test_a_box_can_be_put_into_any_state_at_once(portal: Portal, mode: int) -> None:
+async def test_a_box_can_be_set_to_any_state_at_once(portal: Portal, mode: int) -> None:
     told = await portal.admin(
         "boxes", box=DEMO_BOX, soc_percent=50, setup={"mode": mode, "manual": 1}
     )

@@ -100,7 +100,7 @@ async def test_a_valid_handle_takes_precedence_over_any_login_beside_it(house):
     assert DEMO_BOX in (await house.upstream.live(granted)).payload
 
 
-async def test_a_wrong_password_beside_an_ended_handle_is_rejected_as_any_other(house):
+async def test_a_wrong_password_beside_an_ended_handle_is_rejected_like_any_other(house):
     handle = await handle_of(house)
     await dropped(house)
     with pytest.raises(CredentialsRejected):

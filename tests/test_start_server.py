@@ -101,7 +101,7 @@ def project():
         yield copy_project(folder)
 
 
-def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everything(project):
+def test_the_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_it(project):
     port = free_port()
     untouched = (project / "supervisord.conf").read_text()
     arguments = ("--demo", "--port", str(port), "--workers", "3")
@@ -198,7 +198,7 @@ def test_the_start_ends_with_the_reason_when_all_workers_fail(project):
 
 
 @pytest.mark.parametrize("part", ["mcp-1", "cache"])
-def test_a_failing_process_is_named_and_the_others_serve(monkeypatch, part):
+def test_a_failing_process_is_named_while_the_others_serve(monkeypatch, part):
     monkeypatch.setattr(foreground, "LOOK", 0.1)
     interrupts = Interrupts()
     said: list[str] = []
@@ -384,7 +384,7 @@ def test_an_interrupt_before_it_is_ready_stops_it(monkeypatch):
     assert "ready" not in said
 
 
-def test_under_nohup_a_closed_terminal_is_not_its_concern():
+def test_a_closed_terminal_does_not_stop_it_under_nohup():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     interrupts = Interrupts()
     try:
@@ -523,7 +523,7 @@ BLANKED = dict.fromkeys(sorted(CLIENTS), "")
 
 
 @pytest.mark.parametrize("path", PATHS_THAT_NEED_CARE)
-def test_supervisord_by_itself_takes_any_percent_sign_in_the_path(project, path):
+def test_supervisord_alone_accepts_percent_signs_in_the_path(project, path):
     read = as_supervisord_reads(project / "supervisord.conf", path)
     assert read["environment"] == {"PATH": f"{project}/.venv/bin:{path}", **BLANKED}
 
@@ -536,7 +536,7 @@ def test_supervisord_by_itself_takes_any_percent_sign_in_the_path(project, path)
         *(("/usr/bin", name) for name in ("plain", "a%s b%%c", "%(ENV_PATH)s", "%(x)d")),
     ],
 )
-def test_the_copy_takes_any_path_and_any_percent_sign_in_a_folder(tmp_path, path, name, before):
+def test_the_copy_accepts_any_path_including_percent_signs(tmp_path, path, name, before):
     folders = Folders(tmp_path / name, tmp_path / name / "var", tmp_path / name / "log")
     for folder in (folders.run, folders.logs):
         folder.mkdir(parents=True)
@@ -619,7 +619,7 @@ def test_a_folder_that_supervisord_cannot_use_is_reported_in_one_line(folder):
     assert "\n" not in str(told.value)
 
 
-def test_an_address_of_another_machine_is_reported():
+def test_listening_on_the_address_of_another_machine_is_reported():
     with pytest.raises(CannotStart, match=r"cannot listen at 192\.0\.2\.1, port 8000 .* Do this"):
         check_free("192.0.2.1", 8000, "do this")
 
@@ -668,7 +668,7 @@ def bare(tmp_path):
     return Environment(tmp_path, lambda _: None)
 
 
-def test_the_configuration_is_the_one_that_operators_change_or_else_that_of_the_package(tmp_path):
+def test_the_operators_configuration_is_used_or_else_that_of_the_package(tmp_path):
     text = (ROOT / "supervisord.conf").read_text()
     assert shipped(tmp_path) == text
     (tmp_path / "supervisord.conf").write_text("changed")
@@ -676,7 +676,7 @@ def test_the_configuration_is_the_one_that_operators_change_or_else_that_of_the_
     assert shipped(ROOT) == text
 
 
-def test_the_environment_is_made_once_and_installed_once(bare, monkeypatch):
+def test_the_environment_is_created_and_installed_once(bare, monkeypatch):
     pip = Pip(monkeypatch)
     assert bare.prepare(checks=False)
     assert not bare.prepare(checks=False)
@@ -755,7 +755,7 @@ def test_ctrl_c_while_the_environment_is_made_leaves_no_process_and_no_traceback
     assert alive(everything) == []
 
 
-def test_without_ensurepip_an_outer_pip_does(bare, monkeypatch):
+def test_without_ensurepip_an_outer_pip_is_used(bare, monkeypatch):
     commands = []
     pip = Pip(monkeypatch, missing=("import ensurepip",))
 
@@ -807,7 +807,7 @@ def test_an_uninstallable_locked_version_is_reported_with_a_workaround(bare, mon
     assert pip.did == ["make"]
 
 
-def test_a_log_is_followed_from_now_on_and_over_its_rotation(tmp_path):
+def test_a_log_is_followed_from_its_end_and_across_rotation(tmp_path):
     log = tmp_path / "cache.log"
     log.write_text("yesterday\n")
     follower = Follower(log)

@@ -102,7 +102,7 @@ async def requests(house: House) -> dict[str, int]:
 ALONE = {"login": 1, "live": 1, "notifications": 1}
 
 
-async def test_a_status_costs_what_live_data_and_notifications_cost_and_shares_them(house):
+async def test_a_status_costs_only_live_data_and_notifications_and_shares_them(house):
     assert (await status(house))["verdict"] == "fine"
     assert await requests(house) == ALONE
     for tool in ("get_live_data", "get_notifications", "get_status"):
@@ -122,7 +122,7 @@ FAILS = ["drop", "error", "html", "too_many", "unavailable", "forbidden", "trunc
 
 
 @pytest.mark.parametrize("kind", FAILS)
-async def test_a_portal_that_fails_in_any_way_is_down_and_the_last_values_are_of_then(house, kind):
+async def test_any_portal_failure_means_down_and_the_last_values_have_their_time(house, kind):
     before = await status(house)
     house.later(90)
     await house.admin("faults", kind=kind, endpoint="live")
@@ -392,7 +392,7 @@ async def test_a_session_that_has_ended_is_replaced_as_by_the_other_tools(house)
     assert (await requests(house))["login"] == 2
 
 
-async def test_without_the_cache_daemon_it_answers_by_what_this_worker_has(house, tmp_path):
+async def test_without_the_daemon_the_status_uses_what_this_worker_has_stored(house, tmp_path):
     accounts = WorkerAccounts(CacheClient(tmp_path / "none.sock", HELLO), local_accounts())
     client = house.portal.client()
     sealer, handles = Sealer(SECRET, house.portal.base_url), Handles(SECRET)

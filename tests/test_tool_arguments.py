@@ -71,15 +71,13 @@ def bounds(tool: str, name: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
 @pytest.mark.parametrize(("tool", "name"), parameters(optional=True))
-def test_null_and_an_empty_text_leave_an_optional_argument_out(tool, name, nothing):
+def test_null_and_empty_text_mean_that_an_optional_argument_is_omitted(tool, name, nothing):
     assert taken(tool, **{name: nothing}) == taken(tool)
 
 
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
 @pytest.mark.parametrize(("tool", "name"), parameters(optional=False))
-async def test_null_and_an_empty_text_for_a_required_argument_are_a_missing_one(
-    tool, name, nothing
-):
+async def test_null_and_empty_text_mean_that_a_required_argument_is_missing(tool, name, nothing):
     if tool == "apply_change" and name != "plan_token":
         # Its refusal has the sentence that is missing: tests/test_control_tools.py.
         assert taken(tool, **{name: nothing})[name] is None
@@ -131,13 +129,13 @@ async def test_each_mistake_is_reported_once(tool, sent, text):
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_arguments_filled_in_as_empty_count_as_left_out(tool):
+def test_arguments_filled_in_as_empty_count_as_omitted(tool):
     optional = TOOLS[tool].parameters["properties"].keys() - NEEDED.get(tool, {}).keys()
     assert taken(tool, **dict.fromkeys(optional, "")) == taken(tool)
 
 
 @pytest.mark.parametrize(("tool", "name"), parameters("integer"))
-def test_a_whole_number_is_taken_however_it_is_written(tool, name):
+def test_a_whole_number_is_accepted_in_any_notation(tool, name):
     low, high = bounds(tool, name)
     for number in (low, (low + high) // 2, high):
         for written in (number, float(number), str(number), f"{number}.0"):
@@ -167,7 +165,7 @@ async def test_a_whole_number_stays_within_its_bounds_however_it_is_written(tool
 
 
 @pytest.mark.parametrize(("tool", "name"), parameters("boolean"))
-def test_a_boolean_is_taken_as_one_or_by_its_name(tool, name):
+def test_a_boolean_is_accepted_as_such_or_by_name(tool, name):
     for value in (True, "true", "True", "TRUE"):
         assert taken(tool, **{name: value})[name] is True
     for value in (False, "false", "False"):
@@ -209,7 +207,7 @@ async def test_a_text_that_is_not_an_id_never_becomes_a_number(tool, name, value
     ("value", "text"),
     [(["power_w", "voltage_v"], "power_w,voltage_v"), ("power_w, voltage_v",) * 2],
 )
-def test_names_may_come_as_a_list_or_as_a_text(value, text):
+def test_names_may_be_given_as_a_list_or_as_text(value, text):
     assert taken("get_history", quantities=value)["quantities"] == text
 
 
@@ -270,7 +268,7 @@ async def test_a_time_is_not_a_day(value):
         ({"password": "typed"}, "email"),
     ],
 )
-async def test_email_and_password_are_left_out_together_or_not_at_all(arguments, missing):
+async def test_email_and_password_are_omitted_together_or_not_at_all(arguments, missing):
     told = await refusal("check_auth", arguments)
     assert f"`{missing}` is missing" in told
     assert "typed" not in told
@@ -284,7 +282,7 @@ FORMER = [
 
 
 @pytest.mark.parametrize(("tool", "old", "new", "value"), FORMER)
-def test_a_former_name_is_accepted_and_not_advertised(tool, old, new, value):
+def test_a_former_name_is_accepted_but_not_advertised(tool, old, new, value):
     model = TOOLS[tool].fn_metadata.arg_model
     needed = {name: given for name, given in NEEDED.get(tool, {}).items() if name != new}
     found = model.model_validate({**needed, old: value}).model_dump_one_level()
@@ -315,7 +313,7 @@ def test_nothing_else_becomes_a_whole_number(value):
 
 @settings(deadline=None)
 @given_by(st.integers(-(10**15) + 1, 10**15 - 1))
-def test_a_whole_number_is_the_same_as_text_and_with_a_point(number):
+def test_a_whole_number_may_be_text_or_have_a_decimal_point(number):
     assert whole(str(number)) == whole(f"{number}.00") == number
     assert whole(float(number)) == number
 

@@ -184,7 +184,7 @@ async def test_nothing_is_fetched_from_private_addresses_unless_allowed(
 
 
 @pytest.mark.parametrize("case", ["self-signed", "other name", "expired", "other root", "no chain"])
-async def test_an_unverified_server_sees_no_byte_of_the_request(
+async def test_an_unverified_server_receives_no_byte_of_the_request(
     case: str, tmp_path: Path, root: Certified, trust: Trust
 ) -> None:
     server, words = {
@@ -303,7 +303,7 @@ def test_an_unusable_ca_file_is_named_in_one_line(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "link to a device", "too long"])
-def test_a_ca_file_that_has_no_end_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+def test_an_endless_ca_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     if kind == "pipe":
         os.mkfifo(file)

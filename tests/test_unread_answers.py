@@ -156,7 +156,7 @@ def test_a_slow_reader_gets_its_answer_while_a_crowd_reads_none(running, answers
     assert received.partition(b"\r\n\r\n")[2] == b"x" * 100_000
 
 
-def test_small_answers_and_read_ones_do_not_count(running, answers, callers):
+def test_small_answers_and_answers_already_read_do_not_count(running, answers, callers):
     state = running.server_state
     crowd(callers, running, answers, 50, b"/body/%d" % (UNCOUNTED - 500))
     assert state.untaken.total == 0
@@ -205,7 +205,7 @@ def test_a_stop_ends_connections_that_read_nothing(running, answers, callers, ti
 
 
 @pytest.mark.parametrize("how", ["abort", "close"])
-def test_an_app_that_notices_a_hang_up_first_logs_no_error(running, answers, callers, how):
+def test_an_application_that_notices_a_hang_up_first_logs_no_error(running, answers, callers, how):
     def end():
         for one in running.server_state.connections:
             getattr(one.transport, how)()

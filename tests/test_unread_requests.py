@@ -140,7 +140,7 @@ def test_every_refusal_of_an_unread_body_can_be_read(fleet, status, how, chunked
         assert json.loads(body)["error"]
 
 
-def test_a_refusal_of_a_body_that_has_come_keeps_the_connection(fleet):
+def test_a_refusal_of_a_complete_body_keeps_the_connection_open(fleet):
     with socket.create_connection(address(fleet), timeout=60) as sock:
         head = b"POST /mcp" + HOST + b"content-type: text/plain\r\ncontent-length: 3\r\n\r\nabc"
         for _ in range(3):
@@ -163,9 +163,7 @@ def expecting(length, content_type=b"application/json"):
         (expecting(10, b"text/plain"), b"415"),
     ],
 )
-def test_a_refusal_comes_in_place_of_100_continue_and_ends_the_connection(
-    fleet, request_head, status
-):
+def test_a_refusal_replaces_100_continue_and_ends_the_connection(fleet, request_head, status):
     with socket.create_connection(address(fleet), timeout=60) as sock:
         sock.sendall(request_head)
         answer = all_of(sock)
@@ -174,7 +172,7 @@ def test_a_refusal_comes_in_place_of_100_continue_and_ends_the_connection(
     assert b"connection: close" in answer
 
 
-def test_a_body_that_will_be_read_is_asked_for_by_100_continue(fleet):
+def test_a_body_that_will_be_read_is_requested_with_100_continue(fleet):
     body = json.dumps(call_body()).encode()
     with socket.create_connection(address(fleet), timeout=60) as sock:
         for _ in range(2):
@@ -184,7 +182,7 @@ def test_a_body_that_will_be_read_is_asked_for_by_100_continue(fleet):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_waits_for_no_100_continue_when_it_is_refused(fleet, tmp_path):
+def test_a_refused_curl_does_not_wait_for_100_continue(fleet, tmp_path):
     (tmp_path / "body").write_bytes(b"x" * (3 * MIB))
     command = ["curl", "-s", "--noproxy", "*", "-w", "%{http_code} %{size_upload}", "-o", "answer"]
     command += ["-H", "Expect: 100-continue", "-H", "Content-Type: application/json"]
@@ -194,7 +192,7 @@ def test_curl_waits_for_no_100_continue_when_it_is_refused(fleet, tmp_path):
     assert "1048576" in (tmp_path / "answer").read_text()
 
 
-def test_a_caller_that_never_stops_sending_is_cut_off_after_so_many_bytes(running, monkeypatch):
+def test_a_caller_that_never_stops_sending_is_cut_off_after_a_limit(running, monkeypatch):
     monkeypatch.setattr(lingering, "LINGER_BYTES", 4 * MIB)
     sent = 0
     with connected(running) as sock:
@@ -315,7 +313,7 @@ def test_a_whole_request_gets_its_own_answer_whatever_follows_it(running, garbag
     assert said.lower().count(b"connection: close") == 1
 
 
-def test_garbage_behind_a_call_leaves_no_error_in_the_log(fleet):
+def test_garbage_after_a_call_causes_no_error_in_the_log(fleet):
     body = json.dumps(call_body()).encode()
     head = HOST + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     for path in (b"POST /mcp", b"POST /nowhere", b"DELETE /mcp"):

@@ -35,7 +35,7 @@ def test_an_upgrade_offer_is_ignored_in_any_pieces(running, offer, piece):
             assert one_answer(sock, request(b"ab", offer=b"")).endswith(b"\r\n\r\n2")
 
 
-def test_a_body_in_chunks_behind_an_offer_is_read(running):
+def test_a_chunked_body_after_an_upgrade_offer_is_read(running):
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\n" + H2C + b"Transfer-Encoding: chunked\r\n\r\n"
     with connected(running) as sock:
         assert one_answer(sock, head + b"3\r\nabc\r\n0\r\n\r\n").endswith(b"\r\n\r\n3")

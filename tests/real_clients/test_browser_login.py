@@ -187,7 +187,7 @@ def test_logging_out_of_claude_code_ends_the_connection(place, account):
 
 
 @able_to(Ability.HEADER)
-def test_a_configured_header_is_sent_even_when_a_login_is_offered(client, place, account):
+def test_a_configured_header_is_sent_even_if_browser_login_is_offered(client, place, account):
     owner, box = account
     ways = [basic(owner.email, PASSWORD)]
     if client.package != "@apify/mcpc":  # of several headers it sends the last one

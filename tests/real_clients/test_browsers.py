@@ -87,7 +87,7 @@ def parameters(url):
 
 
 @pytest.mark.parametrize("kind", ["program", "site"])
-def test_a_login_ends_at_the_client_without_a_script_and_without_a_violation(
+def test_a_login_reaches_the_client_without_scripts_and_without_csp_violations(
     window, pages, client, kind
 ):
     redirect_uri = client.callback if kind == "program" else SITE
@@ -103,7 +103,7 @@ def test_a_login_ends_at_the_client_without_a_script_and_without_a_violation(
     assert watched.violations == []
 
 
-def test_a_login_from_a_program_with_a_scheme_goes_to_it_and_leaves_a_page_to_read(window, pages):
+def test_a_login_of_a_program_with_a_custom_scheme_returns_to_it_and_leaves_a_page(window, pages):
     watched = window()
     watched.page.goto(pages.url(APP, name="Cursor"))
     watched.fill_in(EMAIL, PASSWORD)
@@ -129,7 +129,7 @@ def test_cancelling_needs_no_input_and_notifies_the_client(window, pages, client
     assert watched.violations == []
 
 
-def test_the_keyboard_is_enough(window, pages, client):
+def test_a_login_needs_only_the_keyboard(window, pages, client):
     watched = window()
     page = watched.page
     page.goto(pages.url(client.callback))
@@ -193,7 +193,7 @@ def test_a_popup_of_a_web_client_can_notify_it_of_the_end(window, pages, client)
     assert parameters(page.title().removeprefix("told "))["code"].startswith("oigk_")
 
 
-def test_connections_are_seen_changed_and_ended_without_a_script(window, pages, client):
+def test_connections_are_shown_changed_and_ended_without_a_script(window, pages, client):
     watched = window()
     page = watched.page
     page.goto(pages.url(client.callback, name="Inspector"))

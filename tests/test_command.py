@@ -231,7 +231,7 @@ def test_options_override_settings_and_settings_override_supervisord_conf():
     assert wanted(environ, *arguments).layout == Layout("127.0.0.1", 8002, 3)
 
 
-def test_passed_settings_apply_to_every_process(tmp_path, monkeypatch):
+def test_passed_settings_apply_in_any_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("allowed.txt").write_text("jana@example.cz\n")
     Path("port").write_text("8003\n")

@@ -77,7 +77,7 @@ class House:
         self.storage = storage(self.limits, self.loop)
         self.accounts = Copies(self.storage, self.limits, self.policy)
         self.dropped: list[bytes | None] = []
-        self.accounts.on_dropped = lambda account, _: self.dropped.append(account)
+        self.accounts.listeners.dropped = lambda account, _: self.dropped.append(account)
         self._leases: dict[bytes, Ask] = {}
         self.told: list[Ticket] = []
 
@@ -235,13 +235,13 @@ class House:
     @property
     def leases(self) -> dict[bytes, Any]:
         """Leases that are out, by token."""
-        return self.accounts._rounds.decider.leases
+        return self.accounts._rounds.room.leases
 
     def left(self) -> list[Any]:
         """Return what there is of those who wait."""
         rounds = self.accounts._rounds
-        turns = rounds.turns
-        left = rounds.waiters, turns._turns.waiting, turns._groups, rounds._queues, rounds._unseen
+        room, turns = rounds.room, rounds.turns
+        left = room.waiters, turns._turns.waiting, turns._groups, rounds._queues, room._unseen
         return [one for one in left if one]
 
     def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:

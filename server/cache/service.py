@@ -85,8 +85,8 @@ class Service:
         self.times = {verb: Times() for verb in verbs.ARGUMENTS}
         self._accounts = accounts
         self._peers = peers
-        accounts.on_dropped = peers.dropped
-        accounts.on_unlocked = peers.unlocked
+        accounts.listeners.dropped = peers.dropped
+        accounts.listeners.unlocked = peers.unlocked
         peers.on_settings = accounts.forget_rejections
         self._facts = facts
         self._reloading = reloading

@@ -14,7 +14,9 @@ from typing import Final
 import msgpack  # type: ignore[import-untyped]
 
 from ..sources import GRANT
-from . import encoding, logins
+from . import encoding
+from .commands import found_in
+from .decider import Listeners
 from .encoding import FORMAT, HAS_KEY, HEADER, SPELLED, TAGGED
 from .failures import SLACK
 from .limits import Limits, Policy, plain
@@ -61,15 +63,13 @@ class Accounts(Upkeep):
         *,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        super().__init__(storage, Rounds(storage, limits, policy, random))
+        super().__init__(storage, Rounds(storage, limits, policy, random, Listeners()))
         self._enough = policy.known_for * (1.0 - SLACK)
         self._stopped = False
 
     def use(self, limits: Limits, policy: Policy) -> None:
         """Go by other numbers from now on. What was counted stays, and so do locks that began."""
-        decider = self._rounds.decider
-        decider.limits, decider.policy = limits, policy
-        self._rounds.turns.use(limits)
+        self._rounds.use(limits, policy)
         self._enough = policy.known_for * (1.0 - SLACK)
 
     def forget_rejections(self) -> None:
@@ -77,8 +77,8 @@ class Accounts(Upkeep):
 
         To be called when the rules have changed by which workers reject as the portal does.
         """
-        decider = self._rounds.decider
-        decider.rejections_void = self._storage.now() + decider.limits.rejected_memory
+        rounds = self._rounds
+        rounds.rejections_void = self._storage.now() + rounds.limits.rejected_memory
 
     # Short ways. None says nothing but that the long way is to be taken.
 
@@ -167,21 +167,11 @@ class Accounts(Upkeep):
         now = storage.now()
         if state.flushed != storage.epochs.sessions:
             return None
-        record, left = None, 0.0
-        if handle is not None:
-            name = short(handle)
-            for one in state.handles:
-                if one.handle == name and one.expires > now:
-                    record, left, key = one.record, one.expires - now, state.key
-            if record is None:
-                return None
-        session = logins.session_of(state, now) if key == state.key else None
         answers = tuple(self._look_at(account, question) for question in questions)
-        if record is None and session is None and not any(answers):
-            return None
-        if session is not None:
+        found = found_in(state, handle, key, account, answers, now)
+        if found is not None and found.session is not None:
             storage.touch(of_account(account), now)
-        return Found(account, record, left, key, session, answers)
+        return found
 
     # The long way.
 
@@ -197,7 +187,7 @@ class Accounts(Upkeep):
         Returns:
             What `cancel` takes.
         """
-        deadline = self._storage.now() + self._rounds.decider.limits.longest_wait
+        deadline = self._storage.now() + self._rounds.limits.longest_wait
         waiter = Waiter(request, reply, holder, deadline)
         if self._stopped:
             reply(Unavailable(SHUTDOWN, 1.0))
@@ -211,7 +201,7 @@ class Accounts(Upkeep):
 
     def cancel(self, waiter: Waiter) -> None:
         """Withdraw a request; it is not replied to any more."""
-        self._rounds.withdraw(waiter)
+        self._rounds.room.withdraw(waiter)
 
     async def call(
         self,
@@ -261,20 +251,20 @@ class Accounts(Upkeep):
 
     def give_up(self, token: bytes) -> None:
         """Give back a lease undecided; nothing happens if it is not valid any more."""
-        self._rounds.give_up(token)
+        self._rounds.room.give_up(token)
 
     def drop_holder(self, holder: Hashable) -> None:
         """Withdraw the requests of a holder that is gone, and pass on its leases."""
-        for waiter in [one for one in self._rounds.waiters if one.holder == holder]:
+        room = self._rounds.room
+        for waiter in [one for one in room.waiters if one.holder == holder]:
             self.cancel(waiter)
-        leases = self._rounds.decider.leases
-        for token in [token for token, held in leases.items() if held.holder == holder]:
+        for token in [token for token, one in room.leases.items() if one.holder == holder]:
             self.give_up(token)
 
     async def stop(self) -> None:
         """Tell those who wait that they wait in vain, and end."""
         self._stopped = True
-        for waiter in list(self._rounds.waiters):
+        for waiter in list(self._rounds.room.waiters):
             self.cancel(waiter)
             waiter.reply(Unavailable(SHUTDOWN, 1.0))
         self._rounds.close()

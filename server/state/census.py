@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from .batch import Batch
+from .transaction import Transaction
 
 Ends = tuple[float, ...]
 
@@ -21,15 +21,15 @@ class Census:
         self._logins: dict[Hashable, Ends] = {}
         self._answers: dict[Hashable, Ends] = {}
 
-    def take(self, batch: Batch) -> None:
+    def take(self, transaction: Transaction) -> None:
         """Take note of the states of a round."""
-        now = batch.now
-        for account, state in batch.states.items():
+        now = transaction.now
+        for account, state in transaction.states.items():
             _note(self._locks, account, state.lock_ends(now))
             _note(self._logins, account, tuple(one.until for one in state.busy_logins))
             busy = () if state.busy_answers is None else (state.busy_answers.until,)
             _note(self._answers, account, busy)
-        for source, until in batch.refused().items():
+        for source, until in transaction.refused().items():
             _note(self._locks, source, (until,) if until > now else ())
 
     def forget_locks(self) -> None:

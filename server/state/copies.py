@@ -10,15 +10,12 @@ from collections.abc import Callable
 from typing import Final
 
 from . import answers, endings, failures, locks
-from .account import AccountState, pair_of, whose
+from .account import pair_of, whose
 from .accounts import Accounts
-from .batch import Batch
+from .decider import Decider
 from .failures import Attempt, Effect
-from .leases import Context
 from .limits import plain, tag
-from .plan import Change, Plan
-from .storage import Answer
-from .vocabulary import Ask, Forget, Hit, Locked, Recalled, Request
+from .vocabulary import Ask, Done, Forget, Hit, Locked, Outcome, Recalled, Request
 
 SEEN_SLACK: Final = 60.0
 """Seconds for which a copy may lag behind in when the portal last answered for its session: spares
@@ -34,8 +31,8 @@ class Copies(Accounts):
         if copy is not None and copy.value == hit.value and copy.idle - hit.idle < SEEN_SLACK:
             return
 
-        def change(state: AccountState, _: Batch, context: Context, _plan: Plan) -> None:
-            now = context.now
+        def change(decider: Decider) -> None:
+            state, context, now = decider.state, decider.context, decider.context.now
             if state.value != hit.value or state.key != key:
                 state.value, state.expires = b"", 0.0
             endings.put_session(state, key, hit, now)
@@ -60,7 +57,8 @@ class Copies(Accounts):
         account, source = asked.account, asked.source
         budget = asked.budget or plain(account)
 
-        def change(state: AccountState, batch: Batch, context: Context, _: Plan) -> None:
+        def change(decider: Decider) -> None:
+            state, context = decider.state, decider.context
             now, policy = context.now, context.policy
             known = budget == plain(account) and failures.knows(state, source, tag(account), now)
             pair = pair_of(asked.key, account)
@@ -70,7 +68,7 @@ class Copies(Accounts):
             else:
                 memory = context.limits.rejected_memory
                 effects = locks.rejected(state, attempt, policy, now, memory)
-            batch.take(budget, effects)
+            decider.transaction.take(budget, effects)
 
         self._change(budget, change)
 
@@ -78,50 +76,51 @@ class Copies(Accounts):
         """Take over a lock that another storage told of."""
         budget = budget or plain(account)
 
-        def change(state: AccountState, batch: Batch, context: Context, _: Plan) -> None:
-            locks.lock(state, source, told, context.policy, context.now, known=False)
+        def change(decider: Decider) -> None:
+            policy, now = decider.context.policy, decider.context.now
+            locks.lock(decider.state, source, told, policy, now, known=False)
             if told.source_for > 0.0:
-                batch.take(budget, [Effect("held", source, seconds=told.source_for)])
+                decider.transaction.take(budget, [Effect("held", source, seconds=told.source_for)])
 
         self._change(budget, change)
 
     def fetched(self, account: bytes, key: bytes, value: bytes, ttl: float) -> None:
         """Store an answer that could not be told to another storage; who waits here is told."""
 
-        def change(state: AccountState, _: Batch, context: Context, plan: Plan) -> None:
-            now = context.now
-            answers.answered(state, context)
-            generation = answers.name_generation(state, context)
-            state.woken = True
-            plan.writes[key] = Answer(value, now + ttl, now, generation), "fetched"
+        def change(decider: Decider) -> None:
+            answers.answered(decider.state, decider.context)
+            decider.store_answer(key, value, ttl, "fetched")
+            decider.state.woken = True
 
         self._change(account, change)
 
     def rest(self, account: bytes) -> None:
         """Begin the gap of an account: the portal is asked for it under another's lease."""
 
-        def change(state: AccountState, _: Batch, context: Context, _plan: Plan) -> None:
-            state.next_at = context.now + context.limits.gap
+        def change(decider: Decider) -> None:
+            decider.state.next_at = decider.context.now + decider.context.limits.gap
 
         self._change(account, change)
 
     def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
         """Ask the portal nothing for an account for so long: it said so to somebody else."""
 
-        def change(state: AccountState, _: Batch, context: Context, _plan: Plan) -> None:
-            answers.leave_alone(state, context, reason, seconds)
+        def change(decider: Decider) -> None:
+            answers.leave_alone(decider.state, decider.context, reason, seconds)
 
         self._change(account, change)
 
     def recall(self) -> None:
         """Let those who wait for a login that has not begun ask elsewhere."""
-        for group in self._rounds.waiting():
+        for group in self._rounds.room.groups():
             if group.credential is not None and group.token is None:
                 for waiter in list(group.waiters):
                     self.cancel(waiter)
                     waiter.reply(Recalled())
 
-    def _change(
-        self, account: bytes, change: Callable[[AccountState, Batch, Context, Plan], None]
-    ) -> None:
-        self._rounds.submit(plain(account), Change(change), None)
+    def _change(self, account: bytes, change: Callable[[Decider], None]) -> None:
+        async def work(decider: Decider) -> Outcome:
+            change(decider)
+            return Done()
+
+        self._rounds.submit(plain(account), work)

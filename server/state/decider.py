@@ -1,256 +1,232 @@
-"""What a round decides, request by request, and what it comes to.
+"""Decides, within a round, about those who may have to wait: for a session, an answer or a turn.
 
-The decisions themselves are in `logins`, `answers` and `locks`; here they get the values that they
-need, and what they say is noted in a plan. Nothing of it happens before the swaps are made.
+The decisions themselves are in `logins`, `answers` and `locks`. Here they get the values that they
+need, and what follows from them is left to the transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from . import answers, endings, failures, leases, locks, logins, spraying
+from ..sources import is_grant
+from . import answers, failures, locks, logins, spraying
 from .account import AccountState
-from .batch import Batch
-from .failures import Effect
-from .granting import Granter
-from .leases import Context
-from .plan import SOON, Change, Flush, ForgetSource, Held, Overdue, Plan
-from .storage import Answer
-from .vocabulary import (
-    ERASED,
-    GONE,
-    REJECTED,
-    Done,
-    Erased,
-    Fail,
-    Forget,
-    Found,
-    Fulfil,
-    Get,
-    Hit,
-    Lost,
-    Missing,
-    Outcome,
-    Put,
-    Unavailable,
-    Unlock,
-    short,
-)
-from .waiters import Queue
+from .answers import Later
+from .leases import Context, Wait
+from .limits import tag
+from .logins import Credential, Step
+from .storage import Answer, Room, Storage, of_account
+from .transaction import Transaction
+from .vocabulary import PACED, Ask, Hit, Lease, Locked, Outcome, Turn, Unavailable
+from .waiters import Group, Queue, Waiter
+from .waiting_room import SOON, LeaseRecord, WaitingRoom
 
 
-class Decider(Granter):
-    """Decides about all that can be asked: what needs no waiting as well."""
+@dataclass
+class Listeners:
+    """Called when no crash can undo it, and before any answer that shows it.
 
-    async def carry_out(  # noqa: C901, PLR0911 - a table of requests
-        self, request: Any, batch: Batch, plan: Plan, context: Context, queue: Queue
-    ) -> Outcome:
-        """Carry out what has no need to wait."""
-        account = queue.account
-        state = batch.states[account]
-        match request:
-            case Fulfil():
-                return await self._fulfil(request, batch, plan, context, account)
-            case Fail():
-                return await self._fail(request, batch, plan, context, account)
-            case Get():
-                return await self._get(request, state, account, plan)
-            case Put():
-                return self._put(request, state, plan, context, account)
-            case Forget(what="account", budget=budget):
-                counted = await batch.load(budget or account)
-                told = Unavailable(ERASED, SOON)
-                for group in queue.groups.values():
-                    plan.told += [(waiter, told) for waiter in group.waiters]
-                    plan.gone.append(group)
-                closed = [Effect("closed", one.source) for one in counted.guesses if one.stranger]
-                batch.take(budget or account, [*closed, *failures.given_back(counted)])
-                return await self._erase(state, counted, plan, (account, budget or account))
-            case Forget():
-                return self._forget(request, state, plan, account)
-            case Unlock():
-                batch.take(account, failures.given_back(state))
-                state.woken = True
-                plan.unlocked.append(account)
-                return Done(state.forgive_all())
-            case ForgetSource(source=source):
-                state.woken = True
-                return Done(int(state.sources.pop(source, None) is not None))
-            case Overdue(credential=credential):
-                counted = await batch.load(credential.budget)
-                effects = locks.undecided(
-                    counted, credential.pair, self.policy, context.now, credential.source
-                )
-                batch.take(credential.budget, effects)
-                return Done()
-            case Flush():
-                return await self._flush(state, plan, account)
-            case Change(change=change):
-                change(state, batch, context, plan)
-                return Done()
-        raise TypeError("this is no request")
+    Attributes:
+        dropped: With an account, None for all, of which something was dropped on purpose; of one
+            that was erased, with its budget key.
+        unlocked: With a budget key or a source whose failures were forgotten, None for all.
+    """
 
-    async def _fulfil(
-        self, request: Fulfil, batch: Batch, plan: Plan, context: Context, account: bytes
-    ) -> Outcome:
-        state = batch.states[account]
-        held = self._held(request, account)
-        if held is None:
-            return Lost()
-        plan.ended.append(request.token)
-        if not leases.take(state, request.token):
-            plan.count(held.lost)
-            return Lost()
-        if held.credential is None:
-            now = context.now
-            answers.answered(state, context)
-            generation = answers.name_generation(state, context)
-            answer = Answer(request.value, now + request.ttl, now, generation)
-            plan.writes[request.key] = answer, "fetched"
-            return Done()
-        counted = await batch.load(held.credential.budget)
-        handle = None
-        if request.handle is not None and request.record is not None:
-            expires = context.now + request.ttl
-            handle = endings.handle_of(request.handle, request.record, expires)
-        session = request.value, request.ttl
-        replaced, effects = logins.fulfil(state, counted, held.credential, context, session, handle)
-        batch.take(held.credential.budget, effects)
-        if replaced:
-            plan.dropped.append((account, None))
-        return Done()
+    dropped: Callable[[bytes | None, bytes | None], object] = lambda _account, _budget: None
+    unlocked: Callable[[bytes | None, str | None], object] = lambda _budget, _source: None
 
-    async def _fail(
-        self, request: Fail, batch: Batch, plan: Plan, context: Context, account: bytes
-    ) -> Outcome:
-        state = batch.states[account]
-        if request.space == "turn":
-            answers.leave_alone(state, context, request.reason, request.retry_after)
-            return Done()
-        held = self._held(request, account)
-        token = request.token or b""
-        if held is None:
-            return Lost()
-        plan.ended.append(token)
-        is_valid = leases.take(state, token)
-        if request.reason == GONE or not is_valid:
-            plan.count(held.lost)
-            return Done() if is_valid else Lost()
-        if held.credential is None:
-            plan.count("answers_unavailable_total")
-            answers.fail(state, context, token, request.reason, request.retry_after)
-            return Done()
-        credential = held.credential
-        counted = await batch.load(credential.budget)
-        is_known = credential.attempt(state, context.now).known
-        failure = token, request.reason, request.retry_after
-        effects = logins.fail(state, counted, credential, context, failure)
-        batch.take(credential.budget, effects)
-        if request.reason == REJECTED:
-            plan.count("rejected_total")
-            # 1. Where it is known, a source does not guess: an owner may mistype. So too a grant.
-            # 2. Of one that many people share, somebody else may have failed.
-            # 3. Any other is a suspect at all accounts for a while.
-            if not (is_known or spraying.is_shared(credential.source, self.policy)):
-                plan.rejected.append(credential.source)
+
+@dataclass(slots=True)
+class Decider:
+    """Decides on the values of one transaction.
+
+    Attributes:
+        storage: Where answers are.
+        room: The waiters and leases of this process.
+        listeners: Called when something was dropped or unlocked.
+        queue: What goes on for the account.
+        transaction: The values.
+        state: That of the account.
+        context: What decisions know beside them.
+        looked: Groups that go on waiting, with what was last decided about each.
+        answered: Groups that wait no longer.
+        granted: Tokens of the leases that were granted.
+        due: When those who wait should be looked at again by time alone.
+    """
+
+    storage: Storage
+    room: WaitingRoom
+    listeners: Listeners
+    queue: Queue
+    transaction: Transaction
+    state: AccountState
+    context: Context
+    looked: dict[Group, Lease | Step | Later | Wait] = field(default_factory=dict)
+    answered: set[Group] = field(default_factory=set)
+    granted: list[bytes] = field(default_factory=list)
+    due: float | None = None
+
+    @property
+    def account(self) -> bytes:
+        """The account's key."""
+        return self.queue.account
+
+    async def decide(self, group: Group) -> None:
+        """Decide about a group, unless it was answered in this round or withdrawn."""
+        if group in self.answered or not group.waiters:
+            return
+        if group.credential is not None:
+            outcome = await self._decide_login(group, group.credential)
         else:
-            plan.count("unavailable_total")
-        return Done()
+            outcome = await self._decide_answer(group)
+        if isinstance(outcome, (Step, Later, Wait)):
+            self._wait(group, outcome)
+        elif isinstance(outcome, Lease):
+            self._grant(group, outcome)
+        else:
+            self.answer_all(group, outcome)
 
-    async def _flush(self, state: AccountState, plan: Plan, account: bytes) -> Done:
-        sessions = int(bool(state.value))
-        self._void(state, plan)
-        state.end_session()
-        state.handles.clear()
-        await self._storage.drop_answers(account)
-        plan.dropped.append((account, None))
-        return Done(sessions)
+    # What follows from a decision.
 
-    def _void(self, state: AccountState, plan: Plan) -> None:
-        """Take away the leases of an account; those who wait get new ones."""
-        for lease in state.leases:
-            if lease.token in self.leases:
-                plan.ended.append(lease.token)
-                plan.count(self.leases[lease.token].lost)
-        state.leases.clear()
-        state.woken = True
+    def reply(self, waiter: Waiter, outcome: Outcome) -> None:
+        """Answer a request; at once when the outcome reports nothing that must outlive a crash."""
+        reply = partial(self.room.reply, waiter, outcome)
+        if isinstance(outcome, (Lease, Turn)):
+            self.transaction.on_commit(reply)
+        else:
+            self.transaction.on_durable(reply)
 
-    def _held(self, request: Fulfil | Fail, account: bytes) -> Held | None:
-        held = self.leases.get(request.token or b"")
-        if held is None or (held.account, held.key, held.space) != (
-            account,
-            request.key,
-            request.space,
+    def answer_all(self, group: Group, outcome: Any) -> None:
+        """Answer all of a group, which waits no longer."""
+        self.answered.add(group)
+        for waiter in group.waiters:
+            self.reply(waiter, outcome)
+
+    def end_lease(self, token: bytes, *, lost: bool) -> None:
+        """End a lease of this process, if it is one; `lost` when nothing came of it."""
+        self.transaction.on_commit(partial(self.room.end_lease, token, lost=lost))
+
+    def drop(self, budget: bytes | None = None) -> None:
+        """Have it known that something of the account was dropped on purpose.
+
+        Args:
+            budget: The budget key of an account that was erased.
+        """
+        self.transaction.drops = True
+        self.transaction.on_durable(partial(self.listeners.dropped, self.account, budget))
+
+    def store_answer(self, key: bytes, value: bytes, ttl: float, room: Room) -> None:
+        """Store an answer of the account for `ttl` seconds."""
+        now, generation = self.context.now, answers.name_generation(self.state, self.context)
+        self.transaction.answers[key] = Answer(value, now + ttl, now, generation), room
+
+    def give_up_guess(self, counted: AccountState, credential: Credential) -> None:
+        """Count a login that is not made as a failure of its source."""
+        policy, now = self.context.policy, self.context.now
+        effects = locks.undecided(counted, credential.pair, policy, now, credential.source)
+        self.transaction.take(credential.budget, effects)
+
+    def look_at(self, at: float) -> None:
+        """Have those who wait looked at again at a time."""
+        self.due = at if self.due is None else min(self.due, at)
+
+    def _wait(self, group: Group, outcome: Step | Later | Wait) -> None:
+        self.looked[group] = outcome
+        if isinstance(outcome, Later):
+            self.look_at(outcome.at)
+        elif isinstance(outcome, Wait):
+            group.token = outcome.token
+            self.look_at(outcome.until)
+        if outcome is not Step.TURN:
+            self._leave_turn(group)
+
+    def _grant(self, group: Group, lease: Lease) -> None:
+        """Grant a lease to the first of a group; the others wait for it."""
+        first, *others = group.waiters
+        if others:
+            self.looked[group] = lease
+        else:
+            self.answered.add(group)
+        assert isinstance(group.request, Ask)
+        until = self.context.now + lease.lasts
+        record = LeaseRecord(group.request, group.credential, group.ticket, first.holder, until)
+        # At once, for what is decided after it in this round.
+        self.room.leases[lease.token] = record
+        self.granted.append(lease.token)
+        group.ticket, pair = None, group.pair  # the turn is the lease's now
+        for one in self.queue.groups.values():
+            # They wait for this very login from elsewhere, and no longer for a turn.
+            if one is group or (pair is not None and one.pair == pair):
+                self._leave_turn(one)
+                one.token = lease.token
+        self.look_at(until)
+        self.transaction.counts["fetches_total" if pair is None else "leases_granted_total"] += 1
+        self.reply(first, lease)
+
+    def _leave_turn(self, group: Group) -> None:
+        if group.ticket is not None:
+            leave = partial(self.room.turns.leave, group.ticket, used=False)
+            self.transaction.on_commit(leave)
+        group.ticket = group.served = None
+
+    # What is decided.
+
+    async def _decide_login(self, group: Group, credential: Credential) -> Any:
+        state, context, transaction = self.state, self.context, self.transaction
+        source, budget = credential.source, credential.budget
+        counted = await transaction.load(budget)
+        known = failures.knows(state, source, tag(credential.spelled), context.now)
+        policy = context.policy
+        if not (
+            is_grant(source)
+            or known
+            or not policy.accounts_per_source
+            or spraying.is_shared(source, policy)
         ):
+            await transaction.load_source(source)
+        outcome, effects = logins.ask(
+            state,
+            counted,
+            credential,
+            context,
+            transaction.facts(source, budget),
+            waited=group.token,
+            seen=group.seen,
+            turn=bool(group.served),
+        )
+        transaction.take(budget, effects)
+        if outcome is Step.TURN and group.served is False:
+            self.give_up_guess(counted, credential)
+            outcome = Unavailable(PACED, self.room.turns.paced())
+        if isinstance(outcome, Hit):
+            self.storage.touch(of_account(self.account), context.now)
+        elif not (group.seen or isinstance(outcome, Locked) or outcome is Step.ROOM):
+            transaction.counts["misses_total"] += 1
+        return outcome
+
+    async def _decide_answer(self, group: Group) -> Any:
+        if not isinstance(group.request, Ask):
+            outcome: Any = answers.turn(self.state, self.context)
+        else:
+            key = group.request.key
+            outcome = await self.answer(key) or answers.ask(
+                self.state, key, self.context, waited=group.token
+            )
+        if isinstance(outcome, Later):
+            limits = self.context.limits
+            ahead = sum(one.awaits_gap for one in self.queue.groups.values()) - 1
+            if ahead * limits.gap >= limits.longest_wait:
+                return Unavailable(PACED, max(SOON, ahead * limits.gap))
+        return outcome
+
+    async def answer(self, key: bytes) -> Hit | None:
+        """Return the answer to a question of the account, if there is one."""
+        written = self.transaction.answers.get(key)
+        answer = await self.storage.read(self.account, key) if written is None else written[0]
+        now = self.context.now
+        if answer is None or answer.generation != self.state.generation or answer.expires <= now:
             return None
-        return held
-
-    async def _get(self, request: Get, state: AccountState, account: bytes, plan: Plan) -> Outcome:
-        now = self._storage.now()
-        record, left, key = None, 0.0, request.key
-        if request.handle is not None:
-            for one in state.handles:
-                if one.handle == short(request.handle):
-                    record, left, key = one.record, one.expires - now, state.key
-            if record is None:
-                return Missing()
-        session = logins.session_of(state, now) if key == state.key else None
-        asked = request.questions
-        found = [await self._answer(state, account, question, plan) for question in asked]
-        if record is None and session is None and not any(found):
-            return Missing()
-        return Found(account, record, left, key, session, tuple(found))
-
-    def _put(
-        self, request: Put, state: AccountState, plan: Plan, context: Context, account: bytes
-    ) -> Outcome:
-        # A handle may follow the session that it leads to, which has just ended what was before it.
-        follows = request.space == "handle" and state.key == request.session and bool(state.value)
-        older = request.drops is not None and request.drops < self._storage.epochs.drops
-        if older and not follows:
-            return Lost()
-        now, key = context.now, request.key
-        if request.space == "answer":
-            generation = answers.name_generation(state, context)
-            answer = Answer(request.value, now + request.ttl, now, generation)
-            plan.writes[key] = answer, "put"
-            return Done()
-        if request.space == "session":
-            copy = Hit(request.value, request.ttl, request.idle or 0.0, request.spelling)
-            stored, replaced = endings.put_session(state, key, copy, now)
-            if replaced:
-                plan.dropped.append((account, None))
-            return Done() if stored else Lost()
-        if state.key not in {b"", request.session} and (state.value or state.handles):
-            return Lost()
-        state.key = request.session or b""
-        endings.put_handle(state, endings.handle_of(key, request.value, now + request.ttl))
-        return Done()
-
-    def _forget(self, request: Forget, state: AccountState, plan: Plan, account: bytes) -> Outcome:
-        key = request.key or b""
-        if request.what == "session":
-            count = endings.forget_session(state, key, request.digest or b"")
-            return Done(count)
-        if request.what == "login":
-            count = endings.forget_login(state, key)
-            if count:
-                plan.dropped.append((account, None))
-            return Done(count)
-        plan.dropped.append((account, None))
-        return Done(endings.forget_handle(state, key))
-
-    async def _erase(
-        self,
-        state: AccountState,
-        counted: AccountState,
-        plan: Plan,
-        names: tuple[bytes, bytes],
-    ) -> Erased:
-        account, budget = names
-        dropped = await self._storage.drop_answers(account)
-        leases = len(state.leases)
-        self._void(state, plan)
-        erased = endings.erase(state, counted, dropped)
-        plan.dropped.append((account, budget))
-        return erased._replace(leases=leases)
+        return Hit(answer.value, answer.expires - now)

@@ -1,13 +1,14 @@
-"""Decides together what waits for one account: load, decide all, swap once, tell.
+"""Decides together what waits for one account: load, decide all, swap once, reply.
 
 A round is under way for an account or it is not. What is asked meanwhile is decided in the next
-one; who has to wait stands in a group until a round is woken: by what another request changed, by
-a turn, by time, or by another process. Nobody is told anything of a round whose swap was lost.
+one; a request that has to wait stands in a group until a round is woken: by what another request
+changed, by a turn, by time, or by another process. Nothing follows from a round whose swap was
+lost: it is done again.
 
-1. What is asked is decided in the order of its coming, each on what those before it have changed.
-2. If any of it may let others go on, all who wait are looked at, in the order of their coming.
-3. Answers are written first, so that whoever sees that a lease has ended finds them.
-4. Leases are told at once. What reports a change is told when no crash can lose it.
+1. What is asked is decided in the order of its arrival, each on what those before it have changed.
+2. If any of it may let others go on, all groups are looked at, in the order of their arrival.
+3. Leases and turns are given as soon as that is swapped. An outcome that reports a change is
+   given when no crash can lose that.
 """
 
 from __future__ import annotations
@@ -17,37 +18,48 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import spraying
-from .batch import Batch
+from .account import Granted
 from .census import Census
+from .commands import carry_out
+from .decider import Decider, Listeners
+from .leases import Context
 from .limits import Limits, Policy
-from .plan import SOON, Plan
+from .logins import Step
 from .storage import Storage, StorageAway, of_account
-from .turn_taker import LOOK_SECONDS
-from .vocabulary import (
-    Ask,
-    AskTurn,
-    Away,
-    Get,
-    Lease,
-    Missing,
-    Outcome,
-    Turn,
-    Unavailable,
-    Waiting,
-    short,
-)
+from .transaction import Transaction
+from .turn_taker import LOOK_SECONDS, TurnTaker
+from .vocabulary import Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
 from .waiters import Group, Queue, Waiter, start
-from .waiting_room import WaitingRoom
+from .waiting_room import SOON, WaitingRoom
 
 MAX_TRIES: Final = 1000
 """Lost swaps after which something is wrong with the storage, not with the others."""
 
+Asked = tuple[Any, Waiter | None]
+"""A request, or work of this process's own; and who waits for the outcome."""
+
 logger = logging.getLogger(__name__)
 
 
-class Rounds(WaitingRoom):
-    """All rounds of this process, and all who wait for one."""
+class Rounds:
+    """All rounds of this process.
+
+    Args:
+        storage: Where accounts are.
+        limits: Numbers and times.
+        policy: Budgets of wrong passwords.
+        random: Returns so many random bytes.
+        listeners: Called when something was dropped or unlocked.
+
+    Attributes:
+        limits: Numbers and times.
+        policy: Budgets of wrong passwords.
+        rejections_void: As in `Context`.
+        room: The waiters and leases.
+        turns: Takes turns.
+        census: Counts what is locked.
+        listeners: Called when something was dropped or unlocked.
+    """
 
     def __init__(
         self,
@@ -55,23 +67,34 @@ class Rounds(WaitingRoom):
         limits: Limits,
         policy: Policy,
         random: Callable[[int], bytes],
+        listeners: Listeners,
     ) -> None:
-        super().__init__(storage, limits, policy, random)
+        self.limits = limits
+        self.policy = policy
+        self.rejections_void = 0.0
+        self.turns = TurnTaker(storage, limits, random, lambda group: self._wake(group.queue))
+        self.room = WaitingRoom(storage.now, limits, self.turns, self._wake, self.submit)
         self.census = Census()
-        self.on_dropped: Callable[[bytes | None, bytes | None], None] = lambda *_: None
-        self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda *_: None
+        self._storage = storage
         self._random = random
+        self.listeners = listeners
         self._queues: dict[bytes, Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def submit(self, account: bytes, request: Any, waiter: Waiter | None) -> None:
+    def use(self, limits: Limits, policy: Policy) -> None:
+        """Go by other numbers from now on."""
+        self.limits = self.room.limits = limits
+        self.policy = policy
+        self.turns.use(limits)
+
+    def submit(self, account: bytes, request: Any, waiter: Waiter | None = None) -> None:
         """Have something decided for an account."""
         queue = self._queues.get(account)
         if queue is None:
             queue = self._queues[account] = Queue(account)
         queue.fresh.append((request, waiter))
         self._begin(queue)
-        self._arm()
+        self.room.arm()
 
     def follow(self, request: Get, waiter: Waiter) -> None:
         """Have something looked at that a handle leads to."""
@@ -83,44 +106,36 @@ class Rounds(WaitingRoom):
         elif self._storage.is_shared and request.handle is not None:
             start(self._find(request, request.handle, waiter), self._tasks)
         else:
-            self._tell(waiter, Missing())
+            self.room.reply(waiter, Missing())
 
     async def _find(self, request: Get, handle: bytes, waiter: Waiter) -> None:
         try:
             account = await self._storage.account_of(short(handle))
         except StorageAway:
-            self._tell(waiter, Away())
+            self.room.reply(waiter, Away())
             return
         if account is None:
-            self._tell(waiter, Missing())
+            self.room.reply(waiter, Missing())
         else:
             self.submit(account, request, waiter)
 
-    def batch(self) -> Batch:
-        """Return a batch of values to change outside of any round."""
-        return Batch(self._storage, self.decider.policy, self._random)
+    def transaction(self, account: bytes = b"") -> Transaction:
+        """Begin a transaction; one outside of any round is about no account."""
+        return Transaction(self._storage, self.policy, self._random, account)
 
     def wake_all(self) -> None:
         """Have all looked at again who wait."""
         for queue in list(self._queues.values()):
             self._wake(queue)
 
-    def waiting(self) -> list[Group]:
-        """Return the groups of those who wait."""
-        return [one for queue in self._queues.values() for one in queue.groups.values()]
-
     def close(self) -> None:
         """Begin no more rounds."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self.room.close()
         self.turns.close()
         for queue in self._queues.values():
-            _cancel(queue)
+            queue.stop()
         for task in self._tasks:
             task.cancel()
-
-    def _queue_of(self, account: bytes) -> Queue | None:
-        return self._queues.get(account)
 
     # When a round is due.
 
@@ -137,7 +152,7 @@ class Rounds(WaitingRoom):
     async def _run(self, queue: Queue) -> None:
         try:
             while queue.fresh or queue.woken:
-                self._end_leases()
+                self.room.expire_leases()
                 fresh, queue.fresh = queue.fresh, []
                 try:
                     await self._round(queue, fresh)
@@ -155,7 +170,7 @@ class Rounds(WaitingRoom):
             queue.timer.cancel()
             queue.timer = None
         if not queue.groups:
-            _cancel(queue)
+            queue.stop()
             self._queues.pop(queue.account, None)
             return
         loop = asyncio.get_running_loop()
@@ -171,180 +186,131 @@ class Rounds(WaitingRoom):
                 await watch.wait(LOOK_SECONDS)
                 self._wake(queue)
 
-    def _give_up(
-        self, queue: Queue, fresh: list[tuple[Any, Waiter | None]], outcome: Outcome
-    ) -> None:
+    def _give_up(self, queue: Queue, fresh: list[Asked], outcome: Outcome) -> None:
         queue.woken = False
         waiters = [waiter for _, waiter in fresh if waiter is not None]
         for group in list(queue.groups.values()):
             waiters += group.waiters
-            self._drop(group)
+            self.room.drop(group)
         for waiter in waiters:
-            self._tell(waiter, outcome)
+            self.room.reply(waiter, outcome)
 
     # A round.
 
-    async def _round(self, queue: Queue, fresh: list[tuple[Any, Waiter | None]]) -> None:
+    async def _round(self, queue: Queue, fresh: list[Asked]) -> None:
         woken, queue.woken = queue.woken, False
-        groups: dict[Group, None] = {}
-        for request, waiter in fresh:
-            if isinstance(request, (Ask, AskTurn)) and waiter is not None and not waiter.done:
-                self._stand(queue, request, waiter, groups)
+        new = self._stand(queue, fresh)
         for _ in range(MAX_TRIES):
-            self.count("rounds_total")
-            waiting = queue.groups.values() if self._storage.is_shared else ()
-            before = [(one, one.token, one.ticket, one.turn) for one in waiting]
-            batch, plan = Batch(self._storage, self.decider.policy, self._random), Plan()
-            await self._decide(queue, batch, plan, (fresh, groups), woken=woken)
-            await batch.finish()
-            for account in batch.orphaned():
-                await self._storage.drop_answers(account)
-            for key, (answer, room) in plan.writes.items():
-                await self._storage.write(queue.account, key, answer, room)
-            if await batch.commit(queue.account):
+            self.room.totals["rounds_total"] += 1
+            groups = queue.groups.values() if self._storage.is_shared else ()
+            before = [(one, one.token, one.ticket, one.served) for one in groups]
+            decider = await self._decide(queue, fresh, new, woken=woken)
+            if await decider.transaction.commit():
                 break
-            self.count("swaps_lost_total")
-            for token in plan.leases:
-                del self.decider.leases[token]
-            for group, token_before, ticket, turn in before:
-                group.token, group.ticket, group.turn = token_before, ticket, turn
+            self.room.totals["swaps_lost_total"] += 1
+            for granted in decider.granted:
+                del self.room.leases[granted]
+            for group, token, ticket, served in before:
+                group.token, group.ticket, group.served = token, ticket, served
         else:
             raise StorageAway("swaps are lost again and again")
-        await self._settle(queue, batch, plan)
+        self._settle(queue, decider)
+        await decider.transaction.durable()
 
-    def _stand(
-        self, queue: Queue, request: Ask | AskTurn, waiter: Waiter, groups: dict[Group, None]
-    ) -> None:
-        """Put somebody into a group; one whose group waits already has to wait as well."""
-        group, is_new = queue.group(request)
-        group.waiters[waiter] = None
-        waiter.group = group
-        self.waiters[waiter] = None
-        if is_new:
-            groups[group] = None
-        elif group not in groups:
-            if group.credential is not None:
-                self.count("misses_total")
-            self._tell_waiting(waiter)
+    def _stand(self, queue: Queue, fresh: list[Asked]) -> dict[Group, None]:
+        """Put those who may have to wait into groups, and return the new ones.
 
-    async def _decide(  # noqa: C901 - one step after the other
-        self,
-        queue: Queue,
-        batch: Batch,
-        plan: Plan,
-        asked: tuple[list[tuple[Any, Waiter | None]], dict[Group, None]],
-        *,
-        woken: bool,
-    ) -> None:
-        fresh, groups = asked
-        state = await batch.load(queue.account)
-        context = await self.decider.context(batch, state)
-        # Who has waited for the gap goes before whoever comes.
-        gap_is_over = state.next_at <= batch.now and any(not one.credential for one in groups)
-        looked = woken or (gap_is_over and any(one.is_in_line for one in queue.groups.values()))
-        if looked:
-            for group in [one for one in queue.groups.values() if one not in groups]:
-                await self.decider.decide(group, batch, plan, context)
+        One whose group waits already has to wait as well.
+        """
+        new: dict[Group, None] = {}
         for request, waiter in fresh:
-            if isinstance(request, (Ask, AskTurn)):
-                new = None if waiter is None else waiter.group
-                if new is not None and new in groups and new not in plan.gone:
-                    await self.decider.decide(new, batch, plan, context)
+            if not isinstance(request, (Ask, AskTurn)) or waiter is None or waiter.done:
                 continue
-            outcome = await self.decider.carry_out(request, batch, plan, context, queue)
-            if waiter is not None:
-                plan.told.append((waiter, outcome))
-        if batch.woken():
+            group = queue.join(request, waiter)
+            self.room.waiters[waiter] = None
+            if len(group.waiters) == 1:
+                new[group] = None
+            elif group not in new:
+                if group.credential is not None:
+                    self.room.totals["misses_total"] += 1
+                self.room.reply_waiting(waiter)
+        return new
+
+    async def _decide(
+        self, queue: Queue, fresh: list[Asked], new: dict[Group, None], *, woken: bool
+    ) -> Decider:
+        transaction = self.transaction(queue.account)
+        state = await transaction.load(queue.account)
+        context = await self._context(transaction)
+        decider = Decider(
+            *(self._storage, self.room, self.listeners, queue, transaction, state, context)
+        )
+        # Those who have waited for the gap go before those who come.
+        gap_is_over = state.next_at <= context.now and any(not one.credential for one in new)
+        looked = woken or (gap_is_over and any(one.awaits_gap for one in queue.groups.values()))
+        if looked:
+            for group in [one for one in queue.groups.values() if one not in new]:
+                await decider.decide(group)
+        for request, waiter in fresh:
+            if not isinstance(request, (Ask, AskTurn)):
+                outcome = await carry_out(decider, request)
+                if waiter is not None:
+                    decider.reply(waiter, outcome)
+            elif waiter is not None and waiter.group in new:
+                await decider.decide(waiter.group)
+        if transaction.woken():
             looked = True
             for group in list(queue.groups.values()):
-                if group not in plan.gone:
-                    await self.decider.decide(group, batch, plan, context)
+                await decider.decide(group)
         if not looked and queue.due is not None:
-            # Who was not looked at still waits for the time that it waited for, also if that came
-            # in this very moment.
-            plan.look_at(queue.due)
+            # Those who were not looked at still wait for the time that they waited for, also if
+            # that came in this very moment.
+            decider.look_at(queue.due)
+        return decider
 
-    # What a round came to.
+    async def _context(self, transaction: Transaction) -> Context:
+        owner, leases = self._storage.owner, self.room.leases
+        state = transaction.states[transaction.account]
+        others = {one.owner for one in state.leases if one.owner != owner}
+        dead = await self._storage.dead(others) if others else frozenset()
 
-    async def _settle(self, queue: Queue, batch: Batch, plan: Plan) -> None:
-        queue.due = plan.due
-        self._count(batch, plan)
-        self._end(batch, plan)
-        for group in plan.joins:
-            if group.waiters:
-                states = batch.states[queue.account], batch.states[_budget(group)]
-                self.turns.join(group, states, self.decider.policy)
-        later = self._tell_now(queue, plan)
-        self._wake_unseen(batch.freed, queue)
-        if not (later or plan.dropped or plan.unlocked):
-            return
-        if plan.dropped:
-            await self._storage.flush(dropped=True)
-        await self._storage.durable(of_account(queue.account), *batch.changed)
-        for account, budget in plan.dropped:
-            self.on_dropped(account, budget)
-        for budget in plan.unlocked:
-            self.on_unlocked(budget, None)
-        for waiter, outcome in later:
-            self._tell(waiter, outcome)
+        def is_alive(lease: Granted) -> bool:
+            # An own lease that we do not know was granted by a swap whose reply got lost.
+            return lease.token in leases if lease.owner == owner else lease.owner not in dead
 
-    def _wake_unseen(self, freed: set[str], queue: Queue) -> None:
-        """Have those looked at again elsewhere who wait for the budgets of some sources."""
-        for source in freed:
-            for group in list(self._unseen.get(source, ())):
-                if group.queue is not queue:
-                    self._wake(group.queue)
+        return Context(
+            *(self.policy, self.limits, transaction.now, owner, self._random, is_alive),
+            self.rejections_void,
+        )
 
-    def _count(self, batch: Batch, plan: Plan) -> None:
-        self.census.take(batch)
-        for name, count in plan.counts.items():
-            self.count(name, count)
-        self.count("expired_total", batch.expired)
-        self.count("flushed_total", batch.flushed())
+    def _settle(self, queue: Queue, decider: Decider) -> None:
+        """Do what follows from a round at once.
 
-    def _end(self, batch: Batch, plan: Plan) -> None:
-        """End leases, turns and groups."""
-        for token in plan.ended:
-            held = self.decider.leases.pop(token, None)
-            if held is not None and held.ticket is not None:
-                self.turns.leave(held.ticket, used=True)
-        for source in plan.rejected:
-            self.turns.rejected(spraying.path_of(source, self.decider.policy))
-        for source in batch.forgiven:
+        A login takes its place in the line for turns after all that the round found out about
+        sources; nobody is sent `Waiting` who has a turn by then.
+        """
+        transaction, room = decider.transaction, self.room
+        queue.due = decider.due
+        room.totals.update(transaction.counts)
+        self.census.take(transaction)
+        transaction.committed()
+        for source in transaction.forgiven:
             self.turns.forgive(source)
-        for ticket in plan.tickets:
-            self.turns.leave(ticket, used=False)
-        # In this order: one and the same may have been looked at more than once.
-        for group in plan.unseen:
-            if group.waiters and group.credential is not None:
-                self._unseen.setdefault(group.credential.source, {})[group] = None
-        for group in plan.seen:
+        for group in decider.answered:
+            room.drop(group)
+        waiting = [one for one in decider.looked if one not in decider.answered and one.waiters]
+        for group in waiting:
+            if decider.looked[group] is Step.ROOM:
+                room.note_unseen(group)
+                continue
             group.seen = True
-            self._forget_unseen(group)
-        for group in plan.gone:
-            self._drop(group)
-
-    def _tell_now(self, queue: Queue, plan: Plan) -> list[tuple[Waiter, Outcome]]:
-        """Tell what reports no change; return the rest."""
-        later: list[tuple[Waiter, Outcome]] = []
-        for waiter, outcome in plan.told:
-            if isinstance(outcome, Waiting):
-                if not queue.woken:  # else it may have its answer in the next round
-                    self._tell_waiting(waiter)
-            elif isinstance(outcome, (Lease, Turn)):
-                self._tell(waiter, outcome)
-            else:
-                later.append((waiter, outcome))
-        return later
-
-
-def _budget(group: Group) -> bytes:
-    credential = group.credential
-    return group.queue.account if credential is None else credential.budget
-
-
-def _cancel(queue: Queue) -> None:
-    if queue.timer is not None:
-        queue.timer.cancel()
-    if queue.watching is not None:
-        queue.watching.cancel()
+            room.note_seen(group)
+            if decider.looked[group] is Step.TURN and group.ticket is None:
+                budget = queue.account if group.credential is None else group.credential.budget
+                states = decider.state, transaction.states[budget]
+                self.turns.join(group, states, self.policy)
+        if not queue.woken:  # else they may have an answer in the next round
+            for group in waiting:
+                for waiter in list(group.waiters):
+                    room.reply_waiting(waiter)
+        room.wake_unseen(transaction.freed, queue)

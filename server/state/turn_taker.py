@@ -162,7 +162,7 @@ class TurnTaker:
                 for ticket, turn in told:
                     group = self._groups.pop(ticket, None)
                     if group is not None:
-                        group.turn, group.sent_away = turn, not turn
+                        group.served = turn
                         self._served(group)
                 if not (self._joins or self._left or self._news):
                     break

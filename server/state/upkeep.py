@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Final
 
 from . import encoding, failures, locks
 from .account import AccountState
+from .commands import Work, flush
+from .decider import Decider
 from .encoding import HEADER
 from .limits import ACCOUNT_SHOWN_BYTES, Policy
-from .plan import Change, Flush, ForgetSource
 from .rounds import Rounds
 from .spraying import SourceState
 from .storage import Storage
@@ -48,30 +49,9 @@ class Upkeep:
     def __init__(self, storage: Storage, rounds: Rounds) -> None:
         self._storage = storage
         self._rounds = rounds
+        self.listeners = rounds.listeners
         # Counted by the short ways.
         self._hits = self._answer_hits = 0
-
-    @property
-    def on_dropped(self) -> Callable[[bytes | None, bytes | None], None]:
-        """Called with an account, None for all, when something was dropped on purpose.
-
-        Once that is for good and before anybody is answered. Of an account that was erased, with
-        its budget key.
-        """
-        return self._rounds.on_dropped
-
-    @on_dropped.setter
-    def on_dropped(self, called: Callable[[bytes | None, bytes | None], None]) -> None:
-        self._rounds.on_dropped = called
-
-    @property
-    def on_unlocked(self) -> Callable[[bytes | None, str | None], None]:
-        """Called with a budget key or a source whose failures were forgotten, None for all."""
-        return self._rounds.on_unlocked
-
-    @on_unlocked.setter
-    def on_unlocked(self, called: Callable[[bytes | None, str | None], None]) -> None:
-        self._rounds.on_unlocked = called
 
     async def unlock(self, budget: bytes | None = None, source: str | None = None) -> int:
         """Drop the failures of one account, or of one source at all accounts and over them.
@@ -80,22 +60,27 @@ class Upkeep:
             The number of counters dropped, as `list` would have shown them.
         """
         if budget is not None:
-            return await self._internal(budget, Unlock(budget))
+            return await self._carry_out(budget, Unlock(budget))
         assert source is not None
         dropped = 0
+
+        async def forget(decider: Decider) -> Outcome:
+            decider.state.woken = True
+            return Done(int(decider.state.sources.pop(source, None) is not None))
+
         # First, for what nobody has judged in time is counted on the way, for the source as well.
         async for account, state in self._states():
             if source in state.sources:
-                dropped += await self._internal(account, ForgetSource(source))
-        batch = self._rounds.batch()
-        tried = await batch.load_source(source)
+                dropped += await self._carry_out(account, forget)
+        transaction = self._rounds.transaction()
+        tried = await transaction.load_source(source)
         dropped += int(len(tried.failed()) > 1 or bool(tried.until))
         tried.clear()
-        await batch.commit(b"")
-        self._rounds.census.take(batch)
+        await transaction.commit()
+        self._rounds.census.take(transaction)
         self._rounds.turns.forgive(source)
         self._rounds.wake_all()
-        self.on_unlocked(None, source)
+        self.listeners.unlocked(None, source)
         return dropped
 
     async def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
@@ -117,7 +102,7 @@ class Upkeep:
         if (what == "account") != (account is not None):
             raise ValueError("flush account, and no other, takes an account")
         if account is not None:
-            return await self._internal(account, Flush()), 0
+            return await self._carry_out(account, flush), 0
         if what == "expired":
             return await self._drop_expired(), 0
         sessions, locked = what in {"all", "sessions"}, what in {"all", "lockouts"}
@@ -129,12 +114,14 @@ class Upkeep:
         if locked:
             self._rounds.census.forget_locks()
             self._rounds.turns.forgive(None)
-            self.on_unlocked(None, None)
+            self.listeners.unlocked(None, None)
         dropped = there if isinstance(there, int) else 0
         if sessions:
-            self._rounds.count("flushed_total", dropped)
-            self._rounds.void_leases()
-            self.on_dropped(None, None)
+            room = self._rounds.room
+            room.totals["flushed_total"] += dropped
+            for token in list(room.leases):  # what they bring was begun before the flush
+                room.end_lease(token, lost=True)
+            self.listeners.dropped(None, None)
         self._rounds.wake_all()
         return dropped, counted
 
@@ -147,15 +134,14 @@ class Upkeep:
 
     def stats(self) -> dict[str, object]:
         """Return statistics under the names of `docs/protocol.md`."""
-        rounds, now = self._rounds, self._storage.now()
-        totals = {name: rounds.totals.get(name, 0) for name in TOTALS}
+        rounds, room, now = self._rounds, self._rounds.room, self._storage.now()
+        totals = {name: room.totals[name] for name in TOTALS}
         totals["hits_total"] += self._hits
         totals["answers_hits_total"] += self._answer_hits
         hits, misses = totals["hits_total"], totals["misses_total"]
-        leases = [one for one in rounds.decider.leases.values() if one.until > now]
+        leases = [one for one in room.leases.values() if one.until > now]
         logging_in = sum(one.credential is not None for one in leases)
-        groups = rounds.waiting()
-        waiting = sum(len(one.waiters) for one in groups if one.credential is not None)
+        waiting = sum(len(one.waiters) for one in room.groups() if one.credential is not None)
         return {
             **self._storage.stats(),
             **totals,
@@ -163,8 +149,8 @@ class Upkeep:
             "leases": logging_in,
             "waiting": waiting,
             "fetches": len(leases) - logging_in,
-            "fetches_waiting": len(rounds.waiters) - waiting,
-            "fetches_waits_total": rounds.totals.get("fetches_waits_total", 0),
+            "fetches_waiting": len(room.waiters) - waiting,
+            "fetches_waits_total": room.totals["fetches_waits_total"],
             "turns_waiting": rounds.turns.waiting,
             **rounds.census.stats(now),
         }
@@ -178,22 +164,22 @@ class Upkeep:
         if slice_of is None:
             return  # values expire by themselves
         now, rounds = self._storage.now(), 0
-        policy = self._rounds.decider.policy
+        policy = self._rounds.policy
         for name, data in slice_of(TIDY_SLICE):
             if rounds >= TIDY_ROUNDS:
                 return
             if name[:1] == b"s":
-                batch = self._rounds.batch()
-                await batch.load_source(name[1:].decode())
-                await batch.commit(b"")
+                transaction = self._rounds.transaction()
+                await transaction.load_source(name[1:].decode())
+                await transaction.commit()
                 rounds += 1
             elif _is_due(data, now, self._storage.epochs.sessions, policy):
                 rounds += 1
-                await self._internal(name[1:], Change())
+                await self._carry_out(name[1:], _refresh)
 
     # How it works.
 
-    async def _internal(self, account: bytes, request: Any) -> int:
+    async def _carry_out(self, account: bytes, request: Unlock | Work) -> int:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         waiter = Waiter(request, future.set_result, None, 0.0)
         self._rounds.submit(account, request, waiter)
@@ -210,7 +196,7 @@ class Upkeep:
             if HEADER.unpack_from(data)[-1]:
                 state = encoding.load(data)
                 state.refresh(epochs, now)
-                locks.expire(state, self._rounds.decider.policy, now)
+                locks.expire(state, self._rounds.policy, now)
                 if state.counters():
                     yield account, state
 
@@ -235,7 +221,7 @@ class Upkeep:
                 await asyncio.sleep(0)
             header = HEADER.unpack_from(data)
             if header[-3] and header[9] <= now and header[5] == epoch:
-                await self._internal(account, Change())
+                await self._carry_out(account, _refresh)
                 dropped += 1
         return dropped
 
@@ -264,7 +250,7 @@ class Upkeep:
         return total if isinstance(total, int) else len(rows), rows
 
     async def _lockouts(self, limit: int) -> Page:
-        now, policy = self._storage.now(), self._rounds.decider.policy
+        now, policy = self._storage.now(), self._rounds.policy
         rows: list[tuple[float, float, bytes | None, str | None, int]] = []
         async for account, state in self._states():
             shown = account[:ACCOUNT_SHOWN_BYTES]
@@ -289,6 +275,11 @@ class Upkeep:
             }
             for until, _, account, source, failures in rows[:limit]
         ]
+
+
+async def _refresh(_: Decider) -> Outcome:
+    """Have dropped and counted what has run out: that is done to all that is loaded."""
+    return Done()
 
 
 def _is_due(data: bytes, now: float, epoch: int, policy: Policy) -> bool:

@@ -1,4 +1,4 @@
-"""Who waits for what in this process: plain objects in a queue per account, not tasks."""
+"""Requests that wait for an answer: plain objects in a queue per account, not tasks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from typing import Any
 
 from .limits import plain
 from .logins import Credential
-from .vocabulary import Ask, AskTurn, Outcome, Request
+from .vocabulary import Ask, AskTurn, Outcome
 
 Reply = Callable[[Outcome], None]
 """Takes the outcome of a request: `Waiting` at most once, and then another one."""
-
-Place = tuple[str, bytes, str] | int
-"""What makes those who wait a group."""
 
 
 class Waiter:
@@ -23,17 +20,17 @@ class Waiter:
 
     Attributes:
         request: What was asked.
-        reply: Who is told.
+        reply: Takes the answer.
         holder: Who loses its leases when it goes.
         deadline: When it is answered at the latest.
-        waits: Whether it was told that it has to wait.
+        waits: Whether it was sent `Waiting`.
         group: Where it waits; None before and after.
         done: Whether it was answered or withdrawn.
     """
 
     __slots__ = ("deadline", "done", "group", "holder", "reply", "request", "waits")
 
-    def __init__(self, request: Request, reply: Reply, holder: Hashable, deadline: float) -> None:
+    def __init__(self, request: Any, reply: Reply, holder: Hashable, deadline: float) -> None:
         self.request = request
         self.reply = reply
         self.holder = holder
@@ -44,7 +41,7 @@ class Waiter:
 
 
 class Group:
-    """All that wait for one thing from one source: what one is told is true of all.
+    """All who wait for one thing from one source: the same is true of all of them.
 
     Attributes:
         place: Its name in the queue.
@@ -55,35 +52,36 @@ class Group:
         token: Of the lease that it waits for, or has waited for.
         seen: Whether the pair was compared.
         ticket: Of the turn that it waits for or has.
-        turn: Whether it has its turn.
-        sent_away: Whether there is no room for it to wait for one.
+        served: Whether it has its turn; False when there was no room to wait for one, None before.
     """
 
     __slots__ = (
-        *("credential", "place", "queue", "request", "seen", "sent_away", "ticket", "token"),
-        *("turn", "waiters"),
+        *("credential", "place", "queue", "request", "seen", "served", "ticket", "token"),
+        "waiters",
     )
 
-    def __init__(self, place: Place, request: Ask | AskTurn, queue: Queue) -> None:
+    def __init__(self, place: Hashable, request: Ask | AskTurn, queue: Queue) -> None:
         self.place = place
         self.request = request
         self.queue = queue
         self.credential: Credential | None = None
         if isinstance(request, Ask) and request.space == "login":
-            account = plain(request.account)
-            self.credential = Credential(
-                request.key, request.account, request.budget or account, request.source
-            )
+            budget = request.budget or plain(request.account)
+            self.credential = Credential(request.key, request.account, budget, request.source)
         self.waiters: dict[Waiter, None] = {}
         self.token: bytes | None = None
         self.seen = False
         self.ticket: bytes | None = None
-        self.turn = False
-        self.sent_away = False
+        self.served: bool | None = None
 
     @property
-    def is_in_line(self) -> bool:
-        """Whether it waits for the account's gap, and for nobody's lease."""
+    def pair(self) -> bytes | None:
+        """Of a login, the name of its pair."""
+        return None if self.credential is None else self.credential.pair
+
+    @property
+    def awaits_gap(self) -> bool:
+        """Whether it waits until the portal may be asked again, and for nobody's lease."""
         return self.credential is None and self.token is None
 
 
@@ -92,7 +90,7 @@ class Queue:
 
     Attributes:
         account: The account's key.
-        fresh: What was asked since the last round; None for who need not be told.
+        fresh: What was asked since the last round; None where nobody waits for the outcome.
         groups: Those who wait, in the order of their arrival.
         woken: Whether those should be looked at again.
         running: Whether a round is under way.
@@ -101,34 +99,36 @@ class Queue:
         watching: Looks whether another process has changed anything.
     """
 
-    __slots__ = (
-        *("account", "due", "fresh", "groups", "number", "running", "timer", "watching", "woken"),
-    )
+    __slots__ = ("account", "due", "fresh", "groups", "running", "timer", "watching", "woken")
 
     def __init__(self, account: bytes) -> None:
         self.account = account
         self.fresh: list[tuple[Any, Waiter | None]] = []
-        self.groups: dict[Place, Group] = {}
+        self.groups: dict[Hashable, Group] = {}
         self.woken = False
         self.running = False
         self.due: float | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.watching: asyncio.Task[None] | None = None
-        self.number = 0
 
-    def group(self, request: Ask | AskTurn) -> tuple[Group, bool]:
-        """Return the group of a request, and whether it is a new one."""
-        place: Place
-        if isinstance(request, AskTurn):
-            self.number += 1
-            place = self.number
-        else:
+    def join(self, request: Ask | AskTurn, waiter: Waiter) -> Group:
+        """Put a waiter into its group, a new one if need be; turns are not shared."""
+        place: Hashable = waiter
+        if isinstance(request, Ask):
             place = request.space, request.key + request.account[32:], request.source
         group = self.groups.get(place)
-        if group is not None:
-            return group, False
-        group = self.groups[place] = Group(place, request, self)
-        return group, True
+        if group is None:
+            group = self.groups[place] = Group(place, request, self)
+        group.waiters[waiter] = None
+        waiter.group = group
+        return group
+
+    def stop(self) -> None:
+        """Look at them no more."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.watching is not None:
+            self.watching.cancel()
 
 
 def start(coroutine: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:

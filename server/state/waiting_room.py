@@ -1,18 +1,15 @@
-"""Who waits, for how long, and who is told what: bounded in number and time."""
+"""The waiters and the leases of this process: bounded in number and time."""
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
 from itertools import islice, takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from .decider import Decider
-from .limits import Limits, Policy
-from .plan import SOON, Overdue
-from .storage import Storage
+from .limits import Limits, plain
+from .logins import Credential
 from .turn_taker import TurnTaker
 from .vocabulary import (
     GONE,
@@ -29,75 +26,124 @@ from .vocabulary import (
 )
 from .waiters import Group, Queue, Waiter
 
+SOON: Final = 1.0
+"""`retry_after` of what may be had again at once."""
+
 MANY: Final = 3
-"""So many who wait for one thing from one place make room for others when there is none."""
+"""So many waiters for one thing from one source make room for others when there is none."""
 
-LOGIN_TOTALS: Final[dict[type, str]] = {
-    Hit: "hits_total",
-    Rejected: "rejected_total",
-    Unavailable: "unavailable_total",
-    Locked: "locked_total",
+COUNTED: Final[dict[str, dict[type, str]]] = {
+    "login": {
+        Hit: "hits_total",
+        Rejected: "rejected_total",
+        Unavailable: "unavailable_total",
+        Locked: "locked_total",
+    },
+    "answer": {Hit: "answers_hits_total", Unavailable: "answers_unavailable_total"},
 }
-"""Under which total an answer to who asked for a session is counted; a lease is none of them."""
-
-ANSWER_TOTALS: Final[dict[type, str]] = {
-    Hit: "answers_hits_total",
-    Unavailable: "answers_unavailable_total",
-}
-"""The same for an answer."""
+"""Under which total the answer to an `Ask` is counted; a lease is none of them."""
 
 
-class WaitingRoom(ABC):
-    """See above.
+class Abandoned(NamedTuple):
+    """A request that nobody outside makes: nobody waits for a login any more, nor judges it."""
 
-    Args:
-        storage: Where accounts are.
-        limits: Numbers and times.
-        policy: Budgets of wrong passwords.
-        random: Returns so many random bytes.
+    credential: Credential
+
+
+class LeaseRecord(NamedTuple):
+    """A lease that a client of this process has.
 
     Attributes:
-        totals: Counts since start.
-        waiters: Those without an answer, in the order of their coming.
+        request: What it was granted for.
+        credential: Of a login.
+        ticket: The turn that the login has.
+        holder: Who loses it when it goes.
+        until: When it ends.
+    """
+
+    request: Ask
+    credential: Credential | None
+    ticket: bytes | None
+    holder: Hashable
+    until: float
+
+
+class WaitingRoom:
+    """All that this process owes an answer, or has a lease for.
+
+    Args:
+        now: Seconds on the storage's clock.
+        limits: Numbers and times.
         turns: Takes turns.
-        decider: Decides.
+        wake: Has the groups of a queue looked at again.
+        submit: Has something decided for an account.
+
+    Attributes:
+        limits: Numbers and times.
+        totals: Counts since start.
+        waiters: Those without an answer, in the order of their arrival.
+        leases: By token, the oldest first.
+        turns: Takes turns.
     """
 
     def __init__(
         self,
-        storage: Storage,
+        now: Callable[[], float],
         limits: Limits,
-        policy: Policy,
-        random: Callable[[int], bytes],
+        turns: TurnTaker,
+        wake: Callable[[Queue], None],
+        submit: Callable[[bytes, Any], None],
     ) -> None:
-        self.totals: dict[str, int] = {}
+        self.limits = limits
+        self.totals: Counter[str] = Counter()
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
-        self.turns = TurnTaker(storage, limits, random, lambda group: self._wake(group.queue))
-        self.decider = Decider(storage, limits, policy, random, self.turns.paced)
-        self._storage = storage
-        # Groups whose pair may not be looked at yet, by their source.
+        self.leases: dict[bytes, LeaseRecord] = {}
+        self.turns = turns
+        self._now = now
+        self._wake = wake
+        self._submit = submit
+        # Groups whose pair may not be compared yet, by their source.
         self._unseen: dict[str, dict[Group, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
 
-    @abstractmethod
-    def submit(self, account: bytes, request: Any, waiter: Waiter | None) -> None:
-        """Have something decided for an account."""
+    def groups(self) -> list[Group]:
+        """Return the groups of those who wait, in the order of their arrival."""
+        groups = dict.fromkeys(waiter.group for waiter in self.waiters)
+        return [group for group in groups if group is not None]
 
-    @abstractmethod
-    def waiting(self) -> list[Group]:
-        """Return the groups of those who wait."""
+    # Replies.
 
-    @abstractmethod
-    def _wake(self, queue: Queue) -> None:
-        """Have those of an account looked at again."""
+    def reply(self, waiter: Waiter, outcome: Outcome) -> None:
+        """Answer a request; what it would have got goes to the next if it was withdrawn."""
+        self.waiters.pop(waiter, None)
+        if waiter.group is not None:
+            waiter.group.waiters.pop(waiter, None)
+            waiter.group = None
+        if not waiter.done:
+            waiter.done = True
+            if isinstance(waiter.request, Ask):
+                name = COUNTED[waiter.request.space].get(type(outcome))
+                if name is not None:
+                    self.totals[name] += 1
+            waiter.reply(outcome)
+        elif isinstance(outcome, Lease):
+            self.give_up(outcome.token)
 
-    @abstractmethod
-    def _queue_of(self, account: bytes) -> Queue | None:
-        """Return what goes on for an account."""
+    def reply_waiting(self, waiter: Waiter) -> None:
+        """Say once that the answer follows; if too many wait, one of them is sent away."""
+        if waiter.waits or waiter.done:
+            return
+        if len(self.waiters) > self.limits.waiters and not self._make_room():
+            self._send_away([waiter])
+        elif not waiter.done:
+            waiter.waits = True
+            is_login = waiter.group is not None and waiter.group.credential is not None
+            self.totals["waits_total" if is_login else "fetches_waits_total"] += 1
+            waiter.reply(Waiting())
 
     def withdraw(self, waiter: Waiter) -> None:
-        """End the wait of somebody without an answer."""
+        """End the wait of one that has no answer."""
         waiter.done = True
         self.waiters.pop(waiter, None)
         group = waiter.group
@@ -105,138 +151,61 @@ class WaitingRoom(ABC):
             return
         group.waiters.pop(waiter, None)
         if not group.waiters:
-            self._drop(group)
+            self.drop(group)
             self._wake(group.queue)
 
-    def give_up(self, token: bytes) -> None:
-        """Give back a lease of this process undecided; the next who waits gets one."""
-        held = self.decider.leases.get(token)
-        if held is not None:
-            space: Any = held.space
-            fail = Fail(space, held.account, held.key, token, GONE, 0.0)
-            self.submit(held.account, fail, None)
-
-    def void_leases(self) -> None:
-        """Take away all leases of this process: what they bring was begun before a flush."""
-        for held in self.decider.leases.values():
-            self.count(held.lost)
-            if held.ticket is not None:
-                self.turns.leave(held.ticket, used=True)
-        self.decider.leases.clear()
-
-    def overdue(self, waiters: list[Waiter]) -> None:
-        """Tell some that the wait was too long; what their logins were, nobody judges.
-
-        Not those who have their answer by then: whoever goes may let the next have its turn.
-        """
-        groups: dict[Group, None] = {}
-        for waiter in waiters:
-            if waiter.done:
-                continue
-            group = waiter.group
-            is_login = group is not None and group.credential is not None
-            ahead = 0 if group is None else len(group.queue.groups)
-            self.withdraw(waiter)
-            seconds = self.turns.paced() if is_login else max(SOON, ahead * self.decider.limits.gap)
-            self.count("unavailable_total" if is_login else "answers_unavailable_total")
-            waiter.reply(Unavailable(PACED, seconds))
-            if group is not None:
-                groups[group] = None
-        for group in groups:
-            if group.credential is not None:
-                self.submit(group.queue.account, Overdue(group.credential), None)
-
-    def count(self, name: str, count: int = 1) -> None:
-        """Count something for the statistics."""
-        self.totals[name] = self.totals.get(name, 0) + count
-
-    # How it works.
-
-    def _arm(self) -> None:
-        """Set the timer to when somebody has waited for too long, or a lease is over."""
-        ends = [one.deadline for one in islice(self.waiters, 1)]
-        ends += [one.until for one in islice(self.decider.leases.values(), 1)]
-        due = min(ends, default=None)
-        if due == self._due:
-            return
-        self._due = due
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            delay = max(0.001, due - self._storage.now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
-
-    def _tick(self) -> None:
-        self._due, now = None, self._storage.now()
-        overdue = list(takewhile(lambda one: one.deadline <= now, self.waiters))
-        if overdue:
-            self.overdue(overdue)
-        self._end_leases()
-        self._arm()
-
-    def _end_leases(self) -> None:
-        """Take away the leases whose time is over."""
-        now = self._storage.now()
-        leases = self.decider.leases
-        while leases and (held := next(iter(leases.values()))).until <= now:
-            del leases[next(iter(leases))]
-            self.count(held.lost)
-            if held.ticket is not None:
-                self.turns.leave(held.ticket, used=True)
-            queue = self._queue_of(held.account)
-            if queue is not None:
-                self._wake(queue)
-
-    def _make_room(self) -> bool:
-        """Send somebody away for another who waits; False if there is nobody.
-
-        First who may not even be looked at, then the newest of those who came in the greatest
-        number for one thing from one place.
-        """
-        unseen = next((one for groups in self._unseen.values() for one in groups), None)
-        group = unseen or max(self.waiting(), key=lambda one: len(one.waiters), default=None)
-        if group is None or (unseen is None and len(group.waiters) < MANY):
-            return False
-        self.overdue([next(reversed(group.waiters))])
-        return True
-
-    def _tell_waiting(self, waiter: Waiter) -> None:
-        if waiter.waits or waiter.done:
-            return
-        if len(self.waiters) > self.decider.limits.waiters and not self._make_room():
-            self.overdue([waiter])
-        elif not waiter.done:
-            waiter.waits = True
-            group = waiter.group
-            is_login = group is not None and group.credential is not None
-            self.count("waits_total" if is_login else "fetches_waits_total")
-            waiter.reply(Waiting())
-
-    def _tell(self, waiter: Waiter, outcome: Outcome) -> None:
-        self.waiters.pop(waiter, None)
-        if waiter.group is not None:
-            waiter.group.waiters.pop(waiter, None)
-            waiter.group = None
-        if waiter.done:
-            # Withdrawn meanwhile: what it would have got goes to the next.
-            if isinstance(outcome, Lease):
-                self.give_up(outcome.token)
-            return
-        waiter.done = True
-        self._count_outcome(waiter, outcome)
-        waiter.reply(outcome)
-
-    def _drop(self, group: Group) -> None:
+    def drop(self, group: Group) -> None:
         """Take a group out of its queue, and out of the turns."""
         if group.queue.groups.get(group.place) is group:
             del group.queue.groups[group.place]
-        self._forget_unseen(group)
+        self.note_seen(group)
         if group.ticket is not None:
             self.turns.leave(group.ticket, used=False)
             group.ticket = None
 
-    def _forget_unseen(self, group: Group) -> None:
+    def _send_away(self, waiters: list[Waiter]) -> None:
+        """Answer some that the wait was too long; their logins are judged by nobody.
+
+        Not those that have their answer by then: one that goes may let the next have its turn.
+        """
+        groups: dict[Group, None] = {}
+        for waiter in waiters:
+            group = waiter.group
+            if waiter.done or group is None:
+                continue
+            is_login = group.credential is not None
+            ahead = len(group.queue.groups)
+            self.withdraw(waiter)
+            seconds = self.turns.paced() if is_login else max(SOON, ahead * self.limits.gap)
+            self.totals["unavailable_total" if is_login else "answers_unavailable_total"] += 1
+            waiter.reply(Unavailable(PACED, seconds))
+            groups[group] = None
+        for group in groups:
+            if group.credential is not None:
+                self._submit(group.queue.account, Abandoned(group.credential))
+
+    def _make_room(self) -> bool:
+        """Send one away for another that waits; False if there is none.
+
+        First one that may not even be compared, then the newest of those who came in the greatest
+        number for one thing from one source.
+        """
+        unseen = next((one for groups in self._unseen.values() for one in groups), None)
+        group = unseen or max(self.groups(), key=lambda one: len(one.waiters), default=None)
+        if group is None or (unseen is None and len(group.waiters) < MANY):
+            return False
+        self._send_away([next(reversed(group.waiters))])
+        return True
+
+    # Those who may not be compared yet.
+
+    def note_unseen(self, group: Group) -> None:
+        """Have a login looked at again when its source has room for it."""
+        if group.waiters and group.credential is not None:
+            self._unseen.setdefault(group.credential.source, {})[group] = None
+
+    def note_seen(self, group: Group) -> None:
+        """Take that back."""
         if group.credential is None:
             return
         groups = self._unseen.get(group.credential.source)
@@ -245,11 +214,62 @@ class WaitingRoom(ABC):
             if not groups:
                 del self._unseen[group.credential.source]
 
-    def _count_outcome(self, waiter: Waiter, outcome: Outcome) -> None:
-        request = waiter.request
-        if not isinstance(request, Ask):
+    def wake_unseen(self, sources: set[str], queue: Queue) -> None:
+        """Have those of some sources looked at again in all queues but one."""
+        for source in sources:
+            for group in list(self._unseen.get(source, ())):
+                if group.queue is not queue:
+                    self._wake(group.queue)
+
+    # Leases.
+
+    def give_up(self, token: bytes) -> None:
+        """Give back a lease undecided; the next one that waits gets one."""
+        record = self.leases.get(token)
+        if record is not None:
+            space, account, key = record.request.space, record.request.account, record.request.key
+            self._submit(plain(account), Fail(space, account, key, token, GONE, 0.0))
+
+    def end_lease(self, token: bytes, *, lost: bool = False) -> None:
+        """Take note that a lease has ended; `lost` when nothing came of it."""
+        record = self.leases.pop(token, None)
+        if record is None:
             return
-        names = ANSWER_TOTALS if request.space == "answer" else LOGIN_TOTALS
-        name = names.get(type(outcome))
-        if name is not None:
-            self.count(name)
+        if lost:
+            is_login = record.credential is not None
+            self.totals["leases_lost_total" if is_login else "fetches_lost_total"] += 1
+        if record.ticket is not None:
+            self.turns.leave(record.ticket, used=True)
+
+    def expire_leases(self) -> None:
+        """End the leases whose time is over; those who wait for one know when that is."""
+        now = self._now()
+        while self.leases and next(iter(self.leases.values())).until <= now:
+            self.end_lease(next(iter(self.leases)), lost=True)
+
+    # Time.
+
+    def arm(self) -> None:
+        """Set the timer to when one has waited for too long, or a lease is over."""
+        ends = [one.deadline for one in islice(self.waiters, 1)]
+        ends += [one.until for one in islice(self.leases.values(), 1)]
+        due = min(ends, default=None)
+        if due == self._due:
+            return
+        self.close()
+        self._due = due
+        if due is not None:
+            delay = max(0.001, due - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._due, now = None, self._now()
+        self._send_away(list(takewhile(lambda one: one.deadline <= now, self.waiters)))
+        self.expire_leases()
+        self.arm()

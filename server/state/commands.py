@@ -1,0 +1,251 @@
+"""Carries out, within a round, what is asked and has no need to wait: a function for each request.
+
+The decisions themselves are in `logins`, `answers`, `endings` and `locks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from . import answers, endings, failures, leases, logins, spraying
+from .account import AccountState
+from .decider import Decider
+from .failures import Effect
+from .limits import plain
+from .vocabulary import (
+    ERASED,
+    GONE,
+    REJECTED,
+    Done,
+    Fail,
+    Forget,
+    Found,
+    Fulfil,
+    Get,
+    Hit,
+    Lost,
+    Missing,
+    Outcome,
+    Put,
+    Unavailable,
+    Unlock,
+    short,
+)
+from .waiting_room import SOON, Abandoned, LeaseRecord
+
+Work = Callable[[Decider], Awaitable[Outcome]]
+"""What this process has carried out in a round by itself."""
+
+
+async def carry_out(decider: Decider, request: Any) -> Outcome:
+    """Carry out a request, or `Work`."""
+    command = COMMANDS.get(type(request))
+    return await (request(decider) if command is None else command(decider, request))
+
+
+async def flush(decider: Decider) -> Outcome:
+    """Drop the session of the account, its handles, answers and leases."""
+    state = decider.state
+    sessions = int(bool(state.value))
+    _void_leases(decider)
+    state.end_session()
+    state.handles.clear()
+    await decider.storage.drop_answers(decider.account)
+    decider.drop()
+    return Done(sessions)
+
+
+def found_in(
+    state: AccountState,
+    handle: bytes | None,
+    key: bytes | None,
+    account: bytes,
+    found: tuple[Hit | None, ...],
+    now: float,
+) -> Found | None:
+    """Return what there is of an account; None if there is nothing of what is looked at.
+
+    Args:
+        state: Of the account.
+        handle: Key of a handle that leads to it, if it is found by one.
+        key: Look-up key of the session, if it is not.
+        account: The account's key.
+        found: The answers that are looked at.
+        now: The time.
+    """
+    record, left = None, 0.0
+    if handle is not None:
+        name = short(handle)
+        one = next((one for one in state.handles if one.handle == name), None)
+        if one is None or one.expires <= now:
+            return None
+        record, left, key = one.record, one.expires - now, state.key
+    session = logins.session_of(state, now) if key == state.key else None
+    if record is None and session is None and not any(found):
+        return None
+    return Found(account, record, left, key, session, found)
+
+
+async def _fulfil(decider: Decider, request: Fulfil) -> Outcome:
+    record = _record_of(decider, request)
+    if record is None:
+        return Lost()
+    is_valid = leases.take(decider.state, request.token)
+    decider.end_lease(request.token, lost=not is_valid)
+    if not is_valid:
+        return Lost()
+    state, context, credential = decider.state, decider.context, record.credential
+    if credential is None:
+        answers.answered(state, context)
+        decider.store_answer(request.key, request.value, request.ttl, "fetched")
+        return Done()
+    counted = await decider.transaction.load(credential.budget)
+    handle = None
+    if request.handle is not None and request.record is not None:
+        handle = endings.handle_of(request.handle, request.record, context.now + request.ttl)
+    session = request.value, request.ttl
+    replaced, effects = logins.fulfil(state, counted, credential, context, session, handle)
+    decider.transaction.take(credential.budget, effects)
+    if replaced:
+        decider.drop()
+    return Done()
+
+
+async def _fail(decider: Decider, request: Fail) -> Outcome:
+    state, context, counts = decider.state, decider.context, decider.transaction.counts
+    if request.space == "turn":
+        answers.leave_alone(state, context, request.reason, request.retry_after)
+        return Done()
+    record, token = _record_of(decider, request), request.token or b""
+    if record is None:
+        return Lost()
+    is_valid = leases.take(state, token)
+    is_lost = request.reason == GONE or not is_valid
+    decider.end_lease(token, lost=is_lost)
+    if is_lost:
+        return Done() if is_valid else Lost()
+    credential = record.credential
+    if credential is None:
+        counts["answers_unavailable_total"] += 1
+        answers.fail(state, context, token, request.reason, request.retry_after)
+        return Done()
+    counted = await decider.transaction.load(credential.budget)
+    is_known = credential.attempt(state, context.now).known
+    failure = token, request.reason, request.retry_after
+    effects = logins.fail(state, counted, credential, context, failure)
+    decider.transaction.take(credential.budget, effects)
+    if request.reason != REJECTED:
+        counts["unavailable_total"] += 1
+        return Done()
+    counts["rejected_total"] += 1
+    # 1. Where it is known, a source does not guess: an owner may mistype. So too a grant.
+    # 2. Of one that many people share, somebody else may have failed.
+    # 3. Any other is a suspect at all accounts for a while.
+    if not (is_known or spraying.is_shared(credential.source, context.policy)):
+        path = spraying.path_of(credential.source, context.policy)
+        decider.transaction.on_commit(partial(decider.room.turns.rejected, path))
+    return Done()
+
+
+async def _get(decider: Decider, request: Get) -> Outcome:
+    found = tuple([await decider.answer(question) for question in request.questions])
+    of = request.handle, request.key, decider.account
+    return found_in(decider.state, *of, found, decider.context.now) or Missing()
+
+
+async def _put(decider: Decider, request: Put) -> Outcome:
+    state, now, key = decider.state, decider.context.now, request.key
+    # A handle may follow the session that it leads to, which has just ended what was before it.
+    follows = request.space == "handle" and state.key == request.session and bool(state.value)
+    older = request.drops is not None and request.drops < decider.storage.epochs.drops
+    if older and not follows:
+        return Lost()
+    if request.space == "answer":
+        decider.store_answer(key, request.value, request.ttl, "put")
+        return Done()
+    if request.space == "session":
+        copy = Hit(request.value, request.ttl, request.idle or 0.0, request.spelling)
+        stored, replaced = endings.put_session(state, key, copy, now)
+        if replaced:
+            decider.drop()
+        return Done() if stored else Lost()
+    if state.key not in {b"", request.session} and (state.value or state.handles):
+        return Lost()
+    state.key = request.session or b""
+    endings.put_handle(state, endings.handle_of(key, request.value, now + request.ttl))
+    return Done()
+
+
+async def _forget(decider: Decider, request: Forget) -> Outcome:
+    state, key = decider.state, request.key or b""
+    match request.what:
+        case "account":
+            return await _erase(decider, request.budget or decider.account)
+        case "session":
+            return Done(endings.forget_session(state, key, request.digest or b""))
+        case "login":
+            count = endings.forget_login(state, key)
+            if count:
+                decider.drop()
+            return Done(count)
+        case "handle":
+            decider.drop()
+            return Done(endings.forget_handle(state, key))
+
+
+async def _erase(decider: Decider, budget: bytes) -> Outcome:
+    counted = await decider.transaction.load(budget)
+    for group in decider.queue.groups.values():
+        decider.answer_all(group, Unavailable(ERASED, SOON))
+    closed = [Effect("closed", one.source) for one in counted.guesses if one.stranger]
+    decider.transaction.take(budget, [*closed, *failures.given_back(counted)])
+    dropped = await decider.storage.drop_answers(decider.account)
+    leases = len(decider.state.leases)
+    _void_leases(decider)
+    erased = endings.erase(decider.state, counted, dropped)
+    decider.drop(budget)
+    return erased._replace(leases=leases)
+
+
+async def _unlock(decider: Decider, _: Unlock) -> Outcome:
+    state, transaction = decider.state, decider.transaction
+    transaction.take(decider.account, failures.given_back(state))
+    transaction.on_durable(partial(decider.listeners.unlocked, decider.account, None))
+    state.woken = True
+    return Done(state.forgive_all())
+
+
+async def _abandon(decider: Decider, request: Abandoned) -> Outcome:
+    counted = await decider.transaction.load(request.credential.budget)
+    decider.give_up_guess(counted, request.credential)
+    return Done()
+
+
+def _record_of(decider: Decider, request: Fulfil | Fail) -> LeaseRecord | None:
+    """Return the lease that a request names, if it was granted for the same."""
+    record = decider.room.leases.get(request.token or b"")
+    if record is None or plain(record.request.account) != decider.account:
+        return None
+    same = (record.request.space, record.request.key) == (request.space, request.key)
+    return record if same else None
+
+
+def _void_leases(decider: Decider) -> None:
+    """Take away the leases of the account; those who wait for them get new ones."""
+    for lease in decider.state.leases:
+        decider.end_lease(lease.token, lost=True)
+    decider.state.leases.clear()
+    decider.state.woken = True
+
+
+COMMANDS: Final[dict[type, Callable[[Decider, Any], Awaitable[Outcome]]]] = {
+    Fulfil: _fulfil,
+    Fail: _fail,
+    Get: _get,
+    Put: _put,
+    Forget: _forget,
+    Unlock: _unlock,
+    Abandoned: _abandon,
+}

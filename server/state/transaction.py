@@ -1,0 +1,223 @@
+"""The values that one round decides on: loaded once, changed together, swapped once.
+
+What follows from a change happens after it: at once when all is swapped (`on_commit`), or when no
+crash can lose it any more (`on_durable`). Of a transaction whose swap was lost nothing follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from . import encoding, failures, locks, spraying
+from .account import NO_GENERATION, AccountState
+from .failures import Effect
+from .limits import Policy
+from .spraying import SourceState
+from .storage import TAG_BYTES, Answer, Entry, Room, Storage, of_account, of_source
+
+
+class Transaction:
+    """Values of accounts and sources, as loaded and as changed.
+
+    Args:
+        storage: Where they are.
+        policy: Budgets of wrong passwords.
+        random: Returns so many random bytes.
+        account: The account that it is about, if it is about one.
+
+    Attributes:
+        now: When it began.
+        states: States by account.
+        answers: Answers to store for the account, by key, each with its room.
+        counts: What it adds to the statistics.
+        drops: Whether anything is dropped on purpose.
+        swapped: Names of values that were swapped.
+        freed: Sources of whose budget something became free.
+        forgiven: Those of them that got something back, and have failed nowhere else.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        policy: Policy,
+        random: Callable[[int], bytes],
+        account: bytes = b"",
+    ) -> None:
+        self.now = storage.now()
+        self.account = account
+        self.states: dict[bytes, AccountState] = {}
+        self.answers: dict[bytes, tuple[Answer, Room]] = {}
+        self.counts: Counter[str] = Counter()
+        self.drops = False
+        self.swapped: list[bytes] = []
+        self.freed: set[str] = set()
+        self.forgiven: set[str] = set()
+        self._storage = storage
+        self._policy = policy
+        self._random = random
+        self._epochs = storage.epochs
+        self._loaded: dict[bytes, bytes | None] = {}
+        # Of each account as it was loaded: the generation of its answers, whether it had a session.
+        self._before: dict[bytes, tuple[bytes, bool]] = {}
+        self._sources: dict[str, SourceState] = {}
+        self._later: list[tuple[bytes, Effect]] = []
+        self._committed: list[Callable[[], object]] = []
+        self._durable: list[Callable[[], object]] = []
+
+    async def load(self, account: bytes) -> AccountState:
+        """Return the state of an account as it is now: what has run out is dropped, and counted."""
+        state = self.states.get(account)
+        if state is not None:
+            return state
+        name = of_account(account)
+        data = self._loaded[name] = await self._storage.load(name)
+        state = AccountState() if data is None else encoding.load(data)
+        self.counts["expired_total"] += bool(state.value) and state.expires <= self.now
+        generation = state.generation
+        state.refresh(self._epochs, self.now)
+        self._before[account] = generation, bool(state.value)
+        self.states[account] = state
+        self.take(account, locks.expire(state, self._policy, self.now))
+        return state
+
+    async def load_source(self, source: str) -> SourceState:
+        """Return what a source has used of its budget, as it is now."""
+        state = self._sources.get(source)
+        if state is None:
+            name = of_source(source)
+            data = self._loaded[name] = await self._storage.load(name)
+            state = self._sources[source] = SourceState.load(data)
+            state.refresh(self._epochs, self.now)
+        return state
+
+    def facts(self, source: str, budget: bytes) -> tuple[float, float, bool]:
+        """Return until when a source is refused, strangers are, and whether it may try one more.
+
+        Of one that was not loaded nothing is known, and nothing matters.
+        """
+        crowded_until = self._storage.crowded_until
+        state = self._sources.get(source)
+        if state is None:
+            return 0.0, crowded_until, True
+        refused_until = state.refused_until(self._policy)
+        return refused_until, crowded_until, state.may_try(budget, self._policy)
+
+    def take(self, budget: bytes, effects: list[Effect]) -> None:
+        """Change the sources that a decision concerns: at once those that are here."""
+        for effect in effects:
+            state = self._sources.get(effect.source)
+            if state is None:
+                self._later.append((budget, effect))
+            else:
+                self._apply(state, budget, effect)
+
+    def on_commit(self, do: Callable[[], object]) -> None:
+        """Have something done when all is swapped."""
+        self._committed.append(do)
+
+    def on_durable(self, do: Callable[[], object]) -> None:
+        """Have something done when no crash can lose what was swapped."""
+        self._durable.append(do)
+
+    async def commit(self) -> bool:
+        """Swap all that has changed; False when something was changed by another meanwhile.
+
+        1. Answers are written first, so that whoever sees that a lease has ended finds them.
+        2. Sources come before budgets, and the account that all is about comes last: what is
+           counted twice since a later swap is lost was counted on the safe side.
+        """
+        await self._change_sources()
+        for account, (generation, _) in self._before.items():
+            if generation not in {NO_GENERATION, self.states[account].generation}:
+                await self._storage.drop_answers(account)
+        for key, (answer, room) in self.answers.items():
+            await self._storage.write(self.account, key, answer, room)
+        for source, tried in self._sources.items():
+            if not await self._swap_source(source, tried):
+                return False
+        for account in sorted(self.states, key=lambda one: one == self.account):
+            if not await self._swap_account(account, self.states[account]):
+                return False
+        self.counts["flushed_total"] += sum(
+            had_session and not self.states[account].value
+            for account, (_, had_session) in self._before.items()
+        )
+        return True
+
+    def committed(self) -> None:
+        """Do what was to be done when all is swapped."""
+        for do in self._committed:
+            do()
+
+    async def durable(self) -> None:
+        """Do what was to be done when no crash can lose what was swapped, once that is so."""
+        if not self._durable:
+            return
+        if self.drops:
+            await self._storage.flush(dropped=True)
+        await self._storage.durable(of_account(self.account), *self.swapped)
+        for do in self._durable:
+            do()
+
+    def refused(self) -> dict[str, float]:
+        """Return until when which of the sources are refused."""
+        return {name: one.refused_until(self._policy) for name, one in self._sources.items()}
+
+    def woken(self) -> bool:
+        """Return whether those who wait should be looked at again."""
+        return any(state.woken for state in self.states.values())
+
+    # How it works.
+
+    async def _change_sources(self) -> None:
+        """Change the sources that were not here, if they have a budget of accounts."""
+        for budget, effect in self._later:
+            source = effect.source
+            if self._policy.accounts_per_source and not spraying.is_shared(source, self._policy):
+                self._apply(await self.load_source(source), budget, effect)
+        self._later.clear()
+
+    def _apply(self, state: SourceState, budget: bytes, effect: Effect) -> None:
+        state.take(budget, effect, self._policy, self.now)
+        if effect.what != "open":
+            self.freed.add(effect.source)
+        if effect.what == "back" and not state.failed():
+            self.forgiven.add(effect.source)
+
+    async def _swap_source(self, source: str, state: SourceState) -> bool:
+        name = of_source(source)
+        new = state.dump(self._random(TAG_BYTES)) if state.tried or state.until else None
+        if _body(self._loaded[name]) == _body(new):
+            return True
+        return await self._swap(name, new, state.entry(self._policy, self.now), new)
+
+    async def _swap_account(self, account: bytes, state: AccountState) -> bool:
+        name = of_account(account)
+        old, kind = self._loaded[name], encoding.kind_of(state, self.now)
+        if state.is_empty():
+            return old is None or await self._swap(name, None, Entry(kind, 0.0), None)
+        new, lasts = encoding.dump(state, self._random(TAG_BYTES))
+        if _body(old) == _body(new):
+            return True
+        ends = encoding.lasts_until(state, failures.forget_after(self._policy))
+        entry = Entry(
+            kind,
+            max(1.0, ends - self.now),
+            wake=state.woken,
+            handles=tuple(one.handle for one in state.handles),
+        )
+        return await self._swap(name, new, entry, encoding.changes(old, new, lasts))
+
+    async def _swap(
+        self, name: bytes, new: bytes | None, entry: Entry, lasting: bytes | None
+    ) -> bool:
+        old = self._loaded[name]
+        done, _ = await self._storage.swap(name, old, new, entry._replace(lasting=lasting))
+        if done:
+            self.swapped.append(name)
+        return done
+
+
+def _body(data: bytes | None) -> bytes | None:
+    return None if data is None else data[TAG_BYTES:]

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from server.cache.backing import SqliteBacking, open_backing
+from server.cache.backing import SqliteBacking
 from server.state.accounts import Accounts
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
@@ -65,7 +65,8 @@ class House:
         self.backing: SqliteBacking | None = None
         restored = None
         if folder is not None:
-            self.backing, restored = open_backing(folder / "sessions.snapshot")
+            self.backing = SqliteBacking(folder / "sessions.snapshot")
+            restored = self.backing.restore()
         self.storage = MemoryStorage(LIMITS, backing=self.backing, restored=restored)
         self.accounts = Accounts(self.storage, LIMITS, Policy())
         if self.backing is not None:

@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 
 from server.cache import backing as module
 from server.cache import rows, state_file
-from server.cache.backing import SqliteBacking, database_path, open_backing
-from server.cache.row_queue import RowQueue
+from server.cache.backing import SqliteBacking, database_path
 from server.cache.rows import BEGINNING, Moment
-from server.cache.state_file import StateFile, StateFileBroken
+from server.cache.state_file import StateFile, StateFileUnusable
 from server.state import encoding, spraying
 from server.state.account import AccountState, Handle, Known, SourceCounter
 from server.state.spraying import SourceState, Tried
@@ -45,7 +44,7 @@ def folder(tmp_path):
 def soon(monkeypatch):
     """Do at once what waits for the disk's rest."""
     monkeypatch.setattr(module, "TICK", 0.02)
-    monkeypatch.setattr(rows, "START_SECONDS", 0.0)
+    monkeypatch.setattr(module, "START_SECONDS", 0.0)
     monkeypatch.setattr(module, "PAUSES", (0.01, 0.05))
     monkeypatch.setattr(module, "CLEAN_DROPPED", 0.01)
 
@@ -84,7 +83,8 @@ class Memory:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path):
-    backing, _ = open_backing(folder / "sessions.snapshot")
+    backing = SqliteBacking(folder / "sessions.snapshot")
+    backing.restore()
     memory = Memory(backing)
     try:
         yield memory
@@ -100,8 +100,8 @@ async def until(condition) -> None:
 
 def restored(folder: Path) -> dict[bytes, bytes]:
     """What a daemon would begin with; the file is closed again."""
-    backing, found = open_backing(folder / "sessions.snapshot")
-    accounts = dict(found.accounts)
+    backing = SqliteBacking(folder / "sessions.snapshot")
+    accounts = dict(backing.restore().accounts)
     backing._file.close()
     return accounts
 
@@ -125,7 +125,7 @@ def test_what_was_written_is_there_after_a_restart_in_the_order_of_the_last_writ
             await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 3, 2, 1]))
 
     asyncio.run(write())
-    _, found = open_backing(folder / "sessions.snapshot")
+    found = SqliteBacking(folder / "sessions.snapshot").restore()
     assert list(found.accounts) == [(b"three", b"row of three"), (b"one", b"again")]
     assert list(found.sources) == [(b"192.0.2.1", b"sprayed")]
     assert found.epochs == Epochs(ORIGIN, 3, 2, 1)
@@ -174,38 +174,51 @@ def test_a_put_never_waits_for_the_disk(folder, monkeypatch):
                 memory.put(number.to_bytes(32), b"row")
         # The end has its bound as well.
         may.set()
-        await until(lambda: not memory.backing._file.is_open)
+        await until(lambda: not memory.backing._thread.is_alive())
 
     asyncio.run(check())
     assert len(restored(folder)) == 1000
 
 
+class Disk:
+    """A file that can be full."""
+
+    is_own = True
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.rows = {}
+
+    def write(self, rows) -> None:
+        if self.is_full:
+            raise StateFileUnusable("full")
+        self.rows.update(rows)
+
+
 names = st.sampled_from([b"a", b"b", b"c", b"d"])
-steps = st.lists(st.tuples(names, st.booleans(), st.integers(0, 3)), max_size=30)
+steps = st.lists(
+    st.tuples(names, st.booleans(), st.sampled_from(["", "full", "free"])), max_size=30
+)
 
 
 @settings(max_examples=100, deadline=None)
 @given(steps)
 def test_the_number_of_a_put_says_that_its_row_or_a_newer_one_is_on_the_disk(steps):
-    queue, disk, puts, committed = RowQueue(), {}, [], 0
-    for name, deletes, takes in steps:
-        number, _ = queue.put(name, None if deletes else b"%d" % len(puts))
+    backing, puts = SqliteBacking(Path("x")), []
+    disk = backing._file = Disk()
+    backing._now, backing._call_on_loop = (lambda: NOW), (lambda _: None)
+    for name, deletes, disk_is in [*steps, (b"a", False, "free")]:
         puts.append((name, None if deletes else b"%d" % len(puts)))
-        assert number == len(puts)
-        for _ in range(takes):
-            rows = queue.take(2, b"d")
-            assert queue.take(2, b"d") == rows
-            if not rows:
-                break
-            disk.update(rows)
-            committed = queue.done(rows)
-        for number, (put, _) in enumerate(puts[:committed]):
-            assert disk[put] in [row for other, row in puts[number:] if other == put]
-    while rows := queue.take(2, b"d"):
-        disk.update(rows)
-        committed = queue.done(rows)
-    assert committed == len(puts)
-    assert disk == dict(puts)
+        assert backing.put(*puts[-1]) == len(puts)
+        disk.is_full = disk_is == "full"
+        if disk_is:
+            with contextlib.suppress(StateFileUnusable):
+                backing._write_queued()
+        for number, (put, _) in enumerate(puts[: backing.committed]):
+            assert disk.rows[put] in [row for other, row in puts[number:] if other == put]
+    assert backing.committed == len(puts)
+    del disk.rows[rows.CLOCK]
+    assert disk.rows == dict(puts)
 
 
 class TestTrouble:
@@ -348,7 +361,7 @@ class TestTrouble:
 
 
 class TestVanished:
-    @pytest.mark.parametrize("what", ["file", "both", "folder", "replaced", "cut"])
+    @pytest.mark.parametrize("what", ["file", "log", "both", "folder", "replaced", "cut"])
     def test_a_file_that_goes_while_all_runs_is_written_again_whole(self, folder, caplog, what):
         path = database_path(folder / "x")
 
@@ -358,7 +371,7 @@ class TestVanished:
                     memory.put(number.to_bytes(32), bytes(1000))
                 assert await memory.keep(b"one", b"row")
                 memory.backing._file.empty_log()
-                await until(lambda: memory.backing._file.has_moved() is False)
+                await until(lambda: memory.backing._file._own == memory.backing._file._place())
                 match what:
                     case "file" | "both":
                         path.unlink()
@@ -370,9 +383,9 @@ class TestVanished:
                         other = folder / "other"
                         other.write_bytes(b"of another life")
                         other.replace(path)
-                    case _:
+                    case "cut":
                         os.truncate(path, 4096)
-                if what == "both":
+                if what in {"log", "both"}:
                     path.with_name(path.name + "-wal").unlink()
                 await until(lambda: memory.asked)
                 assert await memory.keep(b"two", b"row")
@@ -385,30 +398,44 @@ class TestVanished:
         }
         assert "removed or replaced" in caplog.text
 
-    def test_what_a_removed_log_had_goes_into_the_file(self, folder):
-        async def check():
-            async with running(folder) as memory:
-                assert await memory.keep(b"one", b"row")
-                database_path(folder / "x-wal").with_name("sessions.db-wal").unlink()
-                assert await memory.keep(b"two", b"row")
-                assert not memory.asked
-                return database_path(folder / "x").read_bytes()
-
-        asyncio.run(check())
-        assert restored(folder) == {b"one": b"row", b"two": b"row"}
-
     def test_a_daemon_that_stops_leaves_the_file_of_another_alone(self, folder):
         path = database_path(folder / "x")
 
         async def check():
             async with running(folder) as memory:
                 assert await memory.keep(b"one", b"row")
-                memory.backing._stop.set()
+                memory.backing._is_stopping = True
                 path.rename(folder / "ours")
                 path.write_bytes(b"another daemon's")
 
         asyncio.run(check())
         assert path.read_bytes() == b"another daemon's"
+
+    def test_what_is_dropped_while_there_is_no_file_is_not_in_the_next_one(
+        self, folder, monkeypatch
+    ):
+        path = database_path(folder / "x")
+
+        def fail(*_):
+            raise StateFileUnusable("full")
+
+        async def check():
+            async with running(folder) as memory:
+                with monkeypatch.context() as patch:
+                    patch.setattr(StateFile, "write", fail)
+                    memory.put(b"one", b"row")
+                    await until(lambda: memory.backing.failing)
+                    path.unlink()
+                    path.mkdir()
+                    await until(lambda: not memory.backing._file.is_own)
+                memory.put(b"one", None)
+                memory.rows.clear()
+                path.rmdir()
+                await until(lambda: memory.asked)
+                assert await memory.keep(b"two", b"row")
+
+        asyncio.run(check())
+        assert restored(folder) == {b"two": b"row"}
 
 
 class TestBroken:
@@ -488,8 +515,10 @@ class TestBroken:
                 with monkeypatch.context() as patch:
 
                     def fail(self, _):
-                        self.close()
-                        raise StateFileBroken("damaged.")
+                        exc = sqlite3.DatabaseError("malformed")
+                        exc.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+                        with self._guarded():
+                            raise exc
 
                     patch.setattr(StateFile, "write", fail)
                     memory.put(b"two", b"row")
@@ -580,14 +609,14 @@ class TestClock:
         moments = [self.BOOTED]
 
         async def write():
-            backing, found = open_backing(folder / "sessions.snapshot", lambda: moments[0])
-            assert found.clock == BEGINNING
+            backing = SqliteBacking(folder / "sessions.snapshot", lambda: moments[0])
+            assert backing.restore().clock == BEGINNING
             memory = Memory(backing)
             await memory.keep(b"one", b"row")
             await backing.aclose()
 
         asyncio.run(write())
-        _, found = open_backing(folder / "sessions.snapshot", lambda: later)
+        found = SqliteBacking(folder / "sessions.snapshot", lambda: later).restore()
         assert found.clock == NOW + passed
 
     def test_without_a_name_of_the_machines_life_the_wall_clock_says_it(self):
@@ -598,7 +627,7 @@ class TestClock:
 CHILD = """
 import asyncio, os, sys
 from pathlib import Path
-from server.cache.backing import open_backing
+from server.cache.backing import SqliteBacking
 from server.state import encoding
 from server.state.accounts import Accounts
 from server.state.limits import Limits, Policy
@@ -612,8 +641,8 @@ def tell(*words):
     os.write(1, (" ".join(words) + "\\n").encode())
 
 async def main():
-    backing, restored = open_backing(Path(sys.argv[1]))
-    storage = MemoryStorage(LIMITS, backing=backing, restored=restored)
+    backing = SqliteBacking(Path(sys.argv[1]))
+    storage = MemoryStorage(LIMITS, backing=backing, restored=backing.restore())
     accounts, now = Accounts(storage, LIMITS, Policy(first=3600.0)), storage.now()
     begun = ["begun"]
     async for name, row in storage.accounts():
@@ -669,8 +698,8 @@ def test_no_session_or_lock_that_was_told_is_missing_after_a_kill_at_any_moment(
         # What it wrote until it was dead was told as well; the last line may be cut.
         expected |= {one for one in lines.splitlines() if len(one) == 66}
         assert not errors
-    backing, last = open_backing(folder / "sessions.snapshot")
-    states = {name.hex(): encoding.load(row) for name, row in last.accounts}
+    backing = SqliteBacking(folder / "sessions.snapshot")
+    states = {name.hex(): encoding.load(row) for name, row in backing.restore().accounts}
     backing._file.close()
     assert len(expected) > 250
     for told in expected:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cache import old_snapshot
-from server.cache.backing import database_path, open_backing
+from server.cache.backing import SqliteBacking, database_path
 from server.cache.old_snapshot import HEADER, KIND, NotReadable, decode
 from server.cache.rows import BEGINNING
 from server.cache.state_file import StateFile
@@ -395,7 +395,8 @@ class TestFirstStart:
 
     @staticmethod
     def begin(folder):
-        backing, found = open_backing(folder / "sessions.snapshot")
+        backing = SqliteBacking(folder / "sessions.snapshot")
+        found = backing.restore()
         accounts, sources = dict(found.accounts), dict(found.sources)
         backing._file.close()
         return found.epochs, accounts, sources

@@ -20,7 +20,7 @@ from ..state.accounts import Accounts
 from ..state.memory import MemoryStorage
 from ..version import program_version
 from . import daemon
-from .backing import open_backing
+from .backing import SqliteBacking
 from .listener import ConnectionLimits
 from .socket_file import AlreadyRunning, SocketFile
 
@@ -89,8 +89,8 @@ def _refuse(exc: ConfigurationError, code: int) -> int:
 def _build(reloading: Reloading, socket_file: SocketFile) -> daemon.Daemon:
     settings = reloading.current
     limits, policy = limits_of(settings), policy_of(settings)
-    backing, restored = open_backing(settings.snapshot_file)
-    storage = MemoryStorage(limits, backing=backing, restored=restored)
+    backing = SqliteBacking(settings.snapshot_file)
+    storage = MemoryStorage(limits, backing=backing, restored=backing.restore())
     accounts = Accounts(storage, limits, policy)
     reloading.add(lambda fresh: storage.use(limits_of(fresh)))
     reloading.add(lambda fresh: accounts.use(limits_of(fresh), policy_of(fresh)))

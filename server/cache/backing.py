@@ -1,8 +1,12 @@
 """What makes the daemon's memory lasting: rows go to its file in a thread of their own.
 
-Whoever puts a row appends to a dict and goes on. The thread takes what has come meanwhile, writes
-it in one commit and says up to which put everything is on the disk; who has to know waits for that.
-So many logins at once share one commit, and the loop never waits for the disk.
+The loop puts a row into a dict and goes on. The thread takes all that has come meanwhile, writes it
+in one commit, and says up to which put everything is on the disk; a call that may not be answered
+before waits for that. So many logins at once share one commit, and the loop never waits for the
+disk.
+
+There is one answer to a file that was removed, replaced, cut or damaged, or that another process
+had open: another is begun, and the storage puts every row again.
 
 The disk's troubles stay here: each is logged once, once when it is over, and counted. Meanwhile
 nobody waits for the disk, and rows are queued, the newest of each name.
@@ -15,53 +19,41 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Final
 
 from ..errors import OigError
 from ..state.storage import EPOCHS, Epochs, Restored
-from . import old_snapshot, state_file
-from .row_queue import RowQueue
-from .rows import (
-    Moment,
-    begin_another,
-    clock_row,
-    epochs_of,
-    restore,
-    take_flushed_out,
-    this_moment,
-)
-from .state_file import StateFile, StateFileBroken, StateFileNewer
+from . import old_snapshot, rows, state_file
+from .rows import BEGINNING, Moment
+from .state_file import StateFile
 
 NAME: Final = "sessions.db"
 
-CHUNK: Final = 512
-"""Most rows of one commit: some 10 ms. More would keep those waiting who are in it."""
+START_SECONDS: Final = 5.0
+"""How long the start waits for another that has the file open: a daemon that is just ending."""
 
 TICK: Final = 2.0
 """Seconds between two looks at the file while nothing is written."""
 
+PAGE: Final = 512
 FLUSH_PAUSE: Final = 0.01
-"""Seconds between two chunks of rows from which something flushed is taken."""
+"""How many rows are looked through at once for what was flushed, and seconds until the next."""
 
 CLEAN_DROPPED: Final = 1.0
 CLEAN_REPLACED: Final = 60.0
 """Seconds after which what was dropped on purpose, and what was overwritten, is in no file."""
 
 ASIDE_SECONDS: Final = 86400.0
-"""How long a broken file is kept: as long as counters of wrong passwords."""
+"""How long a broken file stays: as long as counters of wrong passwords."""
 
 PAUSES: Final = 0.1, 10.0
 """Seconds between two tries while rows cannot be written: they double."""
 
 STOP_SECONDS: Final = 3.0
 """How long the last commit may take: a disk that hangs must not keep the daemon from stopping."""
-
-NONE: Final = Epochs(b"")
-"""Stands for those of a file that has none yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +71,7 @@ class SqliteBacking:
         errors: How often they could not.
     """
 
-    def __init__(self, snapshot: Path, moment: Callable[[], Moment] = this_moment) -> None:
+    def __init__(self, snapshot: Path, moment: Callable[[], Moment] = rows.this_moment) -> None:
         self.committed = 0
         self.failing = False
         self.errors = 0
@@ -88,24 +80,55 @@ class SqliteBacking:
         self._moment = moment
         self._now: Callable[[], float]
         self._put_all: Callable[[], None]
-        self._queue = RowQueue()
-        # Of the thread, once there is one.
-        self._cleaned = 0
-        self._ours = (0, 0)
+        # Of the loop and the thread, which notices a change of them.
+        self._changed = threading.Condition()
+        self._queued: dict[bytes, bytes | None] = {}
+        self._number = 0
+        self._is_stopping = False
+        # Of the thread: what was taken and is not on the disk; the epochs there, and the id of the
+        # row up to which nothing flushed is left, None if there is nothing to look for.
+        self._rows: dict[bytes, bytes | None] = {}
         self._epochs: Epochs | None = None
-        self._unflushed: int | None = None
+        self._searched: int | None = None
+        # Of what was dropped by the puts up to this number nothing is left; when to clean again.
+        self._cleaned = 0
         self._clean_at = 0.0
         self._committed_at: float | None = None
-        self._rows: int | None = None
+        self._count: int | None = None
         self._trouble = ""
-        # Of the loop.
+        # Of the loop: the last put of epochs, and who waits for which put.
         self._dropped = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended: asyncio.Future[None] | None = None
         self._waiting: dict[asyncio.Future[bool], int] = {}
-        self._awake = SimpleQueue[None]()
-        self._stop = threading.Event()
-        self._is_off = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="backing", daemon=True)
+
+    def restore(self) -> Restored:
+        """Open the file and return what there is to begin with. Before `start`, once; never raises.
+
+        1. There is an old snapshot: a version that writes them ran last, for this one removes it.
+           The file is begun anew with what it says.
+        2. The file is whole: it is used. 3. It is broken: it is set aside, and another begun.
+        4. A newer version wrote it, or it cannot be used: it stays as it is, and is tried again.
+        """
+        moment = self._moment()
+        imported = old_snapshot.read(self._snapshot, moment.wall, BEGINNING)
+        try:
+            if imported is not None:
+                state_file.remove(self._file.path)
+            self._file.open(START_SECONDS)
+            if imported is not None:
+                self._file.write(rows.rows_of(imported, moment))
+            old_snapshot.remove(self._snapshot)
+            self._count = self._file.count()
+            restored = imported or rows.restored_of(self._file, moment)
+        except (OigError, OSError) as exc:
+            self._complain(exc)
+            self._file.close()
+            self._file = StateFile(self._file.path)  # what it has is not what is in memory
+            return imported or Restored(None, BEGINNING)
+        self._epochs = restored.epochs
+        self._searched = 0  # a crash may have come before all that was flushed was taken out
+        return restored
 
     def start(self, now: Callable[[], float], put_all: Callable[[], None]) -> None:
         """Begin to write, on the running loop.
@@ -116,21 +139,18 @@ class SqliteBacking:
         """
         self._now, self._put_all = now, put_all
         self._loop = asyncio.get_running_loop()
-        if not self._is_off:
-            self._ended = self._loop.create_future()
-            threading.Thread(target=self._work, name="backing", daemon=True).start()
+        self._thread.start()
 
     def put(self, name: bytes, row: bytes | None) -> int:
         """As `Backing.put`."""
-        if self._is_off:
-            self._dropped += name == EPOCHS
-            return 0
-        number, is_first = self._queue.put(name, row)
+        with self._changed:
+            self._number += 1
+            if self._file.is_own:  # else every row is put again once it is
+                self._queued[name] = row
+                self._changed.notify()
         if name == EPOCHS:
-            self._dropped = number
-        if is_first:
-            self._awake.put(None)
-        return number
+            self._dropped = self._number
+        return self._number
 
     async def wait(self, number: int, seconds: float) -> bool:
         """As `Backing.wait`."""
@@ -147,11 +167,12 @@ class SqliteBacking:
 
     async def aclose(self) -> None:
         """As `Backing.aclose`."""
-        self._stop.set()
-        self._awake.put(None)
-        if self._ended is not None:
-            await asyncio.wait([self._ended], timeout=STOP_SECONDS)
-            if not self._ended.done():
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+            if self._thread.is_alive():
                 logger.error("%s: the disk does not answer; not all is written.", self._file.path)
 
     def stats(self) -> dict[str, object]:
@@ -159,116 +180,96 @@ class SqliteBacking:
         at = self._committed_at
         return {
             "backing_age": None if at is None else time.monotonic() - at,
-            "backing_rows": self._rows,
+            "backing_rows": self._count,
             "backing_bytes": self._file.size(),
             "backing_errors_total": self.errors,
             "backing_failing": int(self.failing),
             "backing_outdated": int(self._dropped > self._cleaned),
         }
 
-    def restore(self) -> Restored:
-        """Open the file and return what it has; see `rows.restore`. Before `start`, once."""
-        restored, trouble = restore(self._file, self._snapshot, self._moment())
-        if trouble is not None:
-            self._is_off = isinstance(trouble, StateFileNewer)
-            self._complain(trouble)
-            return restored
-        self._ours = self._file.identity
-        self._epochs = restored.epochs
-        with suppress(OigError, OSError):  # what is wrong shows when it is written
-            self._rows = self._file.count()
-        if self._epochs is not None:
-            self._unflushed = 0  # a crash may have come before all was taken out
-        return restored
+    def _answer(self) -> None:
+        for future, number in self._waiting.items():
+            if not future.done() and (self.failing or number <= self.committed):
+                future.set_result(number <= self.committed)
 
     # In the thread.
 
     def _work(self) -> None:
         pause, longest = PAUSES
-        while not self._stop.is_set():
+        while not self._is_stopping:
             try:
-                self._be_open()
-                self._write_all()
-                self._clean()
+                self._replace_lost()
+                self._write_queued()
+                if self._epochs is not None and self._searched is not None:
+                    self._searched = self._take_flushed_out(self._epochs, self._searched)
+                elif time.monotonic() >= self._clean_at:
+                    self._clean()
             except Exception as exc:  # noqa: BLE001 - nothing may end the thread
-                if isinstance(exc, StateFileBroken):
-                    self._ours = (0, 0)
                 self._complain(exc)
-                self._tell(self._answer)
-                self._stop.wait(pause)
+                self._call_on_loop(self._answer)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._is_stopping, pause)
                 pause = min(pause * 2.0, longest)
                 continue
             pause = PAUSES[0]
             if self.failing:
                 logger.info("%s can be written again.", self._file.path)
             self.failing, self._trouble = False, ""
-            seconds = FLUSH_PAUSE
-            if self._unflushed is None:
-                seconds = min(TICK, max(0.0, self._clean_at - time.monotonic()))
-            with suppress(Empty):
-                self._awake.get(timeout=seconds)
+            seconds = min(TICK, self._clean_at - time.monotonic())
+            if self._searched is not None:
+                seconds = FLUSH_PAUSE
+            with self._changed:
+                self._changed.wait_for(lambda: self._queued or self._is_stopping, seconds)
         self._end()
 
-    def _be_open(self) -> None:
-        """See that the file is open, and that the path leads to it; else begin a new one.
+    def _replace_lost(self) -> None:
+        loss = self._file.loss()
+        if loss is not None:
+            self._file.begin(loss)
+            # Puts were not queued without a file: what came before them must not come back.
+            with self._changed:
+                self._queued = {}
+            self._rows = {}
+            self._epochs = self._searched = None
+            self._call_on_loop(self._put_all)
 
-        What another file has there is older than what is in memory, and is not read.
-        """
-        if self._file.is_open:
-            if not self._file.has_moved():
-                return
-            logger.warning("%s was removed or replaced: it is written again.", self._file.path)
-            self._file.close()
-            self._ours = (0, 0)
-        try:
-            self._file.open()
-            if not self._file.is_new and self._file.identity != self._ours:
-                self._file.set_aside()
-                self._file.open()
-        except StateFileBroken as exc:
-            self.errors += 1
-            begin_another(self._file, exc)
-        self._ours = self._file.identity
-        if self._file.is_new:
-            self._epochs = self._unflushed = None
-            self._tell(self._put_all)
-
-    def _write_all(self) -> None:
-        """Write what is queued, in chunks."""
-        while rows := self._queue.take(CHUNK, EPOCHS):
-            self._file.write([*rows, clock_row(self._now(), self._moment())])
-            self.committed = self._queue.done(rows)
-            self._note(rows)
-            self._tell(self._answer)
-
-    def _note(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+    def _write_queued(self) -> None:
+        """Write what is queued. What fails is written with what comes meanwhile."""
+        with self._changed:
+            queued, self._queued, number = self._queued, {}, self._number
+        self._rows.update(queued)
+        if not self._rows:
+            return
+        self._file.write([*self._rows.items(), rows.clock_row(self._now(), self._moment())])
         now = self._committed_at = time.monotonic()
         self._clean_at = min(self._clean_at, now + CLEAN_REPLACED)
-        for name, row in rows:
-            if name == EPOCHS:
-                before, self._epochs = self._epochs, epochs_of(row)
-                if (before or NONE)[2:] != (self._epochs or NONE)[2:]:
-                    self._unflushed = 0
-                self._clean_at = min(self._clean_at, now + CLEAN_DROPPED)
+        if EPOCHS in self._rows:
+            self._clean_at = min(self._clean_at, now + CLEAN_DROPPED)
+            before, self._epochs = self._epochs, rows.epochs_of(self._rows[EPOCHS])
+            if before is None or self._epochs is None or before[2:] != self._epochs[2:]:
+                self._searched = 0
+        self._rows = {}
+        self.committed = number
+        self._call_on_loop(self._answer)
+
+    def _take_flushed_out(self, epochs: Epochs, after: int) -> int | None:
+        """Take what was flushed out of the next rows; return the last one's id, None at the end."""
+        page = self._file.page(after, PAGE)
+        self._file.write(rows.without_flushed(page, epochs, self._now()))
+        return page[-1][0] if page else None
 
     def _clean(self) -> None:
         """See that what was dropped, overwritten or set aside is in no file for long."""
-        if self._unflushed is not None and self._epochs is not None:
-            self._unflushed = take_flushed_out(
-                self._file, self._unflushed, CHUNK, self._epochs, self._now()
-            )
-            self._clean_at = min(self._clean_at, time.monotonic() + CLEAN_DROPPED)
-        elif time.monotonic() >= self._clean_at:
-            committed = self.committed
-            self._file.empty_log()
-            self._rows = self._file.count()
-            old_snapshot.remove(self._snapshot)  # or the next start would begin with it again
-            is_outdated = self._dropped > self._cleaned
-            with suppress(OSError):  # tried again next time
-                for path in (self._file.path, self._snapshot):
-                    state_file.remove_aside(path, 0.0 if is_outdated else ASIDE_SECONDS)
-            self._cleaned = committed
-            self._clean_at = math.inf
+        committed = self.committed
+        self._file.empty_log()
+        self._count = self._file.count()
+        old_snapshot.remove(self._snapshot)  # or the next start would begin with it again
+        is_outdated = self._dropped > self._cleaned
+        with suppress(OSError):  # tried again next time
+            for path in (self._file.path, self._snapshot):
+                state_file.remove_aside(path, 0.0 if is_outdated else ASIDE_SECONDS)
+        self._cleaned = committed
+        self._clean_at = math.inf
 
     def _complain(self, exc: Exception) -> None:
         self.errors += 1
@@ -281,34 +282,20 @@ class SqliteBacking:
         self._trouble = trouble
 
     def _end(self) -> None:
-        """Write what is left, if the file is still ours: another daemon may have begun its own."""
+        """Write what is left, unless the file is lost: another daemon may have begun its own."""
         try:
-            if not self._file.is_open:
-                self._file.open()
-            if self._file.identity == self._ours and not self._file.has_moved():
-                self._write_all()
-                self._file.write([clock_row(self._now(), self._moment())])
+            if self._file.loss() is None:
+                self._write_queued()
+                self._file.write([rows.clock_row(self._now(), self._moment())])
                 self._file.empty_log()
         except Exception as exc:  # noqa: BLE001 - it is the last try
             self._complain(exc)
         self._file.close()
-        self._tell(self._answer_end)
 
-    def _tell(self, what: Callable[[], None]) -> None:
+    def _call_on_loop(self, what: Callable[[], None]) -> None:
         assert self._loop is not None
         with suppress(RuntimeError):  # the daemon did not wait any longer
             self._loop.call_soon_threadsafe(what)
-
-    # On the loop.
-
-    def _answer(self) -> None:
-        for future, number in self._waiting.items():
-            if not future.done() and (self.failing or number <= self.committed):
-                future.set_result(number <= self.committed)
-
-    def _answer_end(self) -> None:
-        assert self._ended is not None
-        self._ended.set_result(None)
 
 
 def database_path(snapshot: Path) -> Path:
@@ -325,18 +312,3 @@ def remove(snapshot: Path) -> None:
     state_file.remove(database_path(snapshot))
     old_snapshot.remove(snapshot)
     state_file.remove_aside(snapshot, older_than=0.0)
-
-
-def open_backing(
-    snapshot: Path, moment: Callable[[], Moment] = this_moment
-) -> tuple[SqliteBacking, Restored]:
-    """Open the file, or import an old snapshot into it; never raises.
-
-    What is returned is read once, before `SqliteBacking.start`.
-
-    Args:
-        snapshot: Where versions before 0.2 wrote theirs; the file is beside it.
-        moment: Returns this moment.
-    """
-    backing = SqliteBacking(snapshot, moment)
-    return backing, backing.restore()

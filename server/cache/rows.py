@@ -1,38 +1,30 @@
-"""What the rows of the daemon's file are: states, the epochs, and the time; what it begins with.
+"""What the rows of the daemon's file are: states, the epochs, and the time.
 
 Names are HMACs, and addresses of callers; what the rows have is sealed, or numbers.
 """
 
 from __future__ import annotations
 
-import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
-from ..errors import OigError
 from ..state import encoding
 from ..state.spraying import SourceState
-from ..state.storage import EPOCHS, TAG_BYTES, Epochs, Restored
-from . import old_snapshot
-from .state_file import StateFile, StateFileBroken, remove
+from ..state.storage import EPOCHS, TAG_BYTES, Epochs, Restored, of_account
+from .state_file import StateFile
 
 CLOCK: Final = b"mclock"
-"""Name of the row that has the storage's clock, with the moment at which it was read."""
+"""Name of the row of the storage's clock, with the moment at which it was read."""
 
 BEGINNING: Final = 1e7
 """Where the storage's clock begins: all that an old snapshot tells of came after 0."""
 
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux names the time since it was started; elsewhere there is no such file."""
-
-
-START_SECONDS: Final = 5.0
-"""How long the start waits for whoever has the file open: a daemon that is just ending."""
-
-logger = logging.getLogger(__name__)
 
 
 class Moment(NamedTuple):
@@ -73,69 +65,56 @@ def clock_row(now: float, moment: Moment) -> tuple[bytes, bytes]:
     return CLOCK, msgpack.packb([now, *moment])
 
 
-def restore(file: StateFile, snapshot: Path, moment: Moment) -> tuple[Restored, Exception | None]:
-    """Open the file, and return what there is to begin with, and why the file cannot be used.
-
-    1. There is an old snapshot: a version that writes them ran last, for this one removes it.
-       The file is begun anew with what it says.
-    2. The file is whole: it is used. 3. It is broken: it is set aside, and another begun.
-    4. A newer version wrote it, or it cannot be used: it stays as it is.
-    """
-    imported = old_snapshot.read(snapshot, moment.wall, BEGINNING)
-    try:
-        if imported is not None:
-            remove(file.path)
-        try:
-            file.open(START_SECONDS)
-            file.check()
-        except StateFileBroken as exc:
-            begin_another(file, exc)
-        if imported is not None:
-            file.write(_rows_of(imported, moment))
-        old_snapshot.remove(snapshot)
-        return _restored_of(file, moment), None
-    except (OigError, OSError) as exc:
-        return imported or Restored(None, BEGINNING), exc
-
-
-def begin_another(file: StateFile, exc: StateFileBroken) -> None:
-    """Set a broken file aside, and open a new one."""
-    logger.error("%s It was set aside as %s.", exc, file.set_aside())
-    file.open()
-
-
 def epochs_of(row: bytes | None) -> Epochs | None:
     """Return the epochs; None if there is no such row."""
     return None if row is None else Epochs(*msgpack.unpackb(row))
 
 
-def take_flushed_out(
-    file: StateFile, after: int, most: int, epochs: Epochs, now: float
-) -> int | None:
-    """Take what was flushed out of the next rows that have it.
+def rows_of(restored: Restored, moment: Moment) -> list[tuple[bytes, bytes | None]]:
+    """Return the rows of what an old snapshot had, read at a moment."""
+    rows: list[tuple[bytes, bytes | None]] = [clock_row(restored.clock, moment)]
+    if restored.epochs is not None:
+        rows.append((EPOCHS, msgpack.packb(restored.epochs)))
+    rows += [(of_account(name), row) for name, row in restored.accounts]
+    rows += [(b"s" + name, row) for name, row in restored.sources]
+    return rows
 
-    Nobody reads it meanwhile, as each row says of which epochs it is.
+
+def restored_of(file: StateFile, moment: Moment) -> Restored:
+    """Return what a file has, which is read while that is gone through.
 
     Args:
-        file: Where the rows are.
-        after: Id of the row behind which to begin.
-        most: How many rows to look at.
+        file: Open.
+        moment: This one: the storage's clock is ahead of the row's by the time since that.
+    """
+    meta = dict(file.read(b"m"))
+    clock = BEGINNING
+    if CLOCK in meta:
+        then, *before = msgpack.unpackb(meta[CLOCK])
+        clock = then + Moment(*before).until(moment)
+    accounts, sources = (
+        ((name[1:], row) for name, row in rows) for rows in (file.read(b"a"), file.read(b"s"))
+    )
+    return Restored(epochs_of(meta.get(EPOCHS)), clock, accounts, sources)
+
+
+def without_flushed(
+    rows: Iterable[tuple[int, bytes, bytes]], epochs: Epochs, now: float
+) -> list[tuple[bytes, bytes | None]]:
+    """Return those rows that have something flushed, without that; None if nothing is left of one.
+
+    Until they are written nobody reads it, as each row says of which epochs it is.
+
+    Args:
+        rows: Their ids, names and bytes.
         epochs: The epochs.
         now: The storage's clock.
-
-    Returns:
-        Id of the last of them; None if there was none.
     """
-    page = file.page(after, most)
-    left = [(name, row, _unflushed(name, row, epochs, now)) for _, name, row in page]
-    changed = [(name, fresh) for name, row, fresh in left if fresh != row]
-    if changed:
-        file.write(changed)
-    return page[-1][0] if page else None
+    left = [(name, row, _unflushed(name, row, epochs, now)) for _, name, row in rows]
+    return [(name, fresh) for name, row, fresh in left if fresh != row]
 
 
 def _unflushed(name: bytes, row: bytes, epochs: Epochs, now: float) -> bytes | None:
-    """Return what flushes have left of a row; None if nothing."""
     if name[:1] == b"s":
         source = SourceState.load(row)
         if source.unlocked >= epochs.locks:
@@ -150,26 +129,3 @@ def _unflushed(name: bytes, row: bytes, epochs: Epochs, now: float) -> bytes | N
     state = encoding.load(row)
     state.refresh(epochs, now)
     return None if state.is_empty() else encoding.dump(state, row[:TAG_BYTES])[1]
-
-
-def _rows_of(restored: Restored, moment: Moment) -> list[tuple[bytes, bytes | None]]:
-    """Return the rows of what another file had."""
-    rows: list[tuple[bytes, bytes | None]] = [clock_row(restored.clock, moment)]
-    if restored.epochs is not None:
-        rows.append((EPOCHS, msgpack.packb(restored.epochs)))
-    rows += [(b"a" + name, row) for name, row in restored.accounts]
-    rows += [(b"s" + name, row) for name, row in restored.sources]
-    return rows
-
-
-def _restored_of(file: StateFile, moment: Moment) -> Restored:
-    """Return what a file has; it is read while that is gone through."""
-    meta = dict(file.read(b"m"))
-    clock = BEGINNING
-    if CLOCK in meta:
-        then, *before = msgpack.unpackb(meta[CLOCK])
-        clock = then + Moment(*before).until(moment)
-    accounts, sources = (
-        ((name[1:], row) for name, row in rows) for rows in (file.read(b"a"), file.read(b"s"))
-    )
-    return Restored(epochs_of(meta.get(EPOCHS)), clock, accounts, sources)

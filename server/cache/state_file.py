@@ -1,22 +1,23 @@
 """The file of what a crash of the cache daemon must not lose: rows of bytes by name.
 
-It is SQLite's, with its write-ahead log beside it, and this process's alone: whoever else opens it
-finds it locked. It is used whole or not at all: each row has a checksum, since SQLite has none, and
-one row that is not as it was written makes the file a broken one. That finds accidents, not
+It is SQLite's, with its write-ahead log beside it, and this process's alone: any other that opens
+it finds it locked. It is used whole or not at all: each row has a checksum, since SQLite has none,
+and one row that is not as it was written makes the file a broken one. That finds accidents, not
 forgeries; against those the file is the owner's alone.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..as_user import user_name
 from ..errors import OigError
@@ -41,7 +42,9 @@ COUNT: Final = "SELECT count(*) FROM rows WHERE substr(name, 1, 1) <> CAST('m' A
 BROKEN_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 ASIDE: Final = ".bad"
-"""Behind the name of a file that was set aside; the last one is kept."""
+"""Behind the name of a file that was set aside; the last one stays."""
+
+logger = logging.getLogger(__name__)
 
 
 class StateFileUnusable(OigError):
@@ -52,113 +55,122 @@ class StateFileBroken(OigError):
     """The file is damaged, or no file of this program."""
 
 
-class StateFileNewer(OigError):
-    """A newer version of the program has written the file."""
+class Place(NamedTuple):
+    """Device and inode of the file at a path and of its log, and the file's size."""
+
+    file: tuple[int, int]
+    log: tuple[int, int]
+    size: int
 
 
 class StateFile:
-    """The file; used by one thread at a time. All methods raise the three errors above.
+    """The file; used by one thread at a time.
+
+    All methods but `size` and `close` raise `StateFileUnusable` and `StateFileBroken`. The file is
+    closed then: what is wrong with it may be right with the next connection.
 
     Args:
         path: Where it is, in a folder that is the owner's alone.
-
-    Attributes:
-        path: As above.
-        identity: Device and inode of the file that was opened last.
-        is_new: Whether there was nothing in it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.identity = (0, 0)
-        self.is_new = False
         self._log = path.with_name(path.name + "-wal")
-        self._log_identity: tuple[int, int] | None = None
-        self._size = 0
         self._database: sqlite3.Connection | None = None
+        # Of the file that has what was read and written here; None if there is none.
+        self._own: Place | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether it is open."""
-        return self._database is not None
+    def is_own(self) -> bool:
+        """Whether there is a file, open or not, that has what was read and written here."""
+        return self._own is not None
 
     def open(self, patience: float = 0.0) -> None:
-        """Open the file, a new one if there is none; wait for whoever has it open."""
-        uri = f"{self.path.absolute().as_uri()}?mode=rw"
-        try:
-            with self._guarded():
-                self._make()
-                self._database = sqlite3.connect(
-                    uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
-                )
-                self._prepare(self._database)
-        except OigError:
-            self.close()
-            raise
+        """Open the file and read all of it; begin another if there is none or it is broken.
 
-    def has_moved(self) -> bool:
-        """Return whether the path leads elsewhere by now, or the file has been cut.
-
-        If its log alone was removed, what that had is written to the file itself.
+        Args:
+            patience: Seconds to wait for another process that has it open.
         """
-        with self._guarded():
-            try:
-                found = self.path.lstat()
-            except FileNotFoundError:
-                return True
-        if _identity(found) != self.identity or found.st_size < self._size:
-            return True
-        self._size = found.st_size
-        if self._log_identity != self._find_log():
-            self.empty_log()
-            self.close()
-            self.open()
-        return False
+        try:
+            self._open(patience)
+            self._check()
+        except StateFileBroken as exc:
+            self.begin(str(exc))
+        self._own = self._place()
 
-    def check(self) -> None:
-        """Read all of it."""
-        if self._ask("PRAGMA quick_check(1)") != [("ok",)]:
-            raise StateFileBroken(f"{self.path} is damaged.")
-        for kind in (b"a", b"s", b"m"):
-            for _ in self.read(kind):
-                pass
+    def loss(self) -> str | None:
+        """Return why the file does not have what it should, or None if it has.
+
+        It is opened again if an error has closed it. It is of no use in each of these cases:
+
+        1. It is damaged.
+        2. It was removed, replaced or cut, or its log was while it was open.
+        3. What is there was not written here: another process had it open until now.
+        """
+        was_open = self._database is not None
+        if not was_open and os.path.lexists(self.path):
+            try:
+                self._open()
+            except StateFileBroken as exc:
+                return str(exc)
+        place, own = self._place(), self._own
+        if (
+            place
+            and own
+            and place.file == own.file
+            and place.size >= own.size
+            and (place.log == own.log or not was_open)
+        ):
+            self._own = place
+            return None
+        self.close()
+        self._own = None
+        return f"{self.path} was removed or replaced, or cut."
+
+    def begin(self, why: str) -> None:
+        """Begin a new file, and set aside what is in its place.
+
+        Args:
+            why: What is wrong with that.
+        """
+        self.close()
+        with self._guarded():
+            # What is set aside is of no use without the log, and that of the next file is new.
+            self._log.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                self._refuse_flaw()
+                aside = self.path.replace(self.path.with_name(self.path.name + ASIDE))
+                logger.warning("%s was set aside as %s.", self.path, aside)
+        self._open()
+        self._own = self._place()
+        logger.error("%s Another was begun.", why)
 
     def read(self, kind: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield names and rows of those whose names begin so; the longest unwritten first."""
-        assert self._database is not None
-        with self._guarded():
-            for name, row, checksum in self._database.execute(READ, (kind,)):
+        with self._guarded() as database:
+            for name, row, checksum in database.execute(READ, (kind,)):
                 if type(row) is not bytes or _sum(name, row) != checksum:
                     raise StateFileBroken(f"{self.path} is damaged: a row has a wrong checksum.")
                 yield name, row
 
-    def page(self, after: int, most: int) -> list[tuple[int, bytes, bytes]]:
+    def page(self, after: int, most: int) -> list[tuple[Any, ...]]:
         """Return the next rows behind a row id, with theirs."""
         return self._ask(PAGE, after, most)
 
     def count(self) -> int:
-        """Return how many rows there are."""
+        """Return how many rows there are of accounts and sources."""
         ((count,),) = self._ask(COUNT)
         return int(count)
 
-    def write(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+    def write(self, rows: Collection[tuple[bytes, bytes | None]]) -> None:
         """Put and delete (None) rows: all are on the disk on return, or none is if it raises."""
-        assert self._database is not None
-        put, deleted = [], []
-        for name, row in rows:
-            if row is None:
-                deleted.append((name,))
-            else:
-                put.append((name, row, _sum(name, row)))
-        try:
-            with self._guarded():
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.executemany(DELETE, deleted)
-                self._database.executemany(PUT, put)
-                self._database.execute("COMMIT")
-        except OigError:
-            self.close()  # whatever is wrong with it may be right with the next connection
-            raise
+        deleted = ((name,) for name, row in rows if row is None)
+        put = ((name, row, _sum(name, row)) for name, row in rows if row is not None)
+        with self._guarded() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(DELETE, deleted)
+            database.executemany(PUT, put)
+            database.execute("COMMIT")
 
     def empty_log(self) -> None:
         """Leave nothing in the log: what was overwritten or deleted is then in no file."""
@@ -172,14 +184,6 @@ class StateFile:
                 size += path.lstat().st_size
         return size
 
-    def set_aside(self) -> Path:
-        """Close and rename it; return where it is now."""
-        self.close()
-        with self._guarded():
-            # The rest is of no use without what the log alone has, and the next file's log is new.
-            self._log.unlink(missing_ok=True)
-            return self.path.replace(self.path.with_name(self.path.name + ASIDE))
-
     def close(self) -> None:
         """Close it; never raises."""
         database, self._database = self._database, None
@@ -187,40 +191,42 @@ class StateFile:
             with suppress(sqlite3.Error):  # what it could not write is in the log
                 database.close()
 
-    def _make(self) -> None:
-        """Make the file if there is none, and refuse what only looks like it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.path.lexists(self.path):
-            # The log of another life would be taken for this one's.
-            self._log.unlink(missing_ok=True)
-            # SQLite gives what it makes beside a file the rights of that file.
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(self.path, flags, 0o600))
-        found = self.path.lstat()
-        flaw = flaw_of(found)
-        if flaw is not None:
-            raise StateFileUnusable(f"{self.path} {flaw}: move it away")
-        self.identity, self._size = _identity(found), found.st_size
+    def _open(self, patience: float = 0.0) -> None:
+        uri = f"{self.path.absolute().as_uri()}?mode=rw"
+        with self._guarded():
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.path.lexists(self.path):
+                # The log of another life would be taken for this one's.
+                self._log.unlink(missing_ok=True)
+                # SQLite gives what it makes beside a file the rights of that file.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(self.path, flags, 0o600))
+            self._refuse_flaw()
+            # It is opened by one thread, and used by another from then on.
+            self._database = sqlite3.connect(
+                uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
+            )
+            self._prepare(self._database)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         # 1. Nobody else can open it from now on.
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise StateFileUnusable(
+                f"{self.path} is of version {version}, written by a newer version of the program; "
+                f"this one reads up to {VERSION}. It is left as it is"
+            )
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version != VERSION and (version or tables):
+            raise StateFileBroken(f"{self.path} is no file of this program.")
         database.execute("PRAGMA journal_mode = WAL")
         # 2. Each commit is on the disk before it returns; NORMAL would lose the last ones.
         database.execute("PRAGMA synchronous = FULL")
         # 3. What is overwritten or deleted is not left in free pages.
         database.execute("PRAGMA secure_delete = ON")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise StateFileNewer(
-                f"{self.path} is of version {version}, written by a newer version of the program; "
-                f"this one reads up to {VERSION}. It is left as it is"
-            )
-        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        self.is_new = not (version or tables)
-        if version != VERSION and not self.is_new:
-            raise StateFileBroken(f"{self.path} is no file of this program.")
-        if self.is_new:
+        if not version:
+            self._own = None  # it has nothing
             for statement in CREATE:
                 database.execute(statement)
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -228,30 +234,50 @@ class StateFile:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-        self._log_identity = self._find_log()
 
-    def _find_log(self) -> tuple[int, int] | None:
-        try:
-            return _identity(self._log.lstat())
-        except OSError:
-            return None
+    def _refuse_flaw(self) -> None:
+        flaw = flaw_of(self.path.lstat())
+        if flaw is not None:
+            raise StateFileUnusable(f"{self.path} {flaw}: move it away")
 
-    def _ask(self, statement: str, *values: object) -> list[Any]:
-        assert self._database is not None
-        with self._guarded():
-            return self._database.execute(statement, values).fetchall()
+    def _place(self) -> Place | None:
+        """Return where file and log are; None if one of them is missing."""
+        with self._guarded(), suppress(FileNotFoundError):
+            file, log = self.path.lstat(), self._log.lstat()
+            return Place((file.st_dev, file.st_ino), (log.st_dev, log.st_ino), file.st_size)
+        return None
+
+    def _check(self) -> None:
+        if self._ask("PRAGMA quick_check(1)") != [("ok",)]:
+            raise StateFileBroken(f"{self.path} is damaged.")
+        for kind in (b"a", b"s", b"m"):
+            for _ in self.read(kind):
+                pass
+
+    def _ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._guarded() as database:
+            rows: list[tuple[Any, ...]] = database.execute(statement, values).fetchall()
+        return rows
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _guarded(self) -> Iterator[Any]:
         """Raise what a caller understands; texts of SQLite and the system hold nothing of rows."""
         try:
-            yield
-        except sqlite3.Error as exc:
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in BROKEN_CODES:
-                raise StateFileBroken(f"{self.path} is damaged: {exc}.") from None
-            raise StateFileUnusable(f"{self.path} cannot be used: {exc}") from None
-        except OSError as exc:
-            raise StateFileUnusable(f"{self.path} cannot be used: {exc.strerror}") from None
+            yield self._database
+        except (OigError, OSError, sqlite3.Error) as exc:
+            self.close()
+            failure = self._failure(exc)
+            if isinstance(failure, StateFileBroken):
+                self._own = None
+            raise failure from None
+
+    def _failure(self, exc: OigError | OSError | sqlite3.Error) -> OigError:
+        if isinstance(exc, OigError):
+            return exc
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF in BROKEN_CODES:
+            return StateFileBroken(f"{self.path} is damaged: {exc}.")
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        return StateFileUnusable(f"{self.path} cannot be used: {why}")
 
 
 def flaw_of(found: os.stat_result) -> str | None:
@@ -282,10 +308,6 @@ def remove_aside(path: Path, older_than: float) -> None:
     aside = path.with_name(path.name + ASIDE)
     if os.path.lexists(aside) and time.time() - aside.lstat().st_ctime >= older_than:
         aside.unlink(missing_ok=True)
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
 
 
 def _sum(name: bytes, row: bytes) -> int:

@@ -1,11 +1,11 @@
-"""Whose login is next: over all accounts, processes and hosts, in one small value.
+"""Order of logins: over all accounts, processes and hosts, in one small value.
 
 A login begins when fewer than `logins_at_once` are under way and the pace allows another. Those go
-first who are the least likely to guess (`Rank`). The lowest rank goes first, but none is passed
-over for ever. Within a rank networks take turns, the newest first: each request has a path, a wide
-network, a smaller one in it, a source in that. At each level a new part goes ahead of those that
-already wait, and a part that has had a turn goes behind them. So a crowd that was there first
-delays nobody, and a crowd in one network counts as one. Every eighth turn goes to the request that
+first that are the least likely to be a guess (`Rank`). The lowest rank goes first, but none is
+passed over for ever. Within a rank networks take turns, the newest first: each login has a path, a
+wide network, a smaller one in it, a source in that. At each level a new part goes ahead of those
+that already wait, and a part that has had a turn goes behind them. So a crowd that was there first
+delays nobody, and a crowd in one network counts as one. Every eighth turn goes to the login that
 has waited longest, so that none waits for ever.
 
 Pure: what changes is the value that is given, which is the caller's own copy.
@@ -13,14 +13,17 @@ Pure: what changes is the value that is given, which is the caller's own copy.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final
+from itertools import chain, takewhile
+from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
 from .limits import Limits
-from .storage import StorageAway
+from .storage import TAG_BYTES, StorageAway
 
 FORMAT: Final = 1
 
@@ -29,14 +32,18 @@ PASSED_OVER: Final = 4
 least, however many come of the others."""
 
 OLDEST_EVERY: Final = 8
-"""One turn in so many goes to the longest waiting request. A larger share would come from new
-requests, the only ones that a flood leaves a chance of a short wait."""
+"""One turn in so many goes to the login that has waited longest. A larger share would come from new
+ones, the only ones that a flood leaves a chance of a short wait."""
 
 FAILED_LASTS: Final = 3600.0
 MAX_FAILED: Final = 256
 """For how long, and of how many sources, it is remembered here that the portal rejected them."""
 
 Path = tuple[str, str, str]
+
+Parts = OrderedDict[Any, Any]
+"""Parts of paths in the order of their turns, and in each the parts of the next level. In a source
+stand the tickets of its logins, in the order of their arrival."""
 
 
 class Rank(IntEnum):
@@ -57,8 +64,7 @@ class Rank(IntEnum):
     SUSPECT = 3
 
 
-@dataclass(slots=True)
-class Place:
+class Place(NamedTuple):
     """A login that waits for its turn, or has it.
 
     Attributes:
@@ -67,8 +73,8 @@ class Place:
         login: Names the pair: logins of one pair are no crowd.
         path: Networks of its source, and the source.
         shared: Whether many people share that source.
-        rank: Its rank.
-        until: When it ends: who has waited so long has gone, who has its turn has lost it.
+        rank: A `Rank`.
+        until: When it ends: a wait that was so long is over, a turn is lost.
     """
 
     ticket: bytes
@@ -79,32 +85,24 @@ class Place:
     rank: int
     until: float
 
-    @property
-    def source(self) -> str:
-        """Where it comes from."""
-        return self.path[2]
-
 
 @dataclass(slots=True)
 class Turns:
-    """Who waits for a turn and who has one.
+    """The logins that wait for a turn, and those that have one.
 
     Attributes:
         waiting: In the order of their arrival.
-        running: Those that have their turn.
-        parts: Of each part of a path that waits, by rank: its position, of which the highest goes
-            first, and how many wait in it.
-        number: Numbers positions.
+        running: Those that have their turn, in the order in which they got it.
+        queues: Those that wait, by rank.
         taken: Turns given, by rank.
         passed: Turns that went to lower ranks since this one waits.
         full_at: When the bucket of the pace is full again; each turn moves it on.
-        failed: When which sources were rejected last.
+        failed: When which sources were rejected last, and their networks.
     """
 
     waiting: dict[bytes, Place] = field(default_factory=dict)
     running: dict[bytes, Place] = field(default_factory=dict)
-    parts: dict[str, list[int]] = field(default_factory=dict)
-    number: int = 0
+    queues: list[Parts] = field(default_factory=lambda: [OrderedDict() for _ in Rank])
     taken: list[int] = field(default_factory=lambda: [0] * len(Rank))
     passed: list[int] = field(default_factory=lambda: [0] * len(Rank))
     full_at: float = 0.0
@@ -119,42 +117,30 @@ class Turns:
         """
         if data is None:
             return cls()
-        fields: list[Any] = msgpack.unpackb(data[8:])
-        if fields[0] != FORMAT:
+        form, *fields = msgpack.unpackb(
+            data[TAG_BYTES:], use_list=False, object_pairs_hook=OrderedDict
+        )
+        if form != FORMAT:
             raise StorageAway("turns were written by a newer version")
-        _, waiting, running, parts, number, taken, passed, full_at, failed = fields
-        return cls(
-            {one[0]: _place(one) for one in waiting},
-            {one[0]: _place(one) for one in running},
-            parts,
-            number,
-            taken,
-            passed,
-            full_at,
-            {source: (at, site) for source, (at, site) in failed.items()},
-        )
+        *places, queues, taken, passed, full_at, failed = fields
+        waiting, running = ({one[0]: Place(*one) for one in some} for some in places)
+        return cls(waiting, running, list(queues), list(taken), list(passed), full_at, failed)
 
-    def dump(self, name: bytes) -> bytes:
-        """Return the value, with `name` (8 bytes) for its tag."""
-        packed: bytes = msgpack.packb(
-            [
-                FORMAT,
-                [_flat(one) for one in self.waiting.values()],
-                [_flat(one) for one in self.running.values()],
-                self.parts,
-                self.number,
-                self.taken,
-                self.passed,
-                self.full_at,
-                self.failed,
-            ]
-        )
-        return name + packed
+    def dump(self, tag: bytes) -> bytes:
+        """Return the value, with a new tag of `TAG_BYTES`."""
+        places = list(self.waiting.values()), list(self.running.values())
+        rest = self.queues, self.taken, self.passed, self.full_at, self.failed
+        packed: bytes = msgpack.packb((FORMAT, *places, *rest))
+        return tag + packed
 
     def refresh(self, now: float, dead: frozenset[bytes]) -> None:
-        """Bury whoever has gone, and forget failures that are an hour old."""
+        """Drop logins that have ended or whose process is dead, and failures of an hour ago."""
         for places in (self.waiting, self.running):
-            for one in [one for one in places.values() if one.until <= now or one.owner in dead]:
+            # They end in the order in which they stand.
+            ended = list(takewhile(lambda one: one.until <= now, places.values()))
+            if dead:
+                ended += [one for one in places.values() if one.owner in dead]
+            for one in ended:
                 self.leave(one.ticket)
         for source, (at, _) in list(self.failed.items()):
             if at > now - FAILED_LASTS:
@@ -165,33 +151,33 @@ class Turns:
         """Let a login wait for its turn; its rank is at least what was found out about the account.
 
         1. There is room: it waits.
-        2. Somebody waits who goes after it: the newest of the highest rank makes way.
-        3. Nobody does: it does not wait.
+        2. A login of a higher rank waits: the newest of the highest rank makes way.
+        3. None does: it does not wait.
 
-        Whoever finds no room was one of a crowd all the same: otherwise those of it that did would
+        One that finds no room was one of a crowd all the same: otherwise those of it that did would
         look like owners.
         """
-        place.rank = self._rank(place)
+        place = place._replace(rank=self._rank(place))
         if len(self.waiting) >= limits.turns:
-            last = max(one.rank for one in self.waiting.values())
+            last = max(rank for rank in Rank if self.queues[rank])
             if last <= place.rank:
                 self._crowd(place)
                 return
-            newest = [one for one in self.waiting.values() if one.rank == last][-1]
+            newest = next(one for one in reversed(self.waiting.values()) if one.rank == last)
             self._crowd(newest)
             self.leave(newest.ticket)
-        self._add(place)
+        self._enqueue(place)
 
     def leave(self, ticket: bytes, refund: Limits | None = None) -> None:
-        """End a wait or a turn; one that was not used gives its part of the pace back.
+        """End a wait or a turn.
 
         Args:
-            ticket: Whose.
-            refund: The limits, for a turn that was not used.
+            ticket: Whose; perhaps of none that is left.
+            refund: The limits, for a turn that was not used: it gives back its part of the pace.
         """
         place = self.waiting.pop(ticket, None)
         if place is not None:
-            self._drop_parts(place)
+            self._dequeue(place)
         if self.running.pop(ticket, None) is not None and refund is not None:
             self.full_at -= 1.0 / refund.logins_per_second
 
@@ -210,7 +196,7 @@ class Turns:
             self.failed.pop(source, None)
 
     def serve(self, limits: Limits, now: float) -> None:
-        """Give turns to those whose they are."""
+        """Give the turns that the pace allows."""
         self.full_at = max(self.full_at, now)
         while (
             self.waiting
@@ -220,115 +206,99 @@ class Turns:
             place = self._next()
             self.full_at += 1.0 / limits.logins_per_second
             # A lease begins a moment later and lasts as long; it must not outlive its turn.
-            place.until = now + limits.lease_lasts + 5.0
-            self.running[place.ticket] = place
+            until = now + limits.lease_lasts + 5.0
+            self.running[place.ticket] = place._replace(until=until)
 
     def ready_at(self, limits: Limits, count: int = 1) -> float:
         """Return when `count` more logins are within the pace."""
         return self.full_at - (limits.login_burst - count) / limits.logins_per_second
 
     def due(self, limits: Limits) -> float | None:
-        """Return when somebody may have a turn by time alone; None when nobody."""
-        ends = [one.until for one in self.running.values()]
+        """Return when a login may have its turn by time alone; None if none waits."""
         if not self.waiting:
             return None
         if len(self.running) < limits.logins_at_once:
             return self.ready_at(limits)
-        return min(ends)
+        return min(one.until for one in self.running.values())
 
     # How it works.
 
     def _rank(self, place: Place) -> Rank:
+        _, site, source = place.path
         if place.rank == Rank.KNOWN:
             return Rank.KNOWN
-        if place.source in self.failed or place.rank == Rank.SUSPECT:
+        if source in self.failed or place.rank == Rank.SUSPECT:
             return Rank.SUSPECT
         if place.shared:
             return Rank.ALONE
-        site = place.path[1]
-        crowd = any(
-            one.path[1] == site and one.login != place.login
-            for one in (*self.waiting.values(), *self.running.values())
-        )
-        near = any(failed == site for _, failed in self.failed.values())
-        return Rank.CROWD if crowd or near else Rank.ALONE
+        running = (one for one in self.running.values() if one.path[1] == site)
+        others = chain(running, *(self._of_site(rank, place.path) for rank in Rank))
+        is_crowd = any(one.login != place.login for one in others)
+        if is_crowd or any(failed == site for _, failed in self.failed.values()):
+            return Rank.CROWD
+        return Rank.ALONE
+
+    def _of_site(self, rank: Rank, path: Path) -> Iterator[Place]:
+        """Yield the logins of a rank that wait in the network of a path, its last source first."""
+        site: Parts = self.queues[rank].get(path[0], {}).get(path[1], {})
+        return (self.waiting[one] for tickets in reversed(site.values()) for one in tickets)
 
     def _crowd(self, gone: Place) -> None:
         """Take those of a login's network for a crowd."""
-        for one in self.waiting.values():
-            alone = one.rank == Rank.ALONE and not one.shared
-            if alone and one.path[1] == gone.path[1] and one.login != gone.login:
-                self._drop_parts(one)
-                one.rank = Rank.CROWD
-                self._add_parts(one)
+        for one in list(self._of_site(Rank.ALONE, gone.path)):  # they stay in their order
+            if one.login != gone.login and not one.shared:
+                self._dequeue(one)
+                self._enqueue(one._replace(rank=Rank.CROWD))
 
     def _next(self) -> Place:
         while True:
-            waiting = sorted({one.rank for one in self.waiting.values()})
-            rank = next((one for one in waiting if self.passed[one] >= PASSED_OVER), waiting[0])
-            places = [one for one in self.waiting.values() if one.rank == rank]
+            ranks = [rank for rank in Rank if self.queues[rank]]
+            rank = next((one for one in ranks if self.passed[one] >= PASSED_OVER), ranks[0])
             self.taken[rank] += 1
-            place = places[0] if self.taken[rank] % OLDEST_EVERY == 0 else self._first(places)
-            self._take(place)
+            if self.taken[rank] % OLDEST_EVERY == 0:
+                place = next(one for one in self.waiting.values() if one.rank == rank)
+            else:
+                place = self._first(rank)
+            self._dequeue(place, served=True)
             # Its source may have failed since it came, or others of its network come.
             later = self._rank(place)
             if later > rank:
-                place.rank = later
-                self._add(place)
+                self._enqueue(place._replace(rank=later))
                 continue
             self.passed[rank] = 0
-            for higher in waiting:
+            for higher in ranks:
                 if higher > rank:
                     self.passed[higher] += 1
-            return place
+            return self.waiting.pop(place.ticket)
 
-    def _first(self, places: list[Place]) -> Place:
-        """Return whose turn it is: at each level of the path the part of the highest position."""
-        for level in range(3):
-            part = max((_part(one, level) for one in places), key=self.parts.__getitem__)
-            places = [one for one in places if _part(one, level) == part]
-        return places[0]
+    def _first(self, rank: Rank) -> Place:
+        """Return the login whose turn it is: at each level of the path of the first part."""
+        parts = self.queues[rank]
+        for _ in range(3):
+            parts = next(iter(parts.values()))
+        return self.waiting[next(iter(parts))]
 
-    def _add(self, place: Place) -> None:
+    def _enqueue(self, place: Place) -> None:
+        """Put a login into the queue of its rank: new parts of its path go ahead of all others."""
         self.waiting[place.ticket] = place
-        self._add_parts(place)
+        parts = self.queues[place.rank]
+        for part in place.path:
+            if part not in parts:
+                parts[part] = OrderedDict()
+                parts.move_to_end(part, last=False)
+            parts = parts[part]
+        parts[place.ticket] = None
 
-    def _add_parts(self, place: Place) -> None:
-        for level in range(3):
-            part = self.parts.get(_part(place, level))
-            if part is not None:
-                part[1] += 1
-                continue
-            self.number += 1
-            self.parts[_part(place, level)] = [self.number, 1]
-
-    def _take(self, place: Place) -> None:
-        """Take a place out, and put its networks behind the others."""
-        del self.waiting[place.ticket]
-        self._drop_parts(place)
-        for level in range(3):
-            part = self.parts.get(_part(place, level))
-            if part is not None:
-                self.number += 1
-                part[0] = -self.number
-
-    def _drop_parts(self, place: Place) -> None:
-        for level in range(3):
-            name = _part(place, level)
-            part = self.parts[name]
-            part[1] -= 1
-            if not part[1]:
-                del self.parts[name]
+    def _dequeue(self, place: Place, *, served: bool = False) -> None:
+        """Take a login out of its queue; if it was served, its networks go behind the others."""
+        _remove(self.queues[place.rank], [*place.path, place.ticket], served=served)
 
 
-def _part(place: Place, level: int) -> str:
-    return f"{place.rank}{level}" + " ".join(place.path[: level + 1])
-
-
-def _flat(one: Place) -> list[Any]:
-    return [one.ticket, one.owner, one.login, one.path, one.shared, one.rank, one.until]
-
-
-def _place(fields: list[Any]) -> Place:
-    ticket, owner, login, path, *rest = fields
-    return Place(ticket, owner, login, tuple(path), *rest)
+def _remove(parts: Parts, path: list[Any], *, served: bool) -> None:
+    part, *smaller = path
+    if smaller:
+        _remove(parts[part], smaller, served=served)
+    if not parts[part]:
+        del parts[part]
+    elif served:
+        parts.move_to_end(part)

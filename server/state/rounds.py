@@ -25,9 +25,9 @@ from .decider import Decider, Listeners
 from .leases import Context
 from .limits import Limits, Policy
 from .logins import Step
-from .storage import Storage, StorageAway, of_account
+from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Transaction
-from .turn_taker import LOOK_SECONDS, TurnTaker
+from .turn_taker import TurnTaker
 from .vocabulary import Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
 from .waiters import Group, Queue, Waiter, start
 from .waiting_room import SOON, WaitingRoom
@@ -183,7 +183,7 @@ class Rounds:
     async def _watch(self, queue: Queue) -> None:
         async with self._storage.watch(of_account(queue.account)) as watch:
             while True:
-                await watch.wait(LOOK_SECONDS)
+                await watch.wait(POLL_SECONDS)
                 self._wake(queue)
 
     def _give_up(self, queue: Queue, fresh: list[Asked], outcome: Outcome) -> None:

@@ -22,6 +22,9 @@ OWNER_BYTES: Final = 8
 PATIENCE: Final = 0.25
 """Seconds that an outcome waits for the disk: after that it is told all the same."""
 
+POLL_SECONDS: Final = 0.5
+"""How often a value is looked at that other processes change: notifications may get lost."""
+
 TURNS: Final = b"turns"
 """Name of the value that orders logins."""
 

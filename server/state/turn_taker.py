@@ -1,15 +1,18 @@
-"""Takes turns to log in for this process: joins and leaves of one loop round are one swap."""
+"""Takes turns to log in for this process: all joins and leaves of one loop round are one step.
+
+Where processes share a storage, the turns are a value there, and a step is a swap. Else they are
+known to this process alone, and a step stores nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
 
 from . import locks, logins, spraying
 from .account import AccountState
 from .limits import Limits, Policy
-from .storage import TAG_BYTES, TURNS, Entry, Kind, Storage, StorageAway
+from .storage import POLL_SECONDS, TAG_BYTES, TURNS, Entry, Kind, Storage, StorageAway
 from .turns import Path, Place, Rank, Turns
 from .waiters import Group, start
 
@@ -18,22 +21,12 @@ TICKET_BYTES = 8
 FOREVER = 7 * 86400.0
 """Seconds for which the value of turns is kept: much longer than anything in it matters."""
 
-LOOK_SECONDS = 0.5
-"""How often a value is looked at that other processes change: wake-ups may get lost."""
-
-
-class _Left(NamedTuple):
-    """A wait or turn that has ended, and whether the turn was used."""
-
-    ticket: bytes
-    used: bool
-
 
 class TurnTaker:
-    """All that this process has to do with turns.
+    """The turns of this process.
 
     Args:
-        storage: Where they are.
+        storage: Where they are, if it is shared.
         limits: The pace.
         random: Returns so many random bytes.
         served: Called with a group that has its turn, or is sent away.
@@ -51,9 +44,10 @@ class TurnTaker:
         self._random = random
         self._served = served
         self._groups: dict[bytes, Group] = {}
-        self._joins: list[Place] = []
-        self._left: list[_Left] = []
-        # What became of sources, in the order in which it came to be known.
+        # What the next step applies: joins, ends (and whether the turn was used), and what became
+        # of sources, in the order in which it came to be known.
+        self._joins: dict[bytes, Place] = {}
+        self._left: dict[bytes, bool] = {}
         self._news: list[Callable[[Turns, float], None]] = []
         self._turns = Turns()
         self._data: bytes | None = None
@@ -83,33 +77,24 @@ class TurnTaker:
         """Have a group wait for its turn.
 
         Args:
-            group: Who.
+            group: Those who wait for one login.
             states: Of its account, and of the budget key.
             policy: Budgets of wrong passwords.
         """
         credential = group.credential
         assert credential is not None
-        now = self._storage.now()
+        now, source = self._storage.now(), credential.source
         rank = Rank.ALONE
         if credential.attempt(states[0], now).known or logins.is_right(states[0], credential, now):
             rank = Rank.KNOWN
-        elif locks.is_suspect(states[1], credential.source):
+        elif locks.is_suspect(states[1], source):
             rank = Rank.SUSPECT
-        group.ticket = self._random(TICKET_BYTES)
-        self._groups[group.ticket] = group
-        path = spraying.path_of(credential.source, policy)
-        shared = spraying.is_shared(credential.source, policy)
+        path, shared = spraying.path_of(source, policy), spraying.is_shared(source, policy)
         until = now + self.limits.longest_wait + 5.0
-        self._joins.append(
-            Place(
-                group.ticket,
-                self._storage.owner,
-                credential.pair,
-                path,
-                shared,
-                rank,
-                until,
-            )
+        ticket = group.ticket = self._random(TICKET_BYTES)
+        self._groups[ticket] = group
+        self._joins[ticket] = Place(
+            ticket, self._storage.owner, credential.pair, path, shared, rank, until
         )
         if self._turns.waiting or len(self._joins) > 1:
             self._schedule()  # with all others of this loop round
@@ -119,8 +104,8 @@ class TurnTaker:
     def leave(self, ticket: bytes, *, used: bool) -> None:
         """End a wait, or a turn."""
         self._groups.pop(ticket, None)
-        self._joins = [one for one in self._joins if one.ticket != ticket]
-        self._left.append(_Left(ticket, used))
+        self._joins.pop(ticket, None)
+        self._left[ticket] = used
         self._schedule()
 
     def rejected(self, path: Path) -> None:
@@ -155,57 +140,68 @@ class TurnTaker:
         try:
             while True:
                 try:
-                    told = await self._once()
+                    await self._step()
                 except StorageAway:
-                    told = [(ticket, False) for ticket in self._groups]
-                    self._data = None
-                for ticket, turn in told:
-                    group = self._groups.pop(ticket, None)
-                    if group is not None:
-                        group.served = turn
-                        self._served(group)
+                    self._turns, self._data = Turns(), None
+                    self._joins.clear()
+                self._report()
                 if not (self._joins or self._left or self._news):
                     break
         finally:
             self._running = False
         self._set_timer()
 
-    async def _once(self) -> list[tuple[bytes, bool]]:
-        """Apply all that is to be done, and return who has a turn and who is sent away."""
-        storage, limits = self._storage, self.limits
-        joins, self._joins = self._joins, []
-        left, self._left = self._left, []
-        news, self._news = self._news, []
+    async def _step(self) -> None:
+        """Apply all that has come since the last step.
+
+        Raises:
+            StorageAway: The turns cannot be loaded or stored.
+        """
+        storage, changes = self._storage, (self._joins, self._left, self._news)
+        self._joins, self._left, self._news = {}, {}, []
+        if not storage.is_shared:
+            self._apply(*changes, frozenset())
+            return
         while True:
             data = await storage.load(TURNS)
-            if data is not self._data or data is None:
-                self._turns, self._data = Turns.load(data), data
-            turns, now = self._turns, storage.now()
-            others = {
-                one.owner
-                for places in (turns.waiting, turns.running)
-                for one in places.values()
-                if one.owner != storage.owner
-            }
-            turns.refresh(now, await storage.dead(others) if others else frozenset())
-            for tell in news:
-                tell(turns, now)
-            for ticket, used in left:
-                turns.leave(ticket, None if used else limits)
-            for place in joins:
-                turns.join(place, limits)
-            turns.serve(limits, now)
-            new = turns.dump(self._random(TAG_BYTES))
+            if data is None or data != self._data:
+                self._turns = Turns.load(data)
+            places = *self._turns.waiting.values(), *self._turns.running.values()
+            others = {one.owner for one in places} - {storage.owner}
+            self._apply(*changes, await storage.dead(others) if others else frozenset())
+            new = self._turns.dump(self._random(TAG_BYTES))
             entry = Entry(Kind.LOCKED, FOREVER, wake=True)
-            done, self._data = await storage.swap(TURNS, data, new, entry)
+            done, _ = await storage.swap(TURNS, data, new, entry)
+            self._data = new if done else None
             if done:
-                # Another process may have served ours, or sent them away for its own.
-                return [
-                    (ticket, ticket in turns.running)
-                    for ticket in self._groups
-                    if ticket not in turns.waiting
-                ]
-            self._data = None
+                return
+
+    def _apply(
+        self,
+        joins: dict[bytes, Place],
+        left: dict[bytes, bool],
+        news: list[Callable[[Turns, float], None]],
+        dead: frozenset[bytes],
+    ) -> None:
+        turns, limits, now = self._turns, self.limits, self._storage.now()
+        turns.refresh(now, dead)
+        for change in news:
+            change(turns, now)
+        for ticket, used in left.items():
+            turns.leave(ticket, None if used else limits)
+        for place in joins.values():
+            turns.join(place, limits)
+        turns.serve(limits, now)
+
+    def _report(self) -> None:
+        """Report those groups that wait no longer: they have their turn, or are sent away."""
+        waiting, joining = self._turns.waiting, self._joins
+        # Another process may have served those of this one, or sent them away for its own.
+        for ticket in [one for one in self._groups if one not in waiting and one not in joining]:
+            group = self._groups.pop(ticket, None)
+            if group is not None:
+                group.served = ticket in self._turns.running
+                self._served(group)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -215,5 +211,5 @@ class TurnTaker:
         if due is not None:
             delay = max(0.001, due - self._storage.now())
             if self._storage.is_shared:
-                delay = min(delay, LOOK_SECONDS)
+                delay = min(delay, POLL_SECONDS)
             self._timer = asyncio.get_running_loop().call_later(delay, self._run)

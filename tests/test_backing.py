@@ -25,7 +25,7 @@ from server.cache.backing import SqliteBacking, database_path
 from server.cache.rows import BEGINNING, Moment
 from server.cache.state_file import StateFile, StateFileUnusable
 from server.state import encoding, spraying
-from server.state.account import AccountState, Handle, Known, SourceCounter
+from server.state.account import AccountState, Counter, Handle, Known
 from server.state.spraying import SourceState, Tried
 from server.state.storage import EPOCHS, Epochs, of_account, of_source
 
@@ -537,7 +537,7 @@ class TestDropped:
         state.handles.append(Handle(b"h" * 16, b"RECORD", NOW + 900.0))
         bare = AccountState(key=b"k" * 32, value=b"SEALED", expires=NOW + 900.0)
         failed = AccountState()
-        failed.sources["192.0.2.1"] = SourceCounter(failures=1, telling=1, last=NOW)
+        failed.sources["192.0.2.1"] = Counter(failures=1, telling=1, last=NOW)
         fresh = AccountState(key=b"k" * 32, value=b"AFTER", expires=NOW + 900.0, flushed=1)
         sprayed = SourceState({b"b" * 8: Tried(NOW, 0.0, telling=True)})
 
@@ -647,7 +647,7 @@ async def main():
     begun = ["begun"]
     async for name, row in storage.accounts():
         state = encoding.load(row)
-        begun += ["in" + name.hex()] * state.hands_out(now)
+        begun += ["in" + name.hex()] * bool(state.value and state.expires > now)
         begun += ["no" + name.hex()] * (state.careful_until() > now)
     tell(*begun)
     backing.start(storage.now, storage.put_all)

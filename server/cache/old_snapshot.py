@@ -33,7 +33,6 @@ from ..state.account import (
     Counter,
     Known,
     Pair,
-    SourceCounter,
     pair_of,
     whose,
 )
@@ -174,7 +173,7 @@ class _Reader:
             state.total = Counter(**shared)
         elif len(state.sources) < MAX_SOURCES or shared["until"] > self._now:
             # More have room only if they are locked; there never were more than 72.
-            state.sources[_source(source)] = SourceCounter(**shared, spellings=spellings)
+            state.sources[_source(source)] = Counter(**shared, spellings=spellings)
         pairs = [Pair(pair_of(plain(_spelled(key)), key), 0.0, "") for key in _list(keys)]
         state.pairs = [*state.pairs, *pairs][-MAX_PAIRS:]
 

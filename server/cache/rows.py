@@ -123,8 +123,8 @@ def _unflushed(name: bytes, row: bytes, epochs: Epochs, now: float) -> bytes | N
         return source.dump(row[:TAG_BYTES]) if source.tried or source.until else None
     if name[:1] != b"a":
         return row
-    flushed, unlocked = encoding.HEADER.unpack_from(row)[5:7]
-    if flushed >= epochs.sessions and unlocked >= epochs.locks:
+    header = encoding.header_of(row)
+    if header.flushed >= epochs.sessions and header.unlocked >= epochs.locks:
         return row
     state = encoding.load(row)
     state.refresh(epochs, now)

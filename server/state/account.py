@@ -6,8 +6,10 @@ Whoever loads a state owns that copy: decisions change it, and it is stored as t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
 from .limits import tag
 from .storage import Epochs
@@ -45,11 +47,12 @@ MAX_LEASES: Final = 48
 
 MAX_ENDED: Final = 16
 ENDED_LASTS: Final = 10.0
-"""How many leases are remembered after their end, and for how long: who waits in another process
-learns from it what came of them. Otherwise 200 waiters are 200 logins at a dead portal."""
+"""How many leases are remembered after their end, and for how many seconds: waiters in another
+process learn from it what came of them. Otherwise 200 waiters are 200 logins at a dead portal."""
 
-MAX_BUSY: Final = 8
-"""Circles of sources for which logins are left alone."""
+MAX_BUSY: Final = 10
+"""Circles for which the portal is left alone: eight of strangers, beside known sources and reading
+(the oldest of a stranger goes)."""
 
 FORGET_AFTER: Final = 86400.0
 """Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
@@ -60,9 +63,11 @@ FALLS_EVERY: Final = 3600.0
 24 guesses a day gain nothing against a password, and a guesser who gave up locks nobody out for
 longer than that takes."""
 
+# Rows of a state. Each matters until `until`, a time on the storage's clock, as all times here.
+
 
 class Known(NamedTuple):
-    """A source that proved the account's password, until when, with which spelling."""
+    """A source that proved the account's password with a spelling, by its tag."""
 
     source: str
     until: float
@@ -70,11 +75,9 @@ class Known(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A pair that was wrong.
+    """A wrong pair (`pair_of`), rejected without asking the portal for so long.
 
     Attributes:
-        pair: The pair.
-        until: Until when it is rejected without asking the portal.
         payer: The source that may try it again whatever is locked, since nobody has judged it.
     """
 
@@ -83,36 +86,36 @@ class Pair(NamedTuple):
     payer: str
 
 
-class Guess(NamedTuple):
-    """A pair that was compared with what is cached, and is not judged yet.
+class Attempt(NamedTuple):
+    """A pair that somebody tries; a guess from when it was compared until it is judged.
 
     Attributes:
-        pair: The pair.
-        source: Where it came from.
-        whose: For which of the accounts of this budget: see `whose`.
-        ends: When it counts as a failure if it was not judged.
-        stranger: Whether the account did not know the source.
+        pair: By `pair_of`.
+        source: Where it comes from.
+        whose: For which of the accounts of this budget, by `whose`.
+        known: Whether that account knows the source; a grant it does.
+        until: When a guess that was not judged counts as a failure; 0 before it was compared.
         guarded: Whether there was a right pair that it was compared with.
     """
 
     pair: bytes
     source: str
     whose: bytes
-    ends: float
-    stranger: bool
-    guarded: bool
+    known: bool
+    until: float = 0.0
+    guarded: bool = False
 
 
 class Handle(NamedTuple):
-    """What a handle leads to: always the session under the state's key."""
+    """A handle and its sealed record. It leads to the session under the state's key."""
 
     handle: bytes
     record: bytes
-    expires: float
+    until: float
 
 
 class Granted(NamedTuple):
-    """A lease that is out: for what, which (pair or question), whose, and until when."""
+    """A lease that is out: what for, for which pair or question, and to which process."""
 
     space: str
     key: bytes
@@ -122,7 +125,7 @@ class Granted(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a lease ended that was not fulfilled, and until when that is remembered."""
+    """A lease that was not fulfilled: why, and when another try makes sense."""
 
     token: bytes
     reason: str
@@ -131,11 +134,36 @@ class Ended(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """Who is left alone, until when, and why: `BUSY` or `OVERLOADED`."""
+    """A circle for which the portal is left alone, because it is `BUSY` or `OVERLOADED`.
 
-    circle: str
+    Attributes:
+        circle: A source, `KNOWN_SOURCES` or `READING`.
+    """
+
+    circle: str | None
     until: float
     reason: str
+
+
+KNOWN_SOURCES: Final = ""
+"""The circle of all sources known to an account; no source is called so."""
+
+READING: Final = None
+"""The circle of all who ask for answers of an account."""
+
+ROWS: Final[dict[str, type[Any]]] = {
+    "known": Known,
+    "pairs": Pair,
+    "guesses": Attempt,
+    "handles": Handle,
+    "leases": Granted,
+    "ended": Ended,
+    "busy": Busy,
+}
+"""The lists of a state, and what is in them."""
+
+RUN_OUT: Final = ("known", "handles", "leases", "ended", "busy")
+"""Those of which a row is dropped when its time is over."""
 
 
 @dataclass(slots=True)
@@ -144,12 +172,13 @@ class Counter:
 
     Attributes:
         failures: How many.
-        telling: How many of them told whoever tried something: they were judged, or there was a
-            right pair to compare them with.
+        telling: How many of them told the guesser something: they were judged, or there was a right
+            pair to compare them with.
         locks: Locks so far: the doubling level.
         until: When the last lock ends.
         last: When the last failure came.
         firm: Whether telling failures alone have earned the last lock.
+        spellings: Of one source: how many were for which of the accounts of this budget.
     """
 
     failures: int = 0
@@ -158,17 +187,11 @@ class Counter:
     until: float = 0.0
     last: float = 0.0
     firm: bool = False
-
-
-@dataclass(slots=True)
-class SourceCounter(Counter):
-    """Those of one source.
-
-    Attributes:
-        spellings: How many of its failures were for which of the accounts of this budget.
-    """
-
     spellings: dict[bytes, int] = field(default_factory=dict)
+
+    def is_old(self, now: float) -> bool:
+        """Return whether it is to be forgotten."""
+        return self.last <= now - FORGET_AFTER and self.until <= now
 
 
 def pair_of(key: bytes, spelled: bytes) -> bytes:
@@ -186,7 +209,7 @@ def whose(budget: bytes, spelled: bytes) -> bytes:
 
 @dataclass(slots=True)
 class AccountState:
-    """All that there is about one account. See the names above for its parts.
+    """All that there is about one account. `ROWS` says what is in its lists.
 
     Failures (from `total` to `guesses`) are of those accounts whose budget key this account is:
     nearly always of this one alone.
@@ -201,10 +224,12 @@ class AccountState:
         generation: Which answers are of this account: those that carry it.
         flushed: Epoch of the sessions when it was written.
         unlocked: Epoch of the locks when it was written.
+        total: Failures over all sources.
+        fell: When `total` last fell by itself, or began to count.
         full_until: When sources without a counter are let in again, after one found no room.
-        fell: When the counter over all sources last fell by itself, or began to count.
+        sources: Failures by source.
         next_at: When the portal may be sent the next request.
-        woken: Whether who waits should be looked at again. Not part of the value.
+        woken: Whether waiters should be looked at again. Not part of the value.
     """
 
     key: bytes = b""
@@ -220,31 +245,50 @@ class AccountState:
     total: Counter = field(default_factory=Counter)
     fell: float = 0.0
     full_until: float = 0.0
-    sources: dict[str, SourceCounter] = field(default_factory=dict)
+    sources: dict[str, Counter] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
-    guesses: list[Guess] = field(default_factory=list)
+    guesses: list[Attempt] = field(default_factory=list)
     handles: list[Handle] = field(default_factory=list)
     leases: list[Granted] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    busy: list[Busy] = field(default_factory=list)
     next_at: float = 0.0
-    busy_logins: list[Busy] = field(default_factory=list)
-    busy_answers: Busy | None = None
     woken: bool = False
+
+    def is_empty(self) -> bool:
+        """Return whether it says nothing: there need be no such value."""
+        return not (
+            self.value
+            or self.generation != NO_GENERATION
+            or self.counters()
+            or self.full_until
+            or self.next_at
+            or any(self.lists())
+        )
 
     def careful_until(self) -> float:
         """Return until when a hit has to look at more than the header: no lock ends later."""
         return max(
-            self.total.until,
             self.full_until,
-            *(one.until for one in self.sources.values()),
-            *(one.ends for one in self.guesses),
-            0.0,
+            *(one.until for one in self.all_counters()),
+            *(one.until for one in self.guesses),
         )
 
     def lock_ends(self, now: float) -> tuple[float, ...]:
         """Return when the locks end that are on now: of the account, and of its sources."""
-        counters = (self.total, *self.sources.values())
-        return tuple(one.until for one in counters if one.until > now)
+        return tuple(one.until for one in self.all_counters() if one.until > now)
+
+    def lists(self) -> Iterator[list[Any]]:
+        """Yield its lists, in the order of `ROWS`."""
+        return (getattr(self, name) for name in ROWS)
+
+    def all_counters(self) -> Iterator[Counter]:
+        """Yield the counter over all sources, then those of the sources."""
+        return chain((self.total,), self.sources.values())
+
+    def counters(self) -> int:
+        """Return how many counters of failures there are."""
+        return bool(self.total.last) + len(self.sources)
 
     def refresh(self, epochs: Epochs, now: float) -> None:
         """Drop what was flushed and what has run out; let counters fall. Guesses stay."""
@@ -257,19 +301,18 @@ class AccountState:
             self.forgive_all()
             self.woken = True
         self.flushed, self.unlocked = epochs.sessions, epochs.locks
-        if self.value and self.expires <= now:
+        if self.expires <= now:
             self.value = b""
-        self.known = [one for one in self.known if one.until > now]
-        self.handles = [one for one in self.handles if one.expires > now]
-        if self.leases and min(one.until for one in self.leases) <= now:
-            self.leases = [one for one in self.leases if one.until > now]
-            self.woken = True
-        self.ended = [one for one in self.ended if one.until > now]
-        self.busy_logins = [one for one in self.busy_logins if one.until > now]
-        if self.busy_answers is not None and self.busy_answers.until <= now:
-            self.busy_answers = None
+        leases = len(self.leases)
+        for name in RUN_OUT:
+            rows = getattr(self, name)
+            if rows:
+                setattr(self, name, [one for one in rows if one.until > now])
+        self.woken = self.woken or len(self.leases) < leases
         if self.next_at <= now:
             self.next_at = 0.0
+        if self.full_until <= now:
+            self.full_until = 0.0
         self._fall(now)
 
     def end_session(self) -> None:
@@ -289,59 +332,23 @@ class AccountState:
         self.pairs.clear()
         return dropped
 
-    def counters(self) -> int:
-        """Return how many counters of failures there are."""
-        return bool(self.total.last) + len(self.sources)
-
-    def hands_out(self, now: float) -> bool:
-        """Return whether there is a session with time left."""
-        return bool(self.value) and self.expires > now
-
-    def is_empty(self) -> bool:
-        """Return whether it says nothing: there need be no such value."""
-        return not (
-            self.value
-            or self.known
-            or self.counters()
-            or self.pairs
-            or self.guesses
-            or self.handles
-            or self.leases
-            or self.ended
-            or self.next_at
-            or self.busy_logins
-            or self.busy_answers
-            or self.full_until
-            or self.generation != NO_GENERATION
-        )
-
     def _fall(self, now: float) -> None:
         """Lower counters by what the time since is good for, less all locks, and drop old ones."""
-        too_old = now - FORGET_AFTER
-        for source in [
-            name
-            for name, one in self.sources.items()
-            if (one.last <= too_old and one.until <= now) or not (one.failures or one.until > now)
-        ]:
-            del self.sources[source]
-        if self.total.last:
-            self._fall_by_time(now, too_old)
-        if self.full_until <= now:
-            self.full_until = 0.0
+        for source, one in list(self.sources.items()):
+            if one.is_old(now) or not (one.failures or one.until > now):
+                del self.sources[source]
+        total = self.total
+        if total.last:
+            since = max(self.fell, total.until)
+            steps = int((now - since) / FALLS_EVERY)
+            if steps > 0:
+                self.fell = since + steps * FALLS_EVERY
+                total.failures = max(0, total.failures - steps)
+                total.telling = min(total.telling, total.failures)
+                total.locks = max(0, total.locks - steps)
+            if total.is_old(now) or not (total.failures or total.until > now or self.sources):
+                self.total, self.fell = Counter(), 0.0
+            elif not total.failures:
+                self.fell = max(self.fell, now)
         if not self.total.last:
             self.pairs = [one for one in self.pairs if one.until > now]
-
-    def _fall_by_time(self, now: float, too_old: float) -> None:
-        total = self.total
-        since = max(self.fell, total.until)
-        steps = int((now - since) / FALLS_EVERY)
-        if steps > 0:
-            self.fell = since + steps * FALLS_EVERY
-            total.failures = max(0, total.failures - steps)
-            total.telling = min(total.telling, total.failures)
-            total.locks = max(0, total.locks - steps)
-        over = total.last <= too_old and total.until <= now
-        if over or not (total.failures or total.until > now or self.sources):
-            self.total, self.fell = Counter(), 0.0
-        elif not total.failures:
-            self.fell = max(self.fell, now)

@@ -17,7 +17,7 @@ from ..sources import GRANT
 from . import encoding
 from .commands import found_in
 from .decider import Listeners
-from .encoding import FORMAT, HAS_KEY, HEADER, SPELLED, TAGGED
+from .encoding import FORMAT, LAYOUT
 from .failures import SLACK
 from .limits import Limits, Policy, plain
 from .rounds import Rounds
@@ -39,9 +39,9 @@ from .vocabulary import (
 )
 from .waiters import Reply, Waiter
 
-_KEY_AT: Final = HEADER.size
-_VALUE_AT: Final = _KEY_AT + 32
-_unpack: Final = HEADER.unpack_from
+_KEY_AT: Final = LAYOUT.size
+_SPELLING_AT: Final = _KEY_AT + 32
+_unpack: Final = LAYOUT.unpack_from
 _unpackb: Final = msgpack.unpackb
 
 
@@ -95,24 +95,23 @@ class Accounts(Upkeep):
             return None
         storage = self._storage
         data = storage.peek(name)
-        if data is None or data[_KEY_AT:_VALUE_AT] != key:
+        if data is None or data[_KEY_AT:_SPELLING_AT] != key:
             return None
-        _, seen, form, flags, _, flushed, _, careful, _, expires, size, known, _ = _unpack(data)
+        (_, seen, form, _, flushed, _, careful, _, expires, spelled, _, tag, size, known, _) = (
+            _unpack(data)
+        )
         now = storage.now()
         if (
             expires <= now
             or careful > now
             or not size
-            or flags & (HAS_KEY | SPELLED) != HAS_KEY | SPELLED
+            or not spelled
             or form != FORMAT
             or flushed != storage.epochs.sessions
         ):
             return None
-        at = _VALUE_AT
-        spelling = b""
-        if flags & TAGGED:
-            spelling = data[at : at + 16]
-            at += 16
+        at = _SPELLING_AT + tag
+        spelling = data[_SPELLING_AT:at]
         if spelling != account[32:]:
             return None
         value = data[at : at + size]
@@ -121,8 +120,8 @@ class Accounts(Upkeep):
             if not known:
                 return None
             enough = now + self._enough
-            for known_source, until, spelled in _unpackb(data[at : at + known]):
-                if known_source == source and until >= enough and spelled == spelling:
+            for known_source, until, proved in _unpackb(data[at : at + known]):
+                if known_source == source and until >= enough and proved == spelling:
                     break
             else:
                 return None
@@ -141,11 +140,10 @@ class Accounts(Upkeep):
         data = None if answer is None else self._storage.peek(of_account(account))
         if answer is None or data is None:
             return None
-        header = _unpack(data)
+        header = encoding.header_of(data)
         now = self._storage.now()
-        if header[4] != answer.generation or header[5] != self._storage.epochs.sessions:
-            return None
-        if answer.expires <= now:
+        is_current = header.flushed == self._storage.epochs.sessions
+        if not is_current or answer.generation != header.generation or answer.expires <= now:
             return None
         return Hit(answer.value, answer.expires - now)
 

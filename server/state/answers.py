@@ -17,12 +17,12 @@ from .account import (
     GENERATION_BYTES,
     MAX_LEASES,
     NO_GENERATION,
+    READING,
     AccountState,
-    Busy,
 )
 from .leases import Context, Wait
 from .logins import PACED_SECONDS, session_of
-from .vocabulary import LEAVES_ALONE, PACED, Lease, Rejected, Turn, Unavailable
+from .vocabulary import PACED, Lease, Rejected, Turn, Unavailable
 
 NAME_BYTES: Final = 8
 """So much of a question's key stands for it in leases."""
@@ -46,7 +46,7 @@ def ask(
         waited: Token of the lease that the caller has waited for.
     """
     now = context.now
-    busy = busy_for(state, now)
+    busy = leases.busy_for(state, READING, now)
     lease = leases.running(state, "answer", key[-NAME_BYTES:], context)
     if lease is not None and (busy is None or waited == lease.token):
         # What is under way may still come to an answer.
@@ -65,7 +65,7 @@ def ask(
 
 def turn(state: AccountState, context: Context) -> Turn | Unavailable | Later:
     """Decide about somebody who wants to send the portal one request that nobody shares."""
-    busy = busy_for(state, context.now)
+    busy = leases.busy_for(state, READING, context.now)
     if busy is not None:
         return busy
     if state.next_at > context.now:
@@ -74,17 +74,9 @@ def turn(state: AccountState, context: Context) -> Turn | Unavailable | Later:
     return Turn()
 
 
-def busy_for(state: AccountState, now: float) -> Unavailable | None:
-    """Return why and for how long the portal is not asked for an account; None if it is."""
-    busy = state.busy_answers
-    if busy is None or busy.until <= now:
-        return None
-    return Unavailable(busy.reason, busy.until - now)
-
-
 def answered(state: AccountState, context: Context) -> None:
     """Note that the portal has just answered for the session of an account."""
-    if state.hands_out(context.now):
+    if state.value:
         state.seen = context.now
 
 
@@ -98,11 +90,7 @@ def fail(
 
 def leave_alone(state: AccountState, context: Context, reason: str, seconds: float) -> None:
     """Ask the portal nothing for an account for so long, if that is what the portal said."""
-    until = context.now + min(seconds, context.limits.busy_longest)
-    before = state.busy_answers
-    if reason in LEAVES_ALONE and (before is None or before.until < until):
-        state.busy_answers = Busy("", until, reason)
-        state.woken = True
+    leases.leave_alone(state, READING, reason, seconds, context)
 
 
 def name_generation(state: AccountState, context: Context) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from .account import READING
 from .transaction import Transaction
 
 Ends = tuple[float, ...]
@@ -26,9 +27,10 @@ class Census:
         now = transaction.now
         for account, state in transaction.states.items():
             _note(self._locks, account, state.lock_ends(now))
-            _note(self._logins, account, tuple(one.until for one in state.busy_logins))
-            busy = () if state.busy_answers is None else (state.busy_answers.until,)
-            _note(self._answers, account, busy)
+            logins = tuple(one.until for one in state.busy if one.circle is not READING)
+            _note(self._logins, account, logins)
+            reading = tuple(one.until for one in state.busy if one.circle is READING)
+            _note(self._answers, account, reading)
         for source, until in transaction.refused().items():
             _note(self._locks, source, (until,) if until > now else ())
 

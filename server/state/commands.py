@@ -79,9 +79,9 @@ def found_in(
     if handle is not None:
         name = short(handle)
         one = next((one for one in state.handles if one.handle == name), None)
-        if one is None or one.expires <= now:
+        if one is None or one.until <= now:
             return None
-        record, left, key = one.record, one.expires - now, state.key
+        record, left, key = one.record, one.until - now, state.key
     session = logins.session_of(state, now) if key == state.key else None
     if record is None and session is None and not any(found):
         return None
@@ -199,7 +199,7 @@ async def _erase(decider: Decider, budget: bytes) -> Outcome:
     counted = await decider.transaction.load(budget)
     for group in decider.queue.groups.values():
         decider.answer_all(group, Unavailable(ERASED, SOON))
-    closed = [Effect("closed", one.source) for one in counted.guesses if one.stranger]
+    closed = [Effect("closed", one.source) for one in counted.guesses if not one.known]
     decider.transaction.take(budget, [*closed, *failures.given_back(counted)])
     dropped = await decider.storage.drop_answers(decider.account)
     leases = len(decider.state.leases)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from . import answers, endings, failures, locks
-from .account import pair_of, whose
+from .account import Attempt, pair_of, whose
 from .accounts import Accounts
 from .decider import Decider
-from .failures import Attempt, Effect
+from .failures import Effect
 from .limits import plain, tag
 from .vocabulary import Ask, Done, Forget, Hit, Locked, Outcome, Recalled, Request
 

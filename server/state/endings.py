@@ -26,7 +26,7 @@ def put_session(state: AccountState, key: bytes, session: Hit, now: float) -> tu
         Whether it was stored, and whether something of another password was ended.
     """
     expires = now + session.expires_in
-    if state.hands_out(now) and state.expires >= expires:
+    if state.value and state.expires >= expires:
         same = state.key == key and state.value == session.value
         if same:
             state.seen = max(state.seen, now - session.idle)
@@ -106,8 +106,7 @@ def erase(state: AccountState, counted: AccountState, answers: int) -> Erased:
     counted.forgive_all()
     counted.guesses.clear()
     fresh = AccountState(flushed=state.flushed, unlocked=state.unlocked)
-    fresh.next_at, fresh.busy_answers = state.next_at, state.busy_answers
-    fresh.busy_logins, fresh.ended = state.busy_logins, state.ended
+    fresh.next_at, fresh.busy, fresh.ended = state.next_at, state.busy, state.ended
     for name in AccountState.__slots__:
         setattr(state, name, getattr(fresh, name))
     state.woken = counted.woken = True

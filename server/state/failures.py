@@ -7,46 +7,26 @@ Pure: what changes is the state that is given, which is the caller's own copy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from ..sources import is_grant
 from .account import (
-    FORGET_AFTER,
     MAX_KNOWN,
     MAX_KNOWN_SOURCES,
     MAX_PAIRS,
     MAX_SOURCES,
     MAX_SPELLINGS,
     AccountState,
+    Attempt,
     Counter,
-    Guess,
     Known,
     Pair,
-    SourceCounter,
 )
 from .limits import Policy
 
 SLACK: Final = 0.1
 """Part of its time by which a known source may lag behind its last use: spares a write on nearly
 every look-up that succeeds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A pair, and where it comes from.
-
-    Attributes:
-        pair: The pair (`account.pair_of`).
-        source: Where it comes from.
-        whose: For which account of the budget (`account.whose`).
-        known: Whether that account knows the source; a grant it does.
-    """
-
-    pair: bytes
-    source: str
-    whose: bytes
-    known: bool
 
 
 class Effect(NamedTuple):
@@ -108,7 +88,7 @@ def is_counted(state: AccountState, attempt: Attempt) -> bool:
     )
 
 
-def closed(state: AccountState, pair: bytes, source: str | None = None) -> list[Guess]:
+def closed(state: AccountState, pair: bytes, source: str | None = None) -> list[Attempt]:
     """Close the guesses of a pair, at one source or all, and return them."""
     closed = [one for one in state.guesses if one.pair == pair and source in {None, one.source}]
     if closed:
@@ -117,13 +97,12 @@ def closed(state: AccountState, pair: bytes, source: str | None = None) -> list[
     return closed
 
 
-def give_up(state: AccountState, guess: Guess, policy: Policy, now: float) -> Effects:
+def give_up(state: AccountState, guess: Attempt, policy: Policy, now: float) -> Effects:
     """Count a guess as a failure that nobody has judged."""
     state.woken = True
     if any(one.pair == guess.pair and one.payer for one in state.pairs):
-        return [Effect("closed", guess.source)] if guess.stranger else []
-    attempt = Attempt(guess.pair, guess.source, guess.whose, not guess.stranger)
-    effects = count(state, attempt, policy, now, telling=guess.guarded)
+        return [] if guess.known else [Effect("closed", guess.source)]
+    effects = count(state, guess, policy, now, telling=guess.guarded)
     note_pair(state, Pair(guess.pair, 0.0, guess.source))
     return effects
 
@@ -187,7 +166,7 @@ def hold(counter: Counter, until: float, now: float) -> None:
 
 def counter_of(
     state: AccountState, source: str, policy: Policy, now: float, *, known: bool
-) -> SourceCounter | None:
+) -> Counter | None:
     """Return the counter of a source, a new one if need be; None if there is no room.
 
     The one goes that has the fewest telling failures, the oldest of several; none whose lock
@@ -206,19 +185,12 @@ def counter_of(
             state.full_until = now + policy.first
             return None
         del state.sources[min(loose, key=lambda one: one[0])[1]]
-    counter = state.sources[source] = SourceCounter()
+    counter = state.sources[source] = Counter()
     return counter
 
 
-def forget_after(policy: Policy) -> float:
-    """Return the seconds after which a counter is forgotten."""
-    return max(FORGET_AFTER, policy.longest)
-
-
-def has_old(state: AccountState, policy: Policy, now: float) -> bool:
+def has_old(state: AccountState, now: float) -> bool:
     """Return whether there are failures, or names of wrong passwords, that count no longer."""
-    old = now - forget_after(policy)
-    counters = (state.total, *state.sources.values())
-    return any(0.0 < one.last <= old and one.until <= now for one in counters) or (
+    return any(one.last and one.is_old(now) for one in state.all_counters()) or (
         not state.total.last and any(one.until <= now for one in state.pairs)
     )

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .account import ENDED_LASTS, MAX_ENDED, AccountState, Ended, Granted
+from .account import ENDED_LASTS, MAX_BUSY, MAX_ENDED, AccountState, Busy, Ended, Granted
 from .limits import TOKEN_BYTES, Limits, Policy
-from .vocabulary import REJECTED, Lease, Rejected, Unavailable
+from .vocabulary import LEAVES_ALONE, REJECTED, Lease, Rejected, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,28 @@ def running(state: AccountState, space: str, key: bytes, context: Context) -> Gr
         elif lease.space == space and lease.key == key:
             return lease
     return None
+
+
+def busy_for(state: AccountState, circle: str | None, now: float) -> Unavailable | None:
+    """Return why and for how long the portal is left alone for a circle; None if it is not."""
+    for one in state.busy:
+        if one.circle == circle and one.until > now:
+            return Unavailable(one.reason, one.until - now)
+    return None
+
+
+def leave_alone(
+    state: AccountState, circle: str | None, reason: str, seconds: float, context: Context
+) -> None:
+    """Leave the portal alone for a circle for so long, if that is what the portal said."""
+    until = context.now + min(seconds, context.limits.busy_longest)
+    if reason not in LEAVES_ALONE:
+        return
+    others = [one for one in state.busy if one.circle != circle]
+    if any(one.until >= until for one in state.busy if one not in others):
+        return
+    if len(others) >= MAX_BUSY:
+        # There are two that are not of a stranger.
+        others.remove(next(one for one in others if one.circle))
+    state.busy = [*others, Busy(circle, until, reason)]
+    state.woken = True

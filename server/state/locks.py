@@ -50,8 +50,8 @@ from typing import Final
 
 from ..sources import is_grant
 from . import failures
-from .account import MAX_GUESSES, AccountState, Guess, Pair
-from .failures import Attempt, Effect, Effects
+from .account import MAX_GUESSES, AccountState, Attempt, Pair
+from .failures import Effect, Effects
 from .limits import Policy
 from .vocabulary import Locked
 
@@ -141,21 +141,19 @@ def compared(
     if is_grant(attempt.source) or failures.is_counted(state, attempt):
         return []
     effects: Effects = []
-    stranger = not attempt.known
+    known = attempt.known
     for one in state.guesses:
         if one.pair == attempt.pair and one.source == attempt.source:
             state.guesses.remove(one)
-            stranger, guarded = one.stranger, guarded or one.guarded
+            known, guarded = one.known, guarded or one.guarded
             break
     else:
         if len(state.guesses) >= MAX_GUESSES:
             effects += failures.give_up(state, state.guesses.pop(0), policy, now)
-        if stranger:
+        if not known:
             effects.append(Effect("open", attempt.source, guarded))
-    ends = now + GUESS_LASTS
-    state.guesses.append(
-        Guess(attempt.pair, attempt.source, attempt.whose, ends, stranger, guarded)
-    )
+    guess = attempt._replace(known=known, until=now + GUESS_LASTS, guarded=guarded)
+    state.guesses.append(guess)
     return effects
 
 
@@ -186,7 +184,7 @@ def accepted(state: AccountState, attempt: Attempt) -> Effects:
 
 def dismiss(state: AccountState, pair: bytes) -> Effects:
     """Take back that a pair was a guess: whoever came with it has the session."""
-    return [Effect("closed", one.source) for one in failures.closed(state, pair) if one.stranger]
+    return [Effect("closed", one.source) for one in failures.closed(state, pair) if not one.known]
 
 
 def rejected(
@@ -208,17 +206,16 @@ def rejected(
     effects: Effects = []
     closed = failures.closed(state, attempt.pair)
     if is_grant(attempt.source):
-        for one in closed:
-            guess = Attempt(one.pair, one.source, one.whose, not one.stranger)
+        for guess in closed:
             effects += failures.count(state, guess, policy, now)
     else:
         effects += [
             Effect("closed", one.source)
             for one in closed
-            if one.stranger and one.source != attempt.source
+            if not one.known and one.source != attempt.source
         ]
         effects += failures.count(state, attempt, policy, now)
-        if attempt.known and any(one.source == attempt.source and one.stranger for one in closed):
+        if attempt.known and any(one.source == attempt.source and not one.known for one in closed):
             effects.append(Effect("closed", attempt.source))
     failures.note_pair(state, Pair(attempt.pair, now + memory, ""))
     return effects
@@ -245,11 +242,11 @@ def undecided(
 def expire(state: AccountState, policy: Policy, now: float) -> Effects:
     """Count the guesses as failures that nobody will judge any more."""
     effects: Effects = []
-    while state.guesses and state.guesses[0].ends <= now:
+    while state.guesses and state.guesses[0].until <= now:
         guess = state.guesses.pop(0)
         # A lock begins when somebody meets it; what a source has failed at is as old as it is.
         gone = failures.give_up(state, guess, policy, now)
-        effects += [one._replace(at=guess.ends) for one in gone]
+        effects += [one._replace(at=guess.until) for one in gone]
     return effects
 
 

@@ -19,28 +19,25 @@ Pure: what changes are the states that are given, which are the caller's own cop
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
 from ..sources import is_grant
 from . import endings, failures, leases, locks
 from .account import (
-    MAX_BUSY,
+    KNOWN_SOURCES,
     MAX_LEASES,
+    READING,
     AccountState,
-    Busy,
+    Attempt,
     Handle,
     pair_of,
     whose,
 )
-from .failures import Attempt, Effects
+from .failures import Effects
 from .leases import Context, Wait
 from .limits import tag
-from .vocabulary import LEAVES_ALONE, PACED, REJECTED, Hit, Lease, Locked, Rejected, Unavailable
-
-KNOWN_SOURCES: Final = ""
-"""Stands for all sources known to an account; no source is called so."""
+from .vocabulary import PACED, REJECTED, Hit, Lease, Locked, Rejected, Unavailable
 
 PACED_SECONDS: Final = 1.0
 """Least `retry_after` told to those for whom there is no room."""
@@ -80,11 +77,6 @@ class Step(Enum):
 
     TURN = "turn"
     """Its turn to log in."""
-
-
-Sources = Callable[[str], tuple[float, float, bool]]
-"""Returns of a source until when it is refused, until when there is no room for strangers, and
-whether it may try one more account."""
 
 
 def ask(  # noqa: PLR0911 - one for each case above
@@ -151,7 +143,7 @@ def cached(state: AccountState, credential: Credential, context: Context) -> Hit
        what comes of a guess is counted for the spelling that was used for it.
     """
     now = context.now
-    if state.key != credential.key or not state.hands_out(now):
+    if state.key != credential.key or not state.value:
         return None
     spelling = state.spelling
     if spelling is not None and spelling != tag(credential.spelled):
@@ -165,8 +157,8 @@ def cached(state: AccountState, credential: Credential, context: Context) -> Hit
 
 
 def session_of(state: AccountState, now: float) -> Hit | None:
-    """Return the session of an account as it is told; None if there is none."""
-    if not state.hands_out(now):
+    """Return the session of an account; None if there is none with time left."""
+    if not state.value or state.expires <= now:
         return None
     return Hit(state.value, state.expires - now, max(0.0, now - state.seen), state.spelling)
 
@@ -240,20 +232,8 @@ def fail(
     else:
         effects = locks.undecided(counted, attempt.pair, context.policy, now)
     leases.note_end(state, token, reason, retry_after, now)
-    if reason in LEAVES_ALONE:
-        until = now + min(retry_after, context.limits.busy_longest)
-        leave_alone(state, Busy(_circle(attempt), until, reason))
+    leases.leave_alone(state, _circle(attempt), reason, retry_after, context)
     return effects
-
-
-def leave_alone(state: AccountState, busy: Busy) -> None:
-    """Leave a circle of sources alone for as long as the portal said."""
-    before = [one for one in state.busy_logins if one.circle == busy.circle]
-    if before and before[0].until >= busy.until:
-        return
-    others = [one for one in state.busy_logins if one.circle != busy.circle]
-    state.busy_logins = [*others[1 - MAX_BUSY :], busy]
-    state.woken = True
 
 
 # How it works.
@@ -268,14 +248,11 @@ def _told(
 ) -> Rejected | Unavailable | Wait | None:
     """Return what somebody is told whose pair is not cached; None if they may log in."""
     now = context.now
-    busy = state.busy_answers
     # What its reading was told is not for strangers: it would tell that somebody reads.
-    if attempt.known and busy is not None and busy.until > now:
-        return Unavailable(busy.reason, busy.until - now)
-    circle = _circle(attempt)
-    for one in state.busy_logins:
-        if one.circle == circle and one.until > now:
-            return Unavailable(one.reason, one.until - now)
+    busy = leases.busy_for(state, READING, now) if attempt.known else None
+    busy = busy or leases.busy_for(state, _circle(attempt), now)
+    if busy is not None:
+        return busy
     lease = leases.running(state, "login", attempt.pair, context)
     if lease is not None:
         return Wait(lease.token, lease.until)

@@ -78,7 +78,7 @@ class Rooms:
         for account, row in restored.accounts:
             handles: tuple[bytes, ...] = ()
             kind = Kind.SESSION if value_size(row) else Kind.OTHER
-            if encoding.HEADER.unpack_from(row)[-1]:
+            if encoding.header_of(row).lasting_size:
                 state = encoding.load(row)
                 state.refresh(epochs, now)
                 handles = tuple(one.handle for one in state.handles)
@@ -172,7 +172,7 @@ class Rooms:
 
     def _count(self, data: bytes, sign: int) -> None:
         size = value_size(data)
-        if size and encoding.HEADER.unpack_from(data)[5] == self.epoch:
+        if size and encoding.header_of(data).flushed == self.epoch:
             self.sessions += sign
             self.values_bytes += sign * size
 
@@ -187,12 +187,11 @@ class Rooms:
 
 def value_size(data: bytes) -> int:
     """Return how long the session in a state is."""
-    size: int = encoding.HEADER.unpack_from(data)[-3]
-    return size
+    return encoding.header_of(data).value_size
 
 
 def handles_in(data: bytes) -> list[bytes]:
     """Return the handles in a state."""
-    if not encoding.HEADER.unpack_from(data)[-1]:
+    if not encoding.header_of(data).lasting_size:
         return []
     return [one.handle for one in encoding.load(data).handles]

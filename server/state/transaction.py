@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from . import encoding, failures, locks, spraying
+from . import encoding, locks, spraying
 from .account import NO_GENERATION, AccountState
 from .failures import Effect
 from .limits import Policy
@@ -200,7 +200,7 @@ class Transaction:
         new, lasts = encoding.dump(state, self._random(TAG_BYTES))
         if _body(old) == _body(new):
             return True
-        ends = encoding.lasts_until(state, failures.forget_after(self._policy))
+        ends = encoding.lasts_until(state)
         entry = Entry(
             kind,
             max(1.0, ends - self.now),

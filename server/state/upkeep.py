@@ -10,8 +10,8 @@ from . import encoding, failures, locks
 from .account import AccountState
 from .commands import Work, flush
 from .decider import Decider
-from .encoding import HEADER
-from .limits import ACCOUNT_SHOWN_BYTES, Policy
+from .encoding import header_of
+from .limits import ACCOUNT_SHOWN_BYTES
 from .rounds import Rounds
 from .spraying import SourceState
 from .storage import Storage
@@ -164,7 +164,6 @@ class Upkeep:
         if slice_of is None:
             return  # values expire by themselves
         now, rounds = self._storage.now(), 0
-        policy = self._rounds.policy
         for name, data in slice_of(TIDY_SLICE):
             if rounds >= TIDY_ROUNDS:
                 return
@@ -173,7 +172,7 @@ class Upkeep:
                 await transaction.load_source(name[1:].decode())
                 await transaction.commit()
                 rounds += 1
-            elif _is_due(data, now, self._storage.epochs.sessions, policy):
+            elif _is_due(data, now, self._storage.epochs.sessions):
                 rounds += 1
                 await self._carry_out(name[1:], _refresh)
 
@@ -193,7 +192,7 @@ class Upkeep:
             seen += 1
             if seen % PAGE == 0:
                 await asyncio.sleep(0)
-            if HEADER.unpack_from(data)[-1]:
+            if header_of(data).lasting_size:
                 state = encoding.load(data)
                 state.refresh(epochs, now)
                 locks.expire(state, self._rounds.policy, now)
@@ -219,8 +218,8 @@ class Upkeep:
             seen += 1
             if seen % PAGE == 0:
                 await asyncio.sleep(0)
-            header = HEADER.unpack_from(data)
-            if header[-3] and header[9] <= now and header[5] == epoch:
+            header = header_of(data)
+            if header.value_size and header.expires <= now and header.flushed == epoch:
                 await self._carry_out(account, _refresh)
                 dropped += 1
         return dropped
@@ -229,19 +228,18 @@ class Upkeep:
         storage, rows = self._storage, []
         now, epoch = storage.now(), storage.epochs.sessions
         async for account, data in storage.accounts(2 * limit):
-            header = HEADER.unpack_from(data)
-            stored, expires, size = header[8], header[9], header[-3]
-            if not size or expires <= now or header[5] != epoch:
+            header = header_of(data)
+            if not header.value_size or header.expires <= now or header.flushed != epoch:
                 continue
             usage = storage.usage(account)
             rows.append(
                 {
                     "account": account[:ACCOUNT_SHOWN_BYTES],
-                    "age": now - stored,
-                    "expires_in": expires - now,
+                    "age": now - header.stored,
+                    "expires_in": header.expires - now,
                     "idle": None if usage is None else now - usage[0],
                     "hits": None if usage is None else usage[1],
-                    "bytes": size,
+                    "bytes": header.value_size,
                 }
             )
             if len(rows) >= limit:
@@ -282,25 +280,22 @@ async def _refresh(_: Decider) -> Outcome:
     return Done()
 
 
-def _is_due(data: bytes, now: float, epoch: int, policy: Policy) -> bool:
+def _is_due(data: bytes, now: float, epoch: int) -> bool:
     """Return whether something is to be done of a state; most are sessions with time left.
 
     1. Its session has ended, or was flushed. 2. A guess has ended that nobody judged. 3. Nothing of
     it matters any more. 4. Failures of it count no longer, and what names the wrong passwords must
     go with them. 5. It stays for a lock that is over.
     """
-    header = HEADER.unpack_from(data)
-    if (header[-3] and header[9] <= now) or header[5] != epoch:
+    header = header_of(data)
+    if (header.value_size and header.expires <= now) or header.flushed != epoch:
         return True
-    if header[-3] and not header[-1]:
+    if header.value_size and not header.lasting_size:
         return False
     state = encoding.load(data)
     return (
-        any(guess.ends <= now for guess in state.guesses)
-        or encoding.lasts_until(state, failures.forget_after(policy)) <= now
-        or failures.has_old(state, policy, now)
-        or (
-            any(one.firm for one in (state.total, *state.sources.values()))
-            and state.careful_until() <= now
-        )
+        any(guess.until <= now for guess in state.guesses)
+        or encoding.lasts_until(state) <= now
+        or failures.has_old(state, now)
+        or (any(one.firm for one in state.all_counters()) and state.careful_until() <= now)
     )

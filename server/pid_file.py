@@ -42,12 +42,14 @@ class PidFile:
         Raises:
             OSError: It cannot be written.
         """
-        if self._written and self._leads_here():
+        if self._written and self.leads_here():
             return False
-        if not self._leads_here():
-            self._close()
-            if not self._lock():
+        if not self.leads_here():
+            self.close()
+            fd = lock(self._path)
+            if fd is None:
                 return False
+            self._fd = fd
         if os.pread(self._fd, MAX_BYTES, 0) != self._content:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, self._content, 0)
@@ -56,33 +58,8 @@ class PidFile:
         self._written = True
         return False
 
-    def remove(self) -> None:
-        """Remove the file if it is still ours; safe to repeat.
-
-        Raises:
-            OSError: It cannot be removed.
-        """
-        try:
-            if self._leads_here():
-                self._path.unlink(missing_ok=True)
-        finally:
-            self._close()
-
-    def _lock(self) -> bool:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
-        return True
-
-    def _leads_here(self) -> bool:
+    def leads_here(self) -> bool:
+        """Say whether the path leads to the file that is locked here."""
         if self._fd < 0:
             return False
         ours = os.fstat(self._fd)
@@ -92,11 +69,49 @@ class PidFile:
             return False
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
-    def _close(self) -> None:
+    def remove(self) -> None:
+        """Remove the file if it is still ours; safe to repeat.
+
+        Raises:
+            OSError: It cannot be removed.
+        """
+        try:
+            if self.leads_here():
+                self._path.unlink(missing_ok=True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Unlock the file and leave it where it is; safe to repeat."""
         self._written = False
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def lock(path: Path) -> int | None:
+    """Lock a file, made if there is none, and return its descriptor, which has the lock.
+
+    Args:
+        path: The file. Its folder is made where it is missing.
+
+    Returns:
+        None if another living process has it.
+
+    Raises:
+        OSError: It cannot be opened, or is a link.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def holder(path: Path) -> int | None:

@@ -11,8 +11,8 @@ import pytest
 
 from server.cache.socket_file import (
     AlreadyRunning,
+    PathTaken,
     SocketFile,
-    Supplanted,
     daemon_pid,
     no_daemon,
 )
@@ -255,7 +255,7 @@ def test_a_refused_start_keeps_no_lock(folder, path, bind):
 @pytest.mark.parametrize("replacement", ["nothing", "file", "socket"])
 def test_a_path_taken_over_is_noticed_and_not_removed(path, bind, replacement):
     ours = bind()
-    assert ours.is_ours()
+    assert ours.is_in_place()
     # Made before ours goes, so that it cannot get the same number in the file system.
     aside = path.with_name("aside")
     if replacement == "socket":
@@ -267,27 +267,26 @@ def test_a_path_taken_over_is_noticed_and_not_removed(path, bind, replacement):
         path.unlink()
     else:
         aside.replace(path)
-    assert not ours.is_ours()
+    assert not ours.is_in_place()
     ours.close()
     assert path.exists() == (replacement != "nothing")
 
 
 def test_a_lost_lock_is_noticed(path, bind):
     ours = bind()
-    assert ours.has_lock()
+    assert ours.is_in_place()
     lock = path.with_name("cache.sock.lock")
     lock.rename(lock.with_name("old"))
-    assert not ours.has_lock()
+    assert not ours.is_in_place()
     lock.write_text("")
-    assert not ours.has_lock()
+    assert not ours.is_in_place()
     ours.close()
-    assert not ours.has_lock()
+    assert not ours.is_in_place()
 
 
 @pytest.mark.parametrize("lost", ["socket", "lock", "both", "folder"])
 def test_a_missing_file_is_restored_and_stops_the_next_daemon(folder, path, bind, lost):
     ours = bind()
-    assert not ours.restore()
     lock = path.with_name("cache.sock.lock")
     if lost != "lock":
         path.unlink()
@@ -295,30 +294,42 @@ def test_a_missing_file_is_restored_and_stops_the_next_daemon(folder, path, bind
         lock.unlink()
     if lost == "folder":
         folder.rmdir()
-    assert ours.restore()
-    assert ours.is_ours()
-    assert ours.has_lock()
+    assert not ours.is_in_place()
+    ours.restore()
+    assert ours.is_in_place()
     assert connects(path)
     assert (mode(folder), mode(path), mode(lock)) == (0o700, 0o600, 0o600)
     assert daemon_pid(path) == os.getpid()
     with pytest.raises(AlreadyRunning, match=rf"runs on .* \(process {os.getpid()}\);"):
         bind()
-    assert not ours.restore()
+    before = ours.socket
+    ours.restore()
+    assert ours.socket is before
+
+
+def test_a_dead_socket_in_the_place_of_ours_is_replaced(path, bind):
+    ours = bind()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(path))
+    ours.restore()
+    assert ours.is_in_place()
+    assert connects(path)
 
 
 def test_a_path_or_lock_of_another_process_is_left_to_it(path, bind):
     ours = bind()
     path.unlink()
     path.write_text("not ours")
-    with pytest.raises(Supplanted):
+    with pytest.raises(PathTaken):
         ours.restore()
     assert path.read_text() == "not ours"
     path.unlink()
     path.with_name("cache.sock.lock").unlink()
     theirs = bind()
-    with pytest.raises(Supplanted, match="Another cache daemon"):
+    with pytest.raises(AlreadyRunning, match="Another cache daemon"):
         ours.restore()
-    assert theirs.is_ours()
+    assert theirs.is_in_place()
     ours.close()
     assert connects(path)
 
@@ -329,10 +340,10 @@ def test_a_folder_that_cannot_be_created_is_reported_and_created_later(folder, p
     path.with_name("cache.sock.lock").unlink()
     folder.rmdir()
     folder.write_text("in the way")
-    with pytest.raises((ConfigurationError, OSError)):
+    with pytest.raises(ConfigurationError):
         ours.restore()
     folder.unlink()
-    assert ours.restore()
+    ours.restore()
     assert connects(path)
 
 

@@ -30,7 +30,7 @@ from .backing import SqliteBacking
 from .connections import Peers
 from .listener import Complaints, ConnectionLimits, Listener
 from .service import Reloading, Service
-from .socket_file import SocketFile, Supplanted
+from .socket_file import PathTaken, SocketFile
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 64
@@ -191,7 +191,7 @@ class Daemon:
         assert self._stop is not None
         while not self._stop.done():
             await asyncio.sleep(PATH_SECONDS)
-            if not (self._file.is_ours() and self._file.has_lock()):
+            if not self._file.is_in_place():
                 self._restore_path()
 
     def _restore_path(self) -> None:
@@ -206,7 +206,7 @@ class Daemon:
             # Whoever has connected by the old file would lose the connection unread.
             self._listener.accept()
             self._file.restore()
-        except Supplanted as exc:
+        except PathTaken as exc:
             logger.error(  # noqa: TRY400 - where it arose says nothing
                 "%s does not lead to this daemon any more: stopping, to be started again. %s",
                 self._file.path,
@@ -214,7 +214,7 @@ class Daemon:
             )
             self._stop.set_result(EXIT_SUPPLANTED)
             return
-        except (ConfigurationError, OSError) as exc:
+        except ConfigurationError as exc:
             self._complaints.make(
                 f"{self._file.path} has vanished and cannot be made again, which is tried every "
                 f"{PATH_SECONDS:g} s; workers that are connected are served. {exc}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from ..errors import ConfigurationError
-from ..pid_file import holder, read_pid
+from ..pid_file import PidFile, holder, lock, read_pid
 from ..settings.table import SOCKET_PATH_MAX_BYTES
 
 BACKLOG: Final = 64
@@ -27,40 +26,38 @@ PROBE_SECONDS: Final = 1.0
 """How long a socket found at the path has to take a connection before it counts as alive."""
 
 
-class AlreadyRunning(ConfigurationError):
+class PathTaken(ConfigurationError):
+    """Something else lies where our socket belongs."""
+
+
+class AlreadyRunning(PathTaken):
     """Another cache daemon serves this path."""
 
 
-class Supplanted(ConfigurationError):
-    """Something else lies where our socket was, or another daemon has our lock."""
-
-
 class SocketFile:
-    """A bound, listening Unix socket and the lock that makes it the only one.
+    """A listening Unix socket and the lock that makes it the only one.
+
+    Args:
+        path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays; our
+            process id stands in it.
+        tighten: Whether a folder of ours that others can enter is closed (it is the project's own)
+            instead of being refused (it may be shared on purpose).
 
     Attributes:
         path: Where clients find it.
-        socket: Non-blocking and listening.
+        socket: Non-blocking and listening, once it is bound.
     """
 
-    def __init__(
-        self, path: Path, bound: socket.socket, lock: int, *, tighten: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, tighten: bool = False) -> None:
         self.path = path
-        self.socket = bound
-        self._lock = lock
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._lock = PidFile(_lock_path(path))
         self._tighten = tighten
-        self._identity = _identity(path)
+        self._identity: tuple[int, int] | None = None
 
     @classmethod
     def bind(cls, path: Path, *, tighten: bool = False) -> Self:
-        """Take the path.
-
-        Args:
-            path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays; our
-                process id stands in it.
-            tighten: Whether a folder of ours that others can enter is closed (it is the project's
-                own) instead of being refused (it may be shared on purpose).
+        """Take a path; the arguments are those of the class.
 
         Raises:
             AlreadyRunning: Another daemon has it.
@@ -72,73 +69,55 @@ class SocketFile:
                 f"The path of the cache socket has {length} bytes and a Unix socket allows "
                 f"{SOCKET_PATH_MAX_BYTES}: {path}"
             )
+        file = cls(path, tighten=tighten)
         try:
-            prepare_folder(path.parent, tighten=tighten)
-            lock = _lock(_lock_path(path))
-            try:
-                _sign(lock)
-                _clear(path)
-                return cls(path, _listen(path), lock, tighten=tighten)
-            except BaseException:
-                os.close(lock)
-                raise
-        except OSError as exc:
-            raise ConfigurationError(
-                f"The cache socket {path} cannot be made: {exc.strerror}."
-            ) from exc
+            file.restore()
+        except BaseException:
+            file.close()
+            raise
+        return file
 
-    def is_ours(self) -> bool:
-        """Say whether the path still leads to this socket."""
-        return self._identity is not None and _identity(self.path) == self._identity
+    def is_in_place(self) -> bool:
+        """Say whether the path leads to this socket, and the next daemon would ask for our lock."""
+        return self._is_ours() and self._lock.leads_here()
 
-    def has_lock(self) -> bool:
-        """Say whether the lock we hold is still the one that the next daemon would ask for."""
-        if self._lock < 0:
-            return False
-        status = os.fstat(self._lock)
-        return _identity(_lock_path(self.path)) == (status.st_dev, status.st_ino)
-
-    def restore(self) -> bool:
-        """Put back what has vanished, such as with the whole folder; say whether anything had.
+    def restore(self) -> None:
+        """Take the path, or what of it has vanished, such as with the whole folder.
 
         1. Socket and lock lead here: nothing is done.
         2. The lock's file is gone: it is made and taken again.
-        3. The socket's file is gone: a new socket is bound and takes the place of `socket`, which
-           is closed. Connections that were accepted stay.
+        3. The socket's file is gone, or one that nobody listens on lies there: a new socket is
+           bound and takes the place of `socket`, which is closed. Connections that were accepted
+           stay.
         4. Another daemon has the lock, or something else lies in the socket's place: they stay as
            they are.
 
         Raises:
-            Supplanted: The fourth case.
-            ConfigurationError: The folder is not ours alone.
-            OSError: It cannot be written to.
+            PathTaken: The fourth case.
+            ConfigurationError: The folder is not ours alone, or cannot be written to.
         """
-        if self.is_ours() and self.has_lock():
-            return False
-        prepare_folder(self.path.parent, tighten=self._tighten)
-        if not self.has_lock():
-            try:
-                lock = _lock(_lock_path(self.path))
-            except AlreadyRunning as exc:
-                raise Supplanted(str(exc)) from None
-            os.close(self._lock)
-            self._lock = lock
-            _sign(lock)
-        if not self.is_ours():
-            if _identity(self.path) is not None:
-                raise Supplanted(f"{self.path} leads to something else.")
-            bound = _listen(self.path)
-            self.socket.close()
-            self.socket = bound
-            self._identity = _identity(self.path)
-        return True
+        if self.is_in_place():
+            return
+        try:
+            prepare_folder(self.path.parent, tighten=self._tighten)
+            self._take_lock()
+            if not self._is_ours():
+                _clear(self.path)
+                bound = _listen(self.path)
+                self.socket.close()
+                self.socket = bound
+                self._identity = _identity(self.path)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"The cache socket {self.path} cannot be made: {exc.strerror}."
+            ) from exc
 
     def withdraw(self) -> None:
         """Stop listening; the path is removed if it still leads here. Connections stay.
 
         Removed before closed, so that whoever finds the path finds somebody behind it.
         """
-        if self.is_ours():
+        if self._is_ours():
             self.path.unlink(missing_ok=True)
         self._identity = None
         self.socket.close()
@@ -146,10 +125,20 @@ class SocketFile:
     def close(self) -> None:
         """Withdraw, and let the next daemon in."""
         self.withdraw()
-        if self._lock >= 0:
-            # The lock file stays: removing it would let two daemons lock two files of one name.
-            os.close(self._lock)
-            self._lock = -1
+        # The lock file stays: removing it would let two daemons lock two files of one name.
+        self._lock.close()
+
+    def _is_ours(self) -> bool:
+        return self._identity is not None and _identity(self.path) == self._identity
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.keep()
+        except OSError:
+            if not self._lock.leads_here():  # as on a full disk: the lock holds without our id
+                raise
+        if not self._lock.leads_here():
+            raise _already_running(self.path)
 
 
 def prepare_folder(folder: Path, *, tighten: bool) -> None:
@@ -190,17 +179,19 @@ def no_daemon(path: Path) -> Iterator[None]:
         ConfigurationError: It cannot be found out.
     """
     try:
-        lock = _lock(_lock_path(path))
+        fd = lock(_lock_path(path))
     except OSError as exc:
         raise ConfigurationError(
             f"Whether a cache daemon runs on {path} cannot be found out: {exc.strerror}."
         ) from None
+    if fd is None:
+        raise _already_running(path)
     try:
         # The id in it is that of a daemon that is gone, and nobody may take it for ours.
-        os.ftruncate(lock, 0)
+        os.ftruncate(fd, 0)
         yield
     finally:
-        os.close(lock)
+        os.close(fd)
 
 
 def daemon_pid(path: Path) -> int | None:
@@ -224,28 +215,10 @@ def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _lock(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        pid = read_pid(path)
-        who = "" if pid is None else f" (process {pid})"
-        raise AlreadyRunning(
-            f"Another cache daemon runs on {path.with_suffix('')}{who}; it goes on undisturbed."
-        ) from None
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _sign(lock: int) -> None:
-    """Write our process id into the lock, for those who look for its holder."""
-    os.ftruncate(lock, 0)
-    with contextlib.suppress(OSError):  # as on a full disk: the lock holds without it
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+def _already_running(path: Path) -> AlreadyRunning:
+    pid = read_pid(_lock_path(path))
+    who = "" if pid is None else f" (process {pid})"
+    return AlreadyRunning(f"Another cache daemon runs on {path}{who}; it goes on undisturbed.")
 
 
 def _clear(path: Path) -> None:
@@ -255,7 +228,7 @@ def _clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid():
-        raise ConfigurationError(
+        raise PathTaken(
             f"{path} is there and is not a socket of ours. It was left alone: move it away, or set "
             "OIG_CACHE_SOCKET to another path."
         )
@@ -273,7 +246,7 @@ def _clear(path: Path) -> None:
         except OSError as exc:
             if exc.errno != errno.EPROTOTYPE:
                 raise
-            raise ConfigurationError(
+            raise PathTaken(
                 f"{path} is a socket of another kind. It was left alone: move it away, or set "
                 "OIG_CACHE_SOCKET to another path."
             ) from exc

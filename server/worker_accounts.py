@@ -40,6 +40,5 @@ def worker_accounts(
     waits = LoginWaits(most_waiting, exemptions.source)
     hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
     client = CacheClient(settings.cache_socket, hello)
-    client.on_waiting = waits.begin
     copies = Copies(MemoryStorage(FALLBACK, now), FALLBACK, policy_of(settings).cut())
     return WorkerAccounts(client, copies, waits.begin), client

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from server.cache import client, wire
+from server.cache import back_off, wire
 from server.cache import multiplexer as channel
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
@@ -336,7 +336,7 @@ async def test_a_flush_that_may_have_been_missed_is_told_before_anything_else(
         await look(first)
         flushed.clear()
         puppet.hang_up()
-        await until("it has noticed", lambda: one._channel is None)
+        await until("it has noticed", lambda: not one._channel.usable)
     assert await look(then) == told
 
 
@@ -351,7 +351,7 @@ async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, c
         await until("it is told", lambda: flushed == [ACCOUNT])
         own.stop()
     with running_cache(folder):
-        await until("it has noticed", lambda: one._channel is None)
+        await until("it has noticed", lambda: not one._channel.usable)
         assert await bounded(one.call(LOOK)) == Missing()
     assert flushed == [ACCOUNT]
 
@@ -431,7 +431,7 @@ async def test_a_daemon_of_another_protocol_is_as_none_for_readings_and_agrees_t
     with pytest.raises(CacheUnavailable) as told:
         await bounded(one.call(LOOK))
     assert not isinstance(told.value, VersionsDiffer)
-    let_pass(client.ABSENT_SECONDS, monkeypatch)
+    let_pass(back_off.ABSENT_SECONDS, monkeypatch)
     with pytest.raises(VersionsDiffer):
         await bounded(one.agree())
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -673,13 +673,13 @@ async def test_an_absent_daemon_is_looked_for_no_more_than_ten_times_a_second(
         with pytest.raises(CacheUnavailable):
             await one.call(LOOK)
     lasted = asyncio.get_running_loop().time() - begun
-    assert len(opened) <= 1 + lasted / client.ABSENT_SECONDS
+    assert len(opened) <= 1 + lasted / back_off.ABSENT_SECONDS
 
 
 async def test_who_drops_connections_unheard_is_not_asked_again_at_once(
     puppet, connect, monkeypatch
 ):
-    monkeypatch.setattr(client, "ABSENT_SECONDS", PATIENCE)
+    monkeypatch.setattr(back_off, "ABSENT_SECONDS", PATIENCE)
     puppet.welcome = None
     one = connect(puppet.path)
     ping = asking(one.call(LOOK))
@@ -696,12 +696,12 @@ async def test_who_drops_connections_unheard_is_not_asked_again_at_once(
 async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_once(
     folder, connect, monkeypatch
 ):
-    monkeypatch.setattr(client, "HUNG_SECONDS", PATIENCE)
+    monkeypatch.setattr(back_off, "HUNG_SECONDS", PATIENCE)
     with running_cache(folder, FAST) as hung:
         one = connect(hung.path)
         await store(one)
         hung.signal(signal.SIGSTOP)
-        one.timeout = 0.5
+        one._channel.timeout = 0.5
         loop = asyncio.get_running_loop()
         begun = loop.time()
         first = await asyncio.gather(
@@ -709,16 +709,16 @@ async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_o
         )
         assert {type(end) for end in first} == {CacheUnavailable}
         # All of them together, not one after another.
-        assert 0.49 < loop.time() - begun < 20 * one.timeout
+        assert 0.49 < loop.time() - begun < 20 * one._channel.timeout
         # Left alone for a while: everybody else fails at once.
-        one.timeout = PATIENCE
+        one._channel.timeout = PATIENCE
         begun = loop.time()
         for _ in range(50):
             with pytest.raises(CacheUnavailable, match="does not answer"):
                 await one.call(login())
         assert loop.time() - begun < AT_ONCE
         # Then one finds out, and the others need not wait for it.
-        let_pass(client.HUNG_SECONDS, monkeypatch)
+        let_pass(back_off.HUNG_SECONDS, monkeypatch)
         probe = asking(one.call(login()))
         await asyncio.sleep(0)
         with pytest.raises(CacheUnavailable):
@@ -738,13 +738,13 @@ async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, 
     for heard in ([2, 3], [4]):
         asked = [asking(one.call(LOOK)), asking(one.call(LOOK))]
         assert [(await puppet.heard()).id for _ in heard] == heard
-        overdue(one, one.timeout, monkeypatch)
+        overdue(one, PATIENCE, monkeypatch)
         ended = await bounded(asyncio.gather(*asked, return_exceptions=True))
         assert {type(end) for end in ended} == {CacheUnavailable}
-        let_pass(client.HUNG_SECONDS, monkeypatch)
+        let_pass(back_off.HUNG_SECONDS, monkeypatch)
     assert channel.SILENCES == 2
-    await until("it is given up", lambda: one._channel is None)
-    let_pass(client.ABSENT_SECONDS, monkeypatch)
+    await until("it is given up", lambda: not one._channel.usable)
+    let_pass(back_off.ABSENT_SECONDS, monkeypatch)
     ping = asking(one.call(LOOK))
     asked_again = await puppet.heard()
     assert asked_again.id == 2
@@ -760,7 +760,7 @@ async def test_one_unanswered_call_among_answered_ones_is_not_a_hung_daemon(
     forgotten = asking(one.call(LOOK))
     await puppet.heard()
     for _ in range(4):
-        overdue(one, one.timeout * 0.3, monkeypatch)
+        overdue(one, PATIENCE * 0.3, monkeypatch)
         ping = asking(one.call(LOOK))
         puppet.say(Reply((await puppet.heard()).id, "missing"))
         assert await bounded(ping) == Missing()
@@ -775,7 +775,7 @@ async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, conn
     one = connect(puppet.path)
     late = asking(one.call(login()))
     asked = await puppet.heard()
-    overdue(one, one.timeout, monkeypatch)
+    overdue(one, PATIENCE, monkeypatch)
     with pytest.raises(CacheUnavailable):
         await bounded(late)
     withdrawn = await puppet.heard()
@@ -795,10 +795,10 @@ async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, co
     asked = await puppet.heard()
     puppet.say(Reply(asked.id, "waiting"))
     await until("it is told", lambda: one._channel._calls[asked.id].waiting)
-    overdue(one, one.timeout * 2, monkeypatch)
+    overdue(one, PATIENCE * 2, monkeypatch)
     await asyncio.sleep(0)
     assert not task.done()
-    overdue(one, channel.WAITING_SECONDS - one.timeout * 2, monkeypatch)
+    overdue(one, channel.WAITING_SECONDS - PATIENCE * 2, monkeypatch)
     with pytest.raises(CacheUnavailable, match="in time"):
         await bounded(task)
     withdrawn = await puppet.heard()

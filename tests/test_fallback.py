@@ -62,7 +62,7 @@ class Remote:
         self.says = says
         self.asked: list[Request] = []
 
-    async def call(self, request: Request) -> Outcome:
+    async def call(self, request: Request, _waits: object = None) -> Outcome:
         self.asked.append(request)
         said = self.says.get(type(request).__name__, CacheUnavailable("away"))
         said = said(request) if callable(said) else said
@@ -157,7 +157,7 @@ async def test_a_busy_daemon_sends_nobody_to_the_portal(worker):
 async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever(
     worker, monkeypatch
 ):
-    monkeypatch.setattr(hand_over, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(hand_over, "PROBE_SECONDS", 0.01)
     one = worker(ping=None)
     assert isinstance(await one.login(KEYS[0]), Lease)
     outcome = await one.login(KEYS[1], OTHER)
@@ -167,7 +167,7 @@ async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever
 
 
 async def test_a_waiting_caller_who_goes_is_not_looked_for(worker, monkeypatch):
-    monkeypatch.setattr(hand_over, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(hand_over, "PROBE_SECONDS", 0.01)
     one = worker()
     assert isinstance(await one.login(KEYS[0]), Lease)
     waiting = asyncio.create_task(one.login(KEYS[1], OTHER))

@@ -169,13 +169,13 @@ BAD += ["grant/" + "g" * 32, "grant/../192.0.2.1"]
 def test_a_malformed_grant_source_is_refused_at_both_ends(source):
     assert not is_well_formed(source)
     with pytest.raises(LocalProtocolError):
-        wire.login_frame(1, account(1), key(1), source, account(1))
+        wire.request_frame(1, "ask", ("login", account(1), key(1), source, account(1)))
     asked = "login", account(1), key(1), source, account(1)
     assert verbs.refusal(verbs.Request(1, "ask", asked)) is not None
 
 
 def test_a_grant_fits_the_short_form_of_a_login_request():
-    frame = wire.login_frame(1, account(1), key(1), GRANT, account(1))
+    frame = wire.request_frame(1, "ask", ("login", account(1), key(1), GRANT, account(1)))
     asked = wire.VERSION, 1, "ask", "login", account(1), key(1), GRANT, account(1)
     assert wire.read_request(frame[4:]) == asked
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from server.errors import CacheBusy, CacheUnavailable
-from server.state.reach import TELL_SECONDS, Reach
+from server.state.shared import LOG_SECONDS, Reach
 
 
 class Daemon:
@@ -44,7 +44,7 @@ async def test_repeated_losses_are_logged_once_a_minute(daemon, caplog):
     for _ in range(1000):
         await daemon.asked(CacheUnavailable("gone."))
         await daemon.asked()
-        daemon.now += TELL_SECONDS / 500
+        daemon.now += LOG_SECONDS / 500
     assert 4 <= len(caplog.records) <= 6
 
 
@@ -53,7 +53,7 @@ async def test_an_absence_after_a_short_one_is_logged_a_minute_later(daemon, cap
     await daemon.asked()
     await daemon.asked(CacheUnavailable("gone."))
     assert len(caplog.records) == 2
-    daemon.now += TELL_SECONDS
+    daemon.now += LOG_SECONDS
     await daemon.asked(CacheUnavailable("gone."))
     await daemon.asked()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 2

@@ -337,11 +337,11 @@ def test_the_short_way_and_the_table_agree_on_every_ask(
     assert is_short == (refused is None and space == "login")
     if is_short:
         assert read == (version, number, "ask", *args)
-        assert wire.login_frame(number, *args[1:]) == wire.encode(Request(number, "ask", args))
-        assert wire.login_frame(number, *args[1:]) == frame_of(body)
+        assert wire.request_frame(number, "ask", args) == wire.encode(Request(number, "ask", args))
+        assert wire.request_frame(number, "ask", args) == frame_of(body)
     elif space == "login" and not more and version == wire.VERSION:
         with pytest.raises(LocalProtocolError):
-            wire.login_frame(number, *args[1:5])
+            wire.request_frame(number, "ask", args[:5])
 
 
 @given(

@@ -9,24 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..errors import CacheBusy, CacheUnavailable, LocalProtocolError, SecretDiffers, VersionsDiffer
-from ..state.vocabulary import Ask, Hit, Outcome, Request
+from ..errors import CacheUnavailable, LocalProtocolError, OigError, SecretDiffers, VersionsDiffer
+from ..state.shared import Waits
+from ..state.vocabulary import Hit, Outcome, Request
 from .back_off import BackOff
 from .credentials import ForeignUserError, connected
 from .handshake import DIFFERENT, Handshake
 from .hello import Hello, Welcome
 from .messages import answer_to, said
-from .multiplexer import LOST, Answer, Channel
+from .multiplexer import Answer, Channel
 from .verbs import Notice, Reply, Scalar, is_sealed
 
-HUNG_SECONDS: Final = 0.5
-"""A daemon that did not answer is left alone for this long; callers fail at once meanwhile."""
-
-ABSENT_SECONDS: Final = 0.1
-"""A daemon that could not be reached is not looked for again sooner than this."""
-
 COMPARE_SECONDS: Final = 2.0
-"""How often the daemon is asked while its secret is not known to be ours, though nobody calls."""
+"""How often a daemon is asked though nobody calls, while its secret is not known to be the same."""
 
 MEND_SECONDS: Final = 60.0
 """What callers are told to wait while secrets differ: an operator has to act."""
@@ -59,24 +54,19 @@ class CacheClient:
             answer over a new one.
         on_unlocked: Called when failed logins were forgotten at the daemon: with an account's
             budget key, or a source, or None and None for all.
-        on_waiting: Called with the answer that a login waits for, its source and its key; may fail
-            the answer with `CacheBusy`, which withdraws the login.
-        on_reload: Called when the daemon's settings have changed, or differ from ours.
     """
 
     def __init__(self, path: Path, hello: Hello, *, timeout: float = 1.0) -> None:
-        self.path = path
-        self.timeout = timeout
         self.generation = 0
         self.on_dropped: Callable[[bytes | None, bytes | None], None] = lambda _one, _budget: None
         self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda _budget, _source: None
-        self.on_waiting: Callable[[Answer, str, bytes], None] = lambda _answer, _source, _key: None
-        self.on_reload: Callable[[], None] = lambda: None
-        self._met = Handshake(hello, path)
-        self._met.on_missed = lambda: self.on_dropped(None, None)
+        self._path = path
+        self._timeout = timeout
+        self._met = Handshake(hello, path, lambda: self.on_dropped(None, None))
+        self._reload: Callable[[], None] = lambda: None
         self._channel: Channel | None = None
         self._connecting: asyncio.Task[Channel | None] | None = None
-        self._back_off = BackOff()
+        self._back_off = BackOff(path)
         self._closed = False
         self._foreign = False
 
@@ -88,10 +78,14 @@ class CacheClient:
         """
         return self._met.secret_differs
 
-    async def call(self, request: Request) -> Outcome:
+    async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """Ask something about an account, and return what it came to.
 
-        If this is cancelled, the lease that it got or would get goes to the next who waits.
+        If this is cancelled, the lease that it got or would get goes to the next waiter.
+
+        Args:
+            request: What is asked.
+            waits: As `Waits`.
 
         Raises:
             CacheBusy: Too much waits for the daemon already; most callers had better try later.
@@ -99,22 +93,17 @@ class CacheClient:
             LocalProtocolError: An argument breaks the protocol's limits.
             SecretDiffers: The daemon works with another secret.
         """
-        channel, verb = self._channel, "ask"
-        doubted = self._back_off.suspect or self._met.secret_differs
-        if channel is None or not channel.usable or doubted:
-            verb, args = said(request, self._met.drops)
-            reply = await self._call(verb, args)
-        elif type(request) is Ask and request.source:
-            reply = await channel.answered(*channel.ask_login(request))
+        verb, args = said(request, self._met.drops)
+        channel, met = self._channel, self._met
+        if channel and channel.usable and not self._back_off.suspect and not met.secret_differs:
+            reply = await channel.exchange(verb, args, waits)
         else:
-            verb, args = said(request, self._met.drops)
-            reply = await channel.answered(*channel.ask(verb, args))
+            reply = await self._exchange(verb, args, waits)
         if isinstance(reply, Hit):
             return reply
-        self._raise_refusal(reply)
         outcome = answer_to(verb, reply)
         if outcome is None:
-            raise self._misfit()
+            raise self._failure(reply)
         return outcome
 
     def count_shape(self, kind: str) -> None:
@@ -128,13 +117,10 @@ class CacheClient:
         Raises:
             CacheUnavailable: As `call`.
         """
-        reply = await self._call("hello", self._met.said())
-        if isinstance(reply, Hit):
-            raise self._misfit()
+        reply = await self._exchange("hello", self._met.said())
         welcome = self._met.heard(reply)
-        self._raise_refusal(reply)
         if welcome is None:
-            raise self._misfit()
+            raise self._failure(reply)
         return welcome
 
     async def agree(self) -> None:
@@ -160,25 +146,20 @@ class CacheClient:
         reload: Callable[[], None],
         compared: Callable[[bool], None],
     ) -> None:
-        """Have the daemon know our live settings, and be told when its own are others.
+        """Have the daemon know the live settings of this process, and hear when its own are others.
 
         Args:
             digest: Returns what tells them from others.
             reload: Reads them again, and calls `say_settings` then.
-            compared: Called with whether they differ, each time that the daemon was told of ours.
+            compared: Called with whether they differ, each time that the daemon got the digest.
         """
-        self._met.digest, self._met.on_settings, self.on_reload = digest, compared, reload
+        self._met.digest, self._met.on_settings, self._reload = digest, compared, reload
 
     def say_settings(self) -> None:
         """Say hello again, if there is a connection: the live settings have changed."""
-        channel = self._channel
-        if channel is not None and channel.usable:
-            try:
-                _, answer = channel.ask("hello", self._met.said())
-            except CacheBusy:
-                channel.tell("hello", self._met.said())  # the daemon has to know all the same
-            else:
-                answer.add_done_callback(self._greeted)
+        if self._channel is not None and self._channel.usable:
+            _, answer = self._channel.send("hello", self._met.said())
+            answer.add_done_callback(self._greeted)
 
     async def keep_compared(self) -> None:
         """Have secrets and versions compared though nobody calls, until cancelled.
@@ -188,35 +169,24 @@ class CacheClient:
         """
         while True:
             if self.generation == 0 or self.secret_differs:
-                # Quietly: a daemon that is not there is told of when it is missed.
+                # Quietly: that a daemon is not there is logged when it is missed.
                 with contextlib.suppress(CacheUnavailable):
                     await self.ping()
             await asyncio.sleep(COMPARE_SECONDS)
 
     async def aclose(self) -> None:
-        """Close the connection: the daemon passes on the leases it held. Calls fail from now on."""
+        """Close the connection: the daemon passes on its leases. Calls fail from now on."""
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        channel = self._channel
-        if channel is not None:
-            channel.burn(STOPS)
-            await channel.closed
+        if self._channel is not None:
+            self._channel.burn(STOPS)
+            await self._channel.closed
 
-    # What the channel calls.
+    # What the daemon says unasked.
 
-    def heard(self) -> None:
-        """Take note of a sign of life."""
-        self._back_off.suspect = False
-
-    def hung(self) -> None:
-        """Take note that a call was not answered."""
-        self._back_off.suspect = True
-        self._refuse_for(HUNG_SECONDS, "it does not answer")
-
-    def noticed(self, notice: Notice) -> None:
-        """Pass on a notice of what was dropped, or say hello again."""
+    def _noticed(self, notice: Notice) -> None:
         match notice.name, notice.fields:
             case "flushed", (account, budget, drops):
                 self._met.drops = drops
@@ -224,52 +194,34 @@ class CacheClient:
             case "unlocked", (budget, source):
                 self.on_unlocked(budget, source)
             case _, ("settings",):
-                self.on_reload()
+                self._reload()
             case _:
                 self.say_settings()
 
-    def waits(self, answer: Answer, source: str, key: bytes) -> None:
-        """Take note of a login that waits."""
-        self.on_waiting(answer, source, key)
-
-    def lost(self, channel: Channel) -> None:
-        """Take note that a connection has ended."""
-        if self._channel is channel:
-            self._channel = None
-        if channel.why == LOST:
-            # Not hung but gone: the next one is another process.
-            self._back_off.suspect = False
-        if not channel.spoken:
-            # Taken and dropped without a word: too many connections, or about to stop.
-            self._refuse_for(ABSENT_SECONDS, channel.why)
-
-    def unavailable(self, why: str) -> CacheUnavailable:
-        """Make the error that callers get."""
-        return CacheUnavailable(f"The cache daemon at {self.path} is not available: {why}.")
+    def _greeted(self, answer: Answer) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            self._met.heard(answer.result())
 
     # How it works.
 
-    async def _call(self, verb: str, args: tuple[Scalar, ...]) -> Reply | Hit:
+    async def _exchange(
+        self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
+    ) -> Reply | Hit:
+        """Ask a daemon that may have to be connected to, may be hung or have another secret."""
         self._refuse_other_secret(verb, args)
-        with self._back_off.asking(asyncio.get_running_loop().time()) as allowed:
-            if not allowed:
-                raise self.unavailable(self._back_off.why)
-            return await self._exchange(verb, args)
-
-    async def _exchange(self, verb: str, args: tuple[Scalar, ...]) -> Reply | Hit:
-        channel = self._channel
-        if channel is None or not channel.usable:
-            channel = await self._connect()
-            self._refuse_other_secret(verb, args)
-        return await channel.answered(*channel.ask(verb, args))
+        with self._back_off.asking(asyncio.get_running_loop().time()):
+            channel = self._channel
+            if channel is None or not channel.usable:
+                channel = await self._connect()
+                self._refuse_other_secret(verb, args)
+            return await channel.exchange(verb, args, waits)
 
     async def _connect(self) -> Channel:
         if self._closed:
-            raise self.unavailable(STOPS)
+            raise self._back_off.unavailable(STOPS)
         if self._connecting is None:
             loop = asyncio.get_running_loop()
-            if self._back_off.is_on(loop.time()):
-                raise self.unavailable(self._back_off.why)
+            self._back_off.check(loop.time())
             self._connecting = loop.create_task(self._open(loop))
             self._connecting.add_done_callback(self._opened)
         # One attempt for all who need it: a caller who gives up must not take it from the others.
@@ -277,71 +229,63 @@ class CacheClient:
         await asyncio.wait([task])
         channel = None if task.cancelled() else task.result()
         if channel is None or not channel.usable:
-            raise self.unavailable(channel.why if channel else self._back_off.why)
+            raise self._back_off.unavailable(channel.why if channel else "")
         return channel
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Channel | None:
-        channel = Channel(self, loop)
+        """Connect and say hello; None, with the reason in the back-off, if nothing came of it."""
+        channel = Channel(self._back_off, self._timeout, self._noticed, loop)
         self._met.other_version = False
         try:
-            endpoint = connected(self.path, 0.0)
+            endpoint = connected(self._path, 0.0)
             await loop.create_unix_connection(lambda: channel, sock=endpoint)
-            reply = await channel.answered(*channel.ask("hello", self._met.said()))
+            reply = await channel.exchange("hello", self._met.said())
         except (OSError, CacheUnavailable) as exc:
             if isinstance(exc, ForeignUserError) and not self._foreign:
                 self._foreign = True
                 logger.error(  # noqa: TRY400 - where it arose says nothing
                     "Nothing was sent to the socket %s: %s. Find out who put it there.",
-                    self.path,
+                    self._path,
                     exc.strerror,
                 )
             channel.burn("it does not answer")
             why = exc.strerror if isinstance(exc, OSError) else channel.why
-            self._refuse_for(ABSENT_SECONDS, why or type(exc).__name__)
+            self._back_off.absent(loop.time(), why or type(exc).__name__)
             return None
         except BaseException:
             channel.burn(STOPS)
             raise
-        if not isinstance(reply, Reply) or self._met.heard(reply) is None:
+        if self._met.heard(reply) is None:
             channel.burn("it is of another version")
-            self._refuse_for(ABSENT_SECONDS, channel.why)
+            self._back_off.absent(loop.time(), channel.why)
             return None
         self._channel = channel
         self._foreign = False
         self.generation += 1
         return channel
 
-    def _greeted(self, answer: Answer) -> None:
-        if not answer.cancelled() and answer.exception() is None:
-            reply = answer.result()
-            if isinstance(reply, Reply):
-                self._met.heard(reply)
-
     def _opened(self, task: asyncio.Task[Channel | None]) -> None:
         self._connecting = None
         if not task.cancelled():
             task.exception()  # seen, even if every caller has gone by now
 
-    def _refuse_for(self, seconds: float, why: str) -> None:
-        self._back_off.begin(asyncio.get_running_loop().time() + seconds, why)
-
     def _refuse_other_secret(self, verb: str, args: tuple[Scalar, ...]) -> None:
         if self.secret_differs and is_sealed(verb, args):
             raise SecretDiffers(OTHER, retry_after=MEND_SECONDS)
 
-    def _raise_refusal(self, reply: Reply) -> None:
-        if reply.status != "error":
-            return
-        code, message = reply.fields
-        if code == "secret":
-            raise SecretDiffers(OTHER, retry_after=MEND_SECONDS)
-        if code == "arguments":
-            raise LocalProtocolError(message)
-        raise self.unavailable(f"it refused ({code})")
+    def _failure(self, reply: Reply | Hit) -> OigError:
+        """Return the error that a refusal is to callers.
 
-    def _misfit(self) -> CacheUnavailable:
-        """Give up the connection: the answer belongs to another kind of question."""
+        An answer to another kind of question is one as well, and the end of the connection.
+        """
+        match reply:
+            case Reply(status="error", fields=("secret", _)):
+                return SecretDiffers(OTHER, retry_after=MEND_SECONDS)
+            case Reply(status="error", fields=("arguments", message)):
+                return LocalProtocolError(message)
+            case Reply(status="error", fields=(code, _)):
+                return self._back_off.unavailable(f"it refused ({code})")
         why = "it broke the protocol: an answer to another question"
         if self._channel is not None:
             self._channel.burn(why)
-        return self.unavailable(why)
+        return self._back_off.unavailable(why)

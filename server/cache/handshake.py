@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from ..state.vocabulary import Hit
 from .hello import Hello, Welcome
 from .verbs import Reply, Scalar
 
@@ -32,42 +33,42 @@ class Handshake:
     Args:
         hello: What this process says of itself.
         where: The daemon's socket, for the log.
+        missed: Called when something may have been dropped while there was no connection.
 
     Attributes:
         secret_differs: Whether the daemon met last works with another secret.
         other_version: Whether the daemon asked last speaks another version of the protocol.
         drops: How often something was dropped on purpose at the daemon, as far as is known here.
-        on_missed: Called when something may have been dropped while there was no connection.
         digest: Returns what tells the live settings of this process from others; None where nobody
             has to know.
         on_settings: Called with whether they differ, each time that the daemon was told of ours.
     """
 
-    def __init__(self, hello: Hello, where: object) -> None:
+    def __init__(self, hello: Hello, where: object, missed: Callable[[], None]) -> None:
         self.secret_differs = False
         self.other_version = False
         self.drops = 0
-        self.on_missed: Callable[[], None] = lambda: None
         self.digest: Callable[[], bytes] | None = None
         self.on_settings: Callable[[bool], None] = lambda _differ: None
         self._hello = hello
         self._where = where
+        self._missed = missed
         self._origin: bytes | None = None
         self._agreed = True
 
     def said(self) -> tuple[Scalar, ...]:
-        """Return the arguments of our `hello`."""
-        if self.digest is None:
-            return self._hello
-        return self._hello._replace(settings=self.digest())
+        """Return the arguments of this process's `hello`."""
+        return self._hello if self.digest is None else self._hello._replace(settings=self.digest())
 
-    def heard(self, reply: Reply) -> Welcome | None:
-        """Take note of the answer to our `hello`; None if it is none.
+    def heard(self, reply: Reply | Hit) -> Welcome | None:
+        """Take note of the answer to `hello`; None if it is none.
 
         1. A daemon of another version of the protocol refuses all. Readings go on as without any.
-        2. One with another secret opens nothing of ours, and refuses what is made with it.
+        2. One with another secret opens nothing of this worker's, and refuses what is made with it.
         3. One without a secret says so again when it has one: that is no difference.
         """
+        if not isinstance(reply, Reply):
+            return None
         if reply.status == "error" and reply.fields[0] == "version":
             self.other_version = True
             self._compare_versions(agrees=False, program="another")
@@ -89,9 +90,8 @@ class Handshake:
         self._agreed = agrees
 
     def _compare_secrets(self, theirs: bytes | None) -> None:
-        ours = self._hello.tag
-        both = theirs is not None and ours is not None
-        differs = both and not hmac.compare_digest(theirs or b"", ours or b"")
+        own = self._hello.tag
+        differs = theirs is not None and own is not None and not hmac.compare_digest(theirs, own)
         if differs and not self.secret_differs:
             logger.error(SECRETS_DIFFER, self._where)
         elif self.secret_differs and not differs:
@@ -101,6 +101,6 @@ class Handshake:
     def _compare_epochs(self, origin: bytes, drops: int) -> None:
         known = None if self._origin is None else (self._origin, self.drops)
         self._origin, self.drops = origin, drops
-        # What was opened before we ever met a daemon is as good as the first epoch's.
+        # What was opened before any daemon was met is as good as the first epoch's.
         if known != (origin, drops) and not (known is None and drops == 0):
-            self.on_missed()
+            self._missed()

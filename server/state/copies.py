@@ -110,6 +110,11 @@ class Copies(Accounts):
 
         self._change(account, change)
 
+    @property
+    def has_waiting_logins(self) -> bool:
+        """Whether anybody waits for a login in this process."""
+        return any(group.credential is not None for group in self._rounds.waiting())
+
     def recall(self) -> None:
         """Let those who wait for a login that has not begun ask elsewhere."""
         for group in self._rounds.room.groups():

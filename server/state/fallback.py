@@ -19,10 +19,9 @@ from typing import Any, Final
 
 from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
-from .hand_over import LOOK_SECONDS, HandOver
+from .hand_over import PROBE_SECONDS, HandOver
 from .limits import FALLBACK, Policy, plain, tag
-from .reach import Reach
-from .shared import Remote
+from .shared import Reach, Remote, Waits
 from .vocabulary import (
     LEAVES_ALONE,
     PACED,
@@ -148,7 +147,7 @@ class WorkerAccounts:
         """Return what the daemon says, and learn from it; None while it is away."""
         drops = self._drops
         try:
-            outcome = await self._asked(self._remote.call(request))
+            outcome = await self._asked(self._remote.call(request, self._waits_for(request)))
         except CacheBusy:
             return TRY_LATER
         except CacheUnavailable:
@@ -193,16 +192,14 @@ class WorkerAccounts:
             outcome = await self._from_daemon(request) if isinstance(alone, Recalled) else alone
             if outcome is not None:
                 return outcome
-        return Unavailable(PACED, LOOK_SECONDS)
+        return Unavailable(PACED, PROBE_SECONDS)
 
-    def _waits_for(self, request: Ask) -> Callable[[asyncio.Future[Outcome]], None]:
-        context = copy_context()
-
-        def waits(answer: asyncio.Future[Outcome]) -> None:
-            self._opened.waits(answer)
-            context.run(self._begin, answer, request.source, request.key)
-
-        return waits
+    def _waits_for(self, request: Ask | AskTurn) -> Waits:
+        """Return what counts a login that has to wait, in the context of its caller."""
+        if isinstance(request, AskTurn) or request.space != "login":
+            return lambda _: None
+        context, source, key = copy_context(), request.source, request.key
+        return lambda answer: context.run(self._begin, answer, source, key)
 
     async def _fulfil(self, request: Fulfil) -> Outcome:
         granted, drops = self._granted.get(request.token), self._drops

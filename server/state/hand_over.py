@@ -12,9 +12,9 @@ from ..errors import CacheUnavailable, SecretDiffers
 from .copies import Copies
 from .limits import FALLBACK, plain
 from .shared import Remote
-from .vocabulary import Done, Found, Fulfil, Get, Outcome, Put
+from .vocabulary import Done, Found, Fulfil, Get, Put
 
-LOOK_SECONDS: Final = 0.5
+PROBE_SECONDS: Final = 0.5
 """How often a daemon that is away is looked for while anybody waits for a login without it, or a
 session was opened that it does not know of."""
 
@@ -44,7 +44,6 @@ class HandOver:
         self._local = local
         self._asked = asked
         self._opened: dict[bytes, _Opened] = {}
-        self._waiting: set[asyncio.Future[Outcome]] = set()
         self._looking: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -67,11 +66,6 @@ class HandOver:
             del self._opened[next(iter(self._opened))]
         self._opened[account] = opened
         self.look_out()
-
-    def waits(self, answer: asyncio.Future[Outcome]) -> None:
-        """Take note of a caller who waits for a login of this worker's."""
-        self._waiting.add(answer)
-        answer.add_done_callback(self._waiting.discard)
 
     async def hand_over(self, account: bytes) -> None:
         """Give the daemon the session of an account that was opened without it, if it is back.
@@ -120,8 +114,8 @@ class HandOver:
 
     async def _look(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if not self._waiting and not self._opened:
+            await asyncio.sleep(PROBE_SECONDS)
+            if not self._opened and not self._local.has_waiting_logins:
                 return
             with contextlib.suppress(CacheUnavailable):
                 await self._asked(self._remote.ping())

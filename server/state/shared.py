@@ -1,15 +1,30 @@
-"""Who is asked about accounts: what the rest of a worker knows of it, and of what is behind it."""
+"""The accounts that all workers share, as one worker sees them, and the way to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
 
+from ..errors import CacheBusy, CacheUnavailable
 from .vocabulary import Outcome, Request
+
+T = TypeVar("T")
+
+Waits = Callable[[asyncio.Future[Any]], None]
+"""Called with what gets an outcome that has to be waited for. May fail it with `CacheBusy`, which
+withdraws the request."""
+
+LOG_SECONDS: Final = 60.0
+"""Least time between two lines that the daemon has gone: it may come and go many times a second."""
+
+logger = logging.getLogger(__name__)
 
 
 class SharedAccounts(Protocol):
-    """The accounts that all workers share. Whoever waits for an outcome may be cancelled."""
+    """The accounts that all workers share. A caller who waits for an outcome may be cancelled."""
 
     async def call(self, request: Request) -> Outcome:
         """Ask something about an account, and return what it came to.
@@ -32,13 +47,9 @@ class SharedAccounts(Protocol):
         """
         ...
 
-    async def stop(self) -> None:
-        """Tell those who wait that they wait in vain, and end."""
-        ...
-
 
 class Remote(Protocol):
-    """The way there.
+    """The way to the daemon, without which there is nothing.
 
     Attributes:
         generation: Number of connections made so far.
@@ -52,21 +63,50 @@ class Remote(Protocol):
     on_dropped: Callable[[bytes | None, bytes | None], None]
     on_unlocked: Callable[[bytes | None, str | None], None]
 
-    async def call(self, request: Request) -> Outcome:
-        """As `SharedAccounts.call`, but nothing can be had without it.
+    async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
+        """As `SharedAccounts.call`.
 
         Raises:
             CacheBusy: Too much waits for it already.
             CacheUnavailable: It could not be asked.
-            SecretDiffers: It works with another secret.
-            LocalProtocolError: An argument breaks the limits.
         """
         ...
 
     async def ping(self) -> object:
-        """Return when it answers.
+        """As `SharedAccounts.ping`."""
+        ...
+
+
+class Reach:
+    """Logs that the daemon has gone and that it is back, once each and once a minute.
+
+    Args:
+        now: Seconds on a clock that never goes back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._logged_at = -LOG_SECONDS
+        self._is_logged = False
+
+    async def asked(self, call: Awaitable[T]) -> T:
+        """Return the daemon's answer.
 
         Raises:
-            CacheUnavailable: It does not.
+            CacheBusy: It has too much to do for this worker.
+            CacheUnavailable: It cannot be asked.
         """
-        ...
+        try:
+            answer = await call
+        except CacheBusy:
+            raise  # it is there
+        except CacheUnavailable as exc:
+            # An absence that comes too soon after another is logged later, if it lasts.
+            if not self._is_logged and self._now() - self._logged_at >= LOG_SECONDS:
+                self._is_logged, self._logged_at = True, self._now()
+                logger.warning("%s Serving from this worker's own copies until it is back.", exc)
+            raise
+        if self._is_logged:
+            self._is_logged = False
+            logger.info("the cache daemon is back")
+        return answer

@@ -13,18 +13,20 @@ class Daemon:
 
     def __init__(self):
         self.now = 1000.0
-        self.reach = Reach(lambda: self.now)
+        self.failure = None
+        self.reach = Reach(self, lambda: self.now)
+
+    async def ping(self):
+        if self.failure is not None:
+            raise self.failure
+        return "answer"
 
     async def asked(self, failure=None):
-        async def call():
-            if failure is not None:
-                raise failure
-            return "answer"
-
+        self.failure = failure
         if failure is None:
-            return await self.reach.asked(call())
+            return await self.reach.ping()
         with pytest.raises(type(failure)):
-            await self.reach.asked(call())
+            await self.reach.ping()
         return None
 
 

@@ -23,7 +23,6 @@ from .hand_over import PROBE_SECONDS, HandOver
 from .limits import FALLBACK, Policy, plain, tag
 from .shared import Reach, Remote, Waits
 from .vocabulary import (
-    LEAVES_ALONE,
     PACED,
     REJECTED,
     Ask,
@@ -60,11 +59,11 @@ MAX_LEASES: Final = 4096
 """Leases remembered: no worker has more requests than that under way, and most last a second."""
 
 TRY_LATER: Final = Unavailable(PACED, 5.0)
-"""What those get for whom there is no room. Not the portal, which would get the requests that
-nobody orders."""
+"""The answer to callers for whom there is no room. They are not sent to the portal, which would get
+the requests that nobody orders."""
 
 Begin = Callable[[asyncio.Future[Any], str, bytes], None]
-"""Counts who waits for a login: told of the answer, the source and the key."""
+"""Counts a login that waits by its answer, source and key; may fail the answer with `CacheBusy`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +76,28 @@ class _Granted:
 
 
 class WorkerAccounts:
-    """The shared accounts with what is left without them: see above.
+    """The shared accounts, and what is left of them while the daemon is away.
 
     Args:
         remote: The daemon.
         local: The copies.
-        begin: Told of each login that waits here; may fail its answer with `CacheBusy`.
+        begin: Called for each login that waits, in the context of its caller.
     """
 
     def __init__(self, remote: Remote, local: Copies, begin: Begin = lambda *_: None) -> None:
-        self._remote = remote
+        self._remote = Reach(remote)
         self._local = local
         self._begin = begin
-        self._asked = Reach().asked
-        self._opened = HandOver(remote, local, self._asked)
+        self._opened = HandOver(self._remote, local)
         # What was asked before something was dropped, and comes after it, must leave no copy.
         self._drops = 0
         self._granted: dict[bytes, _Granted] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried_out: dict[type, Callable[[Any], Awaitable[Outcome]]] = {
             Ask: self._ask,
+            AskTurn: self._ask_portal,
             Fulfil: self._fulfil,
             Fail: self._fail,
-            AskTurn: self._ask,
             Get: self._get,
             Put: self._put,
             Forget: self._forget,
@@ -113,7 +111,7 @@ class WorkerAccounts:
 
     async def ping(self) -> object:
         """As `SharedAccounts.ping`."""
-        return await self._asked(self._remote.ping())
+        return await self._remote.ping()
 
     def use(self, policy: Policy) -> None:
         """Go by other budgets of wrong passwords in the time without the daemon."""
@@ -126,78 +124,64 @@ class WorkerAccounts:
             await self._local.tidy()
 
     async def stop(self) -> None:
-        """End what goes on here; the connection is closed by whoever made it."""
+        """End what goes on here; the connection is closed by its maker."""
         await self._opened.aclose()
         await self._local.stop()
 
     # Leases.
 
-    async def _ask(self, request: Ask | AskTurn) -> Outcome:
+    async def _ask(self, request: Ask) -> Outcome:
+        if request.space == "answer":
+            return await self._ask_portal(request)
+        waits, drops = self._counting(request), self._drops
+        for _ in range(1 + RECALLS):
+            outcome = await self._from_daemon(request, waits)
+            if outcome is not None:
+                self._learn(request, outcome, in_time=drops == self._drops)
+                return outcome
+            # Without the daemon, but not for longer than it is away: its pace is the faster one.
+            self._opened.look_out()
+            try:
+                outcome = await self._local.call(request, waits=waits)
+            except CacheBusy:
+                return TRY_LATER
+            if not isinstance(outcome, Recalled):
+                return outcome
+            drops = self._drops
+        return Unavailable(PACED, PROBE_SECONDS)
+
+    async def _ask_portal(self, request: Ask | AskTurn) -> Outcome:
+        outcome = await self._from_daemon(request)
+        match outcome:
+            case None:
+                return await self._local.call(request)
+            case Lease() | Turn():
+                self._local.rest(request.account)
+            case Unavailable(reason, retry_after):
+                self._local.leave_alone(request.account, reason, retry_after)
+        return outcome
+
+    async def _from_daemon(
+        self, request: Ask | AskTurn, waits: Waits | None = None
+    ) -> Outcome | None:
+        """Return what the daemon says now that it has all of this worker's; None if it is away."""
         account = plain(request.account)
         if account in self._opened:
             await self._opened.hand_over(account)
-        outcome = await self._from_daemon(request)
-        if outcome is not None:
-            return outcome
-        if isinstance(request, Ask) and request.space == "login":
-            return await self._log_in_alone(request)
-        return await self._local.call(request)
-
-    async def _from_daemon(self, request: Ask | AskTurn) -> Outcome | None:
-        """Return what the daemon says, and learn from it; None while it is away."""
-        drops = self._drops
         try:
-            outcome = await self._asked(self._remote.call(request, self._waits_for(request)))
+            outcome = await self._remote.call(request, waits)
         except CacheBusy:
             return TRY_LATER
         except CacheUnavailable:
             return None
-        if isinstance(request, AskTurn) or request.space == "answer":
-            self._learn_of_portal(request.account, outcome)
-        else:
-            self._learn_of_login(request, outcome, in_time=drops == self._drops)
-        if isinstance(request, Ask) and isinstance(outcome, Lease):
+        if isinstance(outcome, Lease) and isinstance(request, Ask):
             if len(self._granted) >= MAX_LEASES:
                 del self._granted[next(iter(self._granted))]
             granted = _Granted(request, self._remote.generation, self._drops)
             self._granted[outcome.token] = granted
         return outcome
 
-    def _learn_of_login(self, request: Ask, outcome: Outcome, *, in_time: bool) -> None:
-        account = plain(request.account)
-        match outcome:
-            case Hit() if in_time and account not in self._opened:
-                self._local.adopt(account, request.key, outcome, request.source)
-            case Locked() if in_time:
-                self._local.lock(request.account, request.source, outcome, request.budget)
-            case Lease() if account not in self._opened:
-                # There is none, so a copy is of one that was dropped.
-                self._local.drop(account, request.key)
-
-    def _learn_of_portal(self, account: bytes, outcome: Outcome) -> None:
-        match outcome:
-            case Lease() | Turn():
-                self._local.rest(account)
-            case Unavailable(reason=reason, retry_after=seconds) if reason in LEAVES_ALONE:
-                self._local.leave_alone(account, reason, seconds)
-
-    async def _log_in_alone(self, request: Ask) -> Outcome:
-        """Do without the daemon, but not for longer than it is away: its pace is the faster one."""
-        for _ in range(RECALLS):
-            self._opened.look_out()
-            try:
-                alone = await self._local.call(request, waits=self._waits_for(request))
-            except CacheBusy:
-                return TRY_LATER
-            outcome = await self._from_daemon(request) if isinstance(alone, Recalled) else alone
-            if outcome is not None:
-                return outcome
-        return Unavailable(PACED, PROBE_SECONDS)
-
-    def _waits_for(self, request: Ask | AskTurn) -> Waits:
-        """Return what counts a login that has to wait, in the context of its caller."""
-        if isinstance(request, AskTurn) or request.space != "login":
-            return lambda _: None
+    def _counting(self, request: Ask) -> Waits:
         context, source, key = copy_context(), request.source, request.key
         return lambda answer: context.run(self._begin, answer, source, key)
 
@@ -209,7 +193,7 @@ class WorkerAccounts:
                 self._opened.note(request)
             return outcome
         try:
-            outcome = await self._asked(self._remote.call(request))
+            outcome = await self._remote.call(request)
             gone = isinstance(outcome, Lost) and granted.generation != self._remote.generation
         except CacheUnavailable:
             outcome, gone = Lost(), True
@@ -233,10 +217,10 @@ class WorkerAccounts:
         granted = self._granted.pop(request.token or b"", None)
         if request.space != "turn" and granted is None:
             return await self._local.call(request)
-        if request.space != "login" and request.reason in LEAVES_ALONE:
+        if request.space != "login":
             self._local.leave_alone(request.account, request.reason, request.retry_after)
         try:
-            return await self._asked(self._remote.call(request))
+            return await self._remote.call(request)
         except CacheUnavailable:
             if granted is not None and request.reason == REJECTED:
                 self._local.judge(granted.asked, accepted=False)
@@ -245,20 +229,19 @@ class WorkerAccounts:
     # What there is.
 
     async def _get(self, request: Get) -> Outcome:
-        if self._opened:
-            account = request.account
-            if request.handle is not None:
-                copy = self._local.found(handle=request.handle)
-                account = None if copy is None else copy.account
-            if account is not None and account in self._opened:
-                await self._opened.hand_over(account)
+        account = request.account
+        if self._opened and request.handle is not None:
+            copy = self._local.found(handle=request.handle)
+            account = None if copy is None else copy.account
+        if account is not None and account in self._opened:
+            await self._opened.hand_over(account)
         drops = self._drops
         try:
-            outcome = await self._asked(self._remote.call(request))
+            outcome = await self._remote.call(request)
             if isinstance(outcome, Found) and outcome.account in self._opened:
                 # Only the daemon knew whose handle it is. It gets the newer session first.
                 await self._opened.hand_over(outcome.account)
-                outcome = await self._asked(self._remote.call(request))
+                outcome = await self._remote.call(request)
         except CacheUnavailable:
             return await self._local.call(request)
         found = outcome if isinstance(outcome, Found) else None
@@ -268,22 +251,33 @@ class WorkerAccounts:
 
     async def _put(self, request: Put) -> Outcome:
         try:
-            return await self._asked(self._remote.call(request))
+            return await self._remote.call(request)
         except CacheUnavailable:
             return await self._local.call(request)
 
     async def _forget(self, request: Forget) -> Outcome:
         if request.what != "session":
-            # Others have copies of it as well.
-            return await self._asked(self._remote.call(request))
+            return await self._remote.call(request)  # others have copies of it as well
         outcome = await self._local.call(request)
         try:
-            return await self._asked(self._remote.call(request))
+            return await self._remote.call(request)
         except CacheUnavailable:
             logger.info("a dead session could not be dropped at the cache daemon")
             return outcome
 
     # Copies.
+
+    def _learn(self, request: Ask, outcome: Outcome, *, in_time: bool) -> None:
+        """Have the copies be as what a login came to."""
+        account = plain(request.account)
+        match outcome:
+            case Hit() if in_time and account not in self._opened:
+                self._local.adopt(account, request.key, outcome, request.source)
+            case Locked() if in_time:
+                self._local.lock(request.account, request.source, outcome, request.budget)
+            case Lease() if account not in self._opened:
+                # There is none, so a copy is of one that was dropped.
+                self._local.drop(account, request.key)
 
     def _compare(self, request: Get, found: Found | None) -> None:
         """Have the copies be as what was found."""

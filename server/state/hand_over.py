@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from ..errors import CacheUnavailable, SecretDiffers
 from .copies import Copies
 from .limits import FALLBACK, plain
-from .shared import Remote
-from .vocabulary import Done, Found, Fulfil, Get, Put
+from .shared import Reach
+from .vocabulary import Done, Fulfil, Put
 
 PROBE_SECONDS: Final = 0.5
 """How often a daemon that is away is looked for while anybody waits for a login without it, or a
 session was opened that it does not know of."""
-
-Asked = Callable[[Awaitable[Any]], Awaitable[Any]]
-"""Returns what was asked for, and notes whether the daemon is there."""
 
 
 @dataclass(slots=True)
@@ -31,18 +27,16 @@ class _Opened:
 
 
 class HandOver:
-    """See above.
+    """The accounts of which the daemon lacks a session.
 
     Args:
         remote: The daemon.
         local: The copies.
-        asked: Asks the daemon.
     """
 
-    def __init__(self, remote: Remote, local: Copies, asked: Asked) -> None:
+    def __init__(self, remote: Reach, local: Copies) -> None:
         self._remote = remote
         self._local = local
-        self._asked = asked
         self._opened: dict[bytes, _Opened] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -74,43 +68,39 @@ class HandOver:
         which is why there is a new one, or of a password that is wrong by now. The handles go
         after it, since a session of another password ends all that leads elsewhere.
         """
-        opened = self._opened[account]
-        try:
-            # Before anything is said, for what it ends of another password may end copies as well.
-            handles = await self._handles(account, opened)
-            copy = await self._local.call(Get(account=account, key=opened.key))
-            session = copy.session if isinstance(copy, Found) else None
-            if session is not None:  # not dropped, as we might have heard just now
-                value = opened.key, session.value, session.expires_in
-                told = Put("session", account, *value, None, session.idle, session.spelling)
+        opened, local = self._opened[account], self._local
+        # Before anything is sent, for what it ends of another password may end copies as well.
+        copy = local.found(account=account, key=opened.key)
+        handles = [(key, local.found(handle=key)) for key in opened.handles]
+        if copy is not None and copy.session is not None:  # not dropped, as was heard just now
+            session = copy.session
+            value = opened.key, session.value, session.expires_in
+            puts = [Put("session", account, *value, None, session.idle, session.spelling)]
+            puts += [
+                Put("handle", account, key, one.record, one.record_left, session=opened.key)
+                for key, one in handles
+                if one is not None and one.record is not None
+            ]
+            try:
                 # Together: nobody finds the one there and the others not.
-                asked = (self._asked(self._remote.call(put)) for put in (told, *handles))
-                stored, *_ = await asyncio.gather(*asked)
-                if not isinstance(stored, Done):
-                    self._local.drop(account, opened.key)
-        except (CacheUnavailable, SecretDiffers):
-            return
+                stored, *_ = await asyncio.gather(*map(self._remote.call, puts))
+            except (CacheUnavailable, SecretDiffers):
+                return
+            if not isinstance(stored, Done):
+                local.drop(account, opened.key)
         if self._opened.get(account) is opened:
             del self._opened[account]
 
     def look_out(self) -> None:
-        """Have somebody look for the daemon while it is wanted."""
+        """Look for the daemon while it is wanted."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def aclose(self) -> None:
-        """Look for it no more."""
+        """Stop looking."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
-
-    async def _handles(self, account: bytes, opened: _Opened) -> list[Put]:
-        found = [(key, await self._local.call(Get(handle=key))) for key in opened.handles]
-        return [
-            Put("handle", account, key, copy.record, copy.record_left, session=opened.key)
-            for key, copy in found
-            if isinstance(copy, Found) and copy.record is not None
-        ]
 
     async def _look(self) -> None:
         while True:
@@ -118,7 +108,7 @@ class HandOver:
             if not self._opened and not self._local.has_waiting_logins:
                 return
             with contextlib.suppress(CacheUnavailable):
-                await self._asked(self._remote.ping())
+                await self._remote.ping()
                 self._local.recall()
                 for account in list(self._opened):
                     await self.hand_over(account)

@@ -78,24 +78,33 @@ class Remote(Protocol):
 
 
 class Reach:
-    """Logs that the daemon has gone and that it is back, once each and once a minute.
+    """The daemon; logs that it has gone and that it is back, once each and once a minute.
 
     Args:
+        remote: The way there.
         now: Seconds on a clock that never goes back.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, remote: Remote, now: Callable[[], float] = time.monotonic) -> None:
+        self._remote = remote
         self._now = now
         self._logged_at = -LOG_SECONDS
         self._is_logged = False
 
-    async def asked(self, call: Awaitable[T]) -> T:
-        """Return the daemon's answer.
+    @property
+    def generation(self) -> int:
+        """As `Remote.generation`."""
+        return self._remote.generation
 
-        Raises:
-            CacheBusy: It has too much to do for this worker.
-            CacheUnavailable: It cannot be asked.
-        """
+    def call(self, request: Request, waits: Waits | None = None) -> Awaitable[Outcome]:
+        """As `Remote.call`."""
+        return self._asked(self._remote.call(request, waits))
+
+    def ping(self) -> Awaitable[object]:
+        """As `Remote.ping`."""
+        return self._asked(self._remote.ping())
+
+    async def _asked(self, call: Awaitable[T]) -> T:
         try:
             answer = await call
         except CacheBusy:

@@ -113,7 +113,7 @@ class Copies(Accounts):
     @property
     def has_waiting_logins(self) -> bool:
         """Whether anybody waits for a login in this process."""
-        return any(group.credential is not None for group in self._rounds.waiting())
+        return any(group.credential is not None for group in self._rounds.room.groups())
 
     def recall(self) -> None:
         """Let those who wait for a login that has not begun ask elsewhere."""

@@ -191,10 +191,10 @@ class Accounts(Upkeep):
             reply(Unavailable(SHUTDOWN, 1.0))
         elif isinstance(request, Unlock):
             self._rounds.submit(request.budget, request, waiter)
-        elif isinstance(request, Get):
-            self._rounds.follow(request, waiter)
+        elif isinstance(request, Get) and request.handle is not None:
+            self._rounds.follow(request.handle, request, waiter)
         else:
-            self._rounds.submit(plain(request.account), request, waiter)
+            self._rounds.submit(plain(request.account or b""), request, waiter)
         return waiter
 
     def cancel(self, waiter: Waiter) -> None:

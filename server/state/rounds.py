@@ -19,14 +19,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .account import Granted
-from .census import Census
 from .commands import carry_out
 from .decider import Decider, Listeners
 from .leases import Context
 from .limits import Limits, Policy
 from .logins import Step
 from .storage import POLL_SECONDS, Storage, StorageAway, of_account
-from .transaction import Transaction
+from .transaction import Census, Transaction
 from .turn_taker import TurnTaker
 from .vocabulary import Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
 from .waiters import Group, Queue, Waiter, start
@@ -96,19 +95,11 @@ class Rounds:
         self._begin(queue)
         self.room.arm()
 
-    def follow(self, request: Get, waiter: Waiter) -> None:
-        """Have something looked at that a handle leads to."""
-        account = request.account
-        if request.handle is not None:
-            account = self._storage.peek_handle(short(request.handle))
-        if account is not None:
-            self.submit(account, request, waiter)
-        elif self._storage.is_shared and request.handle is not None:
-            start(self._find(request, request.handle, waiter), self._tasks)
-        else:
-            self.room.reply(waiter, Missing())
+    def follow(self, handle: bytes, request: Get, waiter: Waiter) -> None:
+        """Have a request decided for the account that a handle leads to."""
+        start(self._follow(handle, request, waiter), self._tasks)
 
-    async def _find(self, request: Get, handle: bytes, waiter: Waiter) -> None:
+    async def _follow(self, handle: bytes, request: Get, waiter: Waiter) -> None:
         try:
             account = await self._storage.account_of(short(handle))
         except StorageAway:

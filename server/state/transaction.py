@@ -7,10 +7,10 @@ crash can lose it any more (`on_durable`). Of a transaction whose swap was lost 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from . import encoding, locks, spraying
-from .account import NO_GENERATION, AccountState
+from .account import NO_GENERATION, READING, AccountState
 from .failures import Effect
 from .limits import Policy
 from .spraying import SourceState
@@ -217,6 +217,48 @@ class Transaction:
         if done:
             self.swapped.append(name)
         return done
+
+
+class Census:
+    """What of accounts and sources is locked or left alone now, as far as this process has seen it.
+
+    For the statistics alone, which are asked for again and again: to look through all states for
+    them would take too long.
+    """
+
+    def __init__(self) -> None:
+        # When what is counted under a name ends for an account or source.
+        self._ends: dict[tuple[str, Hashable], tuple[float, ...]] = {}
+
+    def take(self, transaction: Transaction) -> None:
+        """Take note of the values of a transaction."""
+        now = transaction.now
+        for account, state in transaction.states.items():
+            logins = tuple(one.until for one in state.busy if one.circle is not READING)
+            reading = tuple(one.until for one in state.busy if one.circle is READING)
+            self._note("lockouts_active", account, state.lock_ends(now))
+            self._note("logins_busy", account, logins)
+            self._note("accounts_busy", account, reading)
+        for source, until in transaction.refused().items():
+            self._note("lockouts_active", source, (until,) if until > now else ())
+
+    def forget_locks(self) -> None:
+        """Forget all locks: they were flushed."""
+        self._ends = {one: ends for one, ends in self._ends.items() if one[0] != "lockouts_active"}
+
+    def stats(self, now: float) -> dict[str, int]:
+        """Return how many there are now, under the names of `docs/protocol.md`."""
+        self._ends = {one: ends for one, ends in self._ends.items() if max(ends) > now}
+        counts = {"lockouts_active": 0, "logins_busy": 0, "accounts_busy": 0}
+        for (name, _), ends in self._ends.items():
+            counts[name] += sum(end > now for end in ends)
+        return counts
+
+    def _note(self, name: str, whose: Hashable, ends: tuple[float, ...]) -> None:
+        if ends:
+            self._ends[name, whose] = ends
+        elif self._ends:
+            self._ends.pop((name, whose), None)
 
 
 def _body(data: bytes | None) -> bytes | None:

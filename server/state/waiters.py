@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator, Hashable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from .limits import plain
 from .logins import Credential
 from .vocabulary import Ask, AskTurn, Outcome
 
-Reply = Callable[[Outcome], None]
+Reply = Callable[[Outcome], object]
 """Takes the outcome of a request: `Waiting` at most once, and then another one."""
 
 
+@dataclass(slots=True, eq=False)
 class Waiter:
     """A request that has no answer yet.
 
@@ -28,18 +31,16 @@ class Waiter:
         done: Whether it was answered or withdrawn.
     """
 
-    __slots__ = ("deadline", "done", "group", "holder", "reply", "request", "waits")
-
-    def __init__(self, request: Any, reply: Reply, holder: Hashable, deadline: float) -> None:
-        self.request = request
-        self.reply = reply
-        self.holder = holder
-        self.deadline = deadline
-        self.waits = False
-        self.group: Group | None = None
-        self.done = False
+    request: Any
+    reply: Reply
+    holder: Hashable = None
+    deadline: float = 0.0
+    waits: bool = False
+    group: Group | None = None
+    done: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class Group:
     """All who wait for one thing from one source: the same is true of all of them.
 
@@ -55,24 +56,15 @@ class Group:
         served: Whether it has its turn; False when there was no room to wait for one, None before.
     """
 
-    __slots__ = (
-        *("credential", "place", "queue", "request", "seen", "served", "ticket", "token"),
-        "waiters",
-    )
-
-    def __init__(self, place: Hashable, request: Ask | AskTurn, queue: Queue) -> None:
-        self.place = place
-        self.request = request
-        self.queue = queue
-        self.credential: Credential | None = None
-        if isinstance(request, Ask) and request.space == "login":
-            budget = request.budget or plain(request.account)
-            self.credential = Credential(request.key, request.account, budget, request.source)
-        self.waiters: dict[Waiter, None] = {}
-        self.token: bytes | None = None
-        self.seen = False
-        self.ticket: bytes | None = None
-        self.served: bool | None = None
+    place: Hashable
+    request: Ask | AskTurn
+    queue: Queue
+    credential: Credential | None
+    waiters: dict[Waiter, None] = field(default_factory=dict)
+    token: bytes | None = None
+    seen: bool = False
+    ticket: bytes | None = None
+    served: bool | None = None
 
     @property
     def pair(self) -> bytes | None:
@@ -85,6 +77,7 @@ class Group:
         return self.credential is None and self.token is None
 
 
+@dataclass(slots=True, eq=False)
 class Queue:
     """What goes on for one account in this process.
 
@@ -99,26 +92,27 @@ class Queue:
         watching: Looks whether another process has changed anything.
     """
 
-    __slots__ = ("account", "due", "fresh", "groups", "running", "timer", "watching", "woken")
-
-    def __init__(self, account: bytes) -> None:
-        self.account = account
-        self.fresh: list[tuple[Any, Waiter | None]] = []
-        self.groups: dict[Hashable, Group] = {}
-        self.woken = False
-        self.running = False
-        self.due: float | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.watching: asyncio.Task[None] | None = None
+    account: bytes
+    fresh: list[tuple[Any, Waiter | None]] = field(default_factory=list)
+    groups: dict[Hashable, Group] = field(default_factory=dict)
+    woken: bool = False
+    running: bool = False
+    due: float | None = None
+    timer: asyncio.TimerHandle | None = None
+    watching: asyncio.Task[None] | None = None
 
     def join(self, request: Ask | AskTurn, waiter: Waiter) -> Group:
         """Put a waiter into its group, a new one if need be; turns are not shared."""
         place: Hashable = waiter
+        credential = None
         if isinstance(request, Ask):
             place = request.space, request.key + request.account[32:], request.source
         group = self.groups.get(place)
         if group is None:
-            group = self.groups[place] = Group(place, request, self)
+            if isinstance(request, Ask) and request.space == "login":
+                budget = request.budget or plain(request.account)
+                credential = Credential(request.key, request.account, budget, request.source)
+            group = self.groups[place] = Group(place, request, self, credential)
         group.waiters[waiter] = None
         waiter.group = group
         return group
@@ -139,7 +133,7 @@ def start(coroutine: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) 
 
     Args:
         coroutine: What to run.
-        tasks: Where the task is kept until it is done.
+        tasks: Has the task until that is done.
     """
     try:
         waits_for = coroutine.send(None)
@@ -157,13 +151,11 @@ async def _go_on(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
 @types.coroutine
 def _resumed(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
     while True:
-        failed: BaseException | None = None
-        got = None
         try:
-            got = yield waits_for
+            go_on = partial(coroutine.send, (yield waits_for))
         except BaseException as exc:  # noqa: BLE001 - it is for the coroutine to see
-            failed = exc
+            go_on = partial(coroutine.throw, exc)
         try:
-            waits_for = coroutine.send(got) if failed is None else coroutine.throw(failed)
+            waits_for = go_on()
         except StopIteration:
             return

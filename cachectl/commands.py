@@ -69,14 +69,14 @@ def unlock(options: Options) -> Report:
     """Forget the failed logins of one account, or of one source."""
     if options.source is not None:
         with Daemon(options.socket) as daemon:
-            (dropped,) = daemon.call("unlock", None, options.source, fields=(int,))
+            (dropped,) = daemon.call("unlock", "source", options.source, fields=(int,))
         return render.unlock_source_report(options.source, dropped)
     assert options.email is not None  # one of them is required
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
     with Daemon(options.socket) as daemon:
         daemon.refuse_other_secret()
-        (dropped,) = daemon.call("unlock", budget, None, fields=(int,))
+        (dropped,) = daemon.call("unlock", "budget", budget, fields=(int,))
     return render.unlock_report(account, dropped)
 
 
@@ -99,7 +99,8 @@ def flush(options: Options) -> Report:
     with Daemon(options.socket) as daemon:
         if account is not None:
             daemon.refuse_other_secret()
-        dropped_sessions, dropped_lockouts = daemon.call("flush", what, account, fields=(int, int))
+        which = () if account is None else (account,)
+        dropped_sessions, dropped_lockouts = daemon.call("flush", what, *which, fields=(int, int))
     return render.flush_report(what, account, dropped_sessions, dropped_lockouts)
 
 

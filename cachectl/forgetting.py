@@ -39,9 +39,7 @@ def forget_owner(options: Options) -> Report:
         with Daemon(options.socket) as daemon:
             daemon.refuse_other_secret()
             connections = _Connections.removed(account)
-            (erased,) = daemon.call(
-                "forget", "account", account, None, None, budget, fields=(Mapping,)
-            )
+            (erased,) = daemon.call("forget", "account", account, budget, fields=(Mapping,))
             _wait_for_disk(daemon)
     except NotRunning as exc:
         from server.cache.backing import database_path  # noqa: PLC0415 - seldom needed

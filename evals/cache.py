@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from server.account_limits import limits_of, policy_of
-from server.cache.connections import Peers
-from server.cache.server_connection import READ_BYTES, Connection, Counts, PeerLimits
+from server.cache.connections import Connections
+from server.cache.server_connection import READ_BYTES, Connection, ConnectionLimits, Counts
 from server.cache.service import Service
 from server.settings.reloading import Reloading
 from server.settings.table import Settings
@@ -32,13 +32,16 @@ async def serving(settings: Settings, now: Callable[[], float]) -> AsyncIterator
     storage = MemoryStorage(limits, now)
     accounts = Accounts(storage, limits, policy_of(settings))
     reloading = Reloading(Settings)
-    peers = Peers("evals", os.getpid(), lambda: storage.epochs, lambda: reloading.digest)
-    service = Service(accounts, peers, dict, reloading)
+    connections = Connections(
+        "evals", os.getpid(), lambda: storage.epochs, lambda: reloading.digest
+    )
+    service = Service(accounts, connections, dict, reloading)
     room, counts = memoryview(bytearray(READ_BYTES)), Counts()
 
     def connection() -> Connection:
-        one = Connection(service, PeerLimits(), counts, room)
-        peers.add(one)
+        one = Connection(service, ConnectionLimits(), counts, room)
+        connections.add(one)
+        one.gone.add_done_callback(lambda _: connections.discard(one))
         return one
 
     server = await asyncio.get_running_loop().create_unix_server(connection, settings.cache_socket)

@@ -402,7 +402,7 @@ async def test_what_was_told_is_there_after_a_crash_unless_it_was_flushed(folder
     with running_cache(folder) as own:
         if flushed:
             with BlockingClient(own.path, PATIENCE) as tool:
-                tool.call("flush", "sessions", None)
+                tool.call("flush", "sessions")
         await one.met()
         found, session = await one.by_handle(handle), await one.session(key, account)
         assert (found is None, session is None) == (flushed, flushed)

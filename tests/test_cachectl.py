@@ -130,7 +130,7 @@ def cache(shared, monkeypatch) -> Cache:
     """Give an empty cache; its counters and known sources are of all tests before."""
     if shared.process.poll() is not None:
         shared.start()
-    shared.ask("flush", "all", None)
+    shared.ask("flush", "all")
     point_to(shared, monkeypatch)
     return shared
 

@@ -23,7 +23,7 @@ import pytest
 
 from server.cache import daemon, verbs, wire
 from server.cache.blocking import BlockingClient, RefusedError
-from server.cache.hello import CHANGES, Hello, Welcome
+from server.cache.hello import CHANGES, PROTOCOL, Hello, Welcome
 from server.cache.verbs import Notice, Reply, Request
 from server.errors import CacheUnavailable, RemoteProtocolError
 from server.state.limits import VALUE_MAX_BYTES
@@ -45,15 +45,11 @@ def patched(**values: object) -> list[str]:
     """Return a command for a daemon with other limits than the settings offer."""
     code = """
 import dataclasses, runpy, sys
-from server.cache import daemon, listener, server_connection, state_file
+from server.cache import daemon, listener, state_file
 values = {values}
-def limits():
-    def given(limits):
-        names = [field.name for field in dataclasses.fields(limits)]
-        return {{name: values[name] for name in names if name in values}}
-    peer = server_connection.PeerLimits
-    return original(**given(original), peer=peer(**given(peer)))
-original, listener.ConnectionLimits = listener.ConnectionLimits, limits
+names = [field.name for field in dataclasses.fields(daemon.ConnectionLimits)]
+limits = daemon.ConnectionLimits(**{{name: values[name] for name in names if name in values}})
+daemon.ConnectionLimits = lambda: limits
 for name in values:
     for module in (daemon, listener):
         if hasattr(module, name):
@@ -108,7 +104,7 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def say(self, number: int, verb: str, *args: object, version: int = wire.VERSION) -> None:
+    def say(self, number: int, verb: str, *args: object, version: int = PROTOCOL) -> None:
         body = msgpack.packb([version, number, verb, *args], use_bin_type=True)
         self.socket.sendall(struct.pack(">I", len(body)) + body)
 
@@ -215,7 +211,7 @@ def test_a_login_is_stored_found_and_forgotten(shared):
         assert reply.fields[0] == VALUE
         assert 900 < reply.fields[1] <= 1000
         other = b"x" * 32
-        assert one.ask(5, "forget", "session", key, key, other, None) == Reply(5, "ok", (0,))
+        assert one.ask(5, "forget", "session", key, key, other) == Reply(5, "ok", (0,))
 
 
 HELLO = Hello.of("mcp-0", 4242, "1.2.3")
@@ -274,7 +270,7 @@ def test_while_workers_differ_they_are_told_so_and_all_else_goes_on(folder):
         (("acquire", KEY, ACCOUNT, SOURCE, ACCOUNT), 0),
     ],
 )
-@pytest.mark.parametrize("version", [3, wire.VERSION + 1])
+@pytest.mark.parametrize("version", [3, PROTOCOL + 1])
 def test_who_speaks_another_version_is_told_so_in_that_version_and_no_box_is_changed(
     shared, version, asked, changes
 ):
@@ -384,11 +380,11 @@ def test_a_flush_is_told_to_workers_and_to_nobody_else():
     with running_cache() as cache, Wire(cache.path) as worker, Wire(cache.path) as tool:
         assert welcomed(worker, 9, *HELLO).drops == 0
         worker.store()
-        assert tool.ask(1, "flush", "lockouts", None) == Reply(1, "ok", (0, 0))
+        assert tool.ask(1, "flush", "lockouts") == Reply(1, "ok", (0, 0))
         assert worker.hear() == Notice("unlocked", (None, None))
         assert tool.ask(2, "flush", "account", ACCOUNT) == Reply(2, "ok", (1, 0))
         assert worker.hear() == Notice("flushed", (ACCOUNT, None, 1))
-        assert tool.ask(3, "flush", "all", None) == Reply(3, "ok", (0, 0))
+        assert tool.ask(3, "flush", "all") == Reply(3, "ok", (0, 0))
         assert worker.hear() == Notice("unlocked", (None, None))
         assert worker.hear() == Notice("flushed", (None, None, 2))
         assert welcomed(worker, 3, *HELLO).drops == 2
@@ -403,11 +399,11 @@ def test_the_control_verbs_answer_as_documented(shared):
         assert isinstance(total, int)
         for row in rows:
             assert set(row) == {"account", "age", "expires_in", "idle", "hits", "bytes"}
-        client.call("flush", "lockouts", None)
+        client.call("flush", "lockouts")
         assert client.call("list", "lockouts", 5) == (0, ())
-        assert client.call("unlock", ACCOUNT, None) == (0,)
-        assert client.call("unlock", None, SOURCE) == (0,)
-        assert client.call("flush", "expired", None) == (0, 0)
+        assert client.call("unlock", "budget", ACCOUNT) == (0,)
+        assert client.call("unlock", "source", SOURCE) == (0,)
+        assert client.call("flush", "expired") == (0, 0)
 
 
 def test_an_odd_answer_of_the_portal_is_counted_by_its_shape(shared):
@@ -504,7 +500,7 @@ def test_a_confirmed_flush_has_been_told_even_if_the_daemon_dies_then():
                 worker.ask(9, "hello", *HELLO)
                 worker.store(bytes([number]) * 32)
             with Wire(cache.path) as tool:
-                tool.say(1, "flush", "sessions", None)
+                tool.say(1, "flush", "sessions")
                 tool.hear()
                 cache.kill()
             heard = [worker.hear() for worker in workers]

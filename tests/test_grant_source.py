@@ -8,6 +8,7 @@ import pytest
 
 from server.auth.login_waits import MAX_WAITING_OF_SOURCE, LoginWaits
 from server.cache import verbs, wire
+from server.cache.hello import PROTOCOL
 from server.errors import LocalProtocolError
 from server.http.exemptions import Exemptions
 from server.sources import is_grant, is_well_formed, networks_of, source_of_grant
@@ -176,7 +177,7 @@ def test_a_malformed_grant_source_is_refused_at_both_ends(source):
 
 def test_a_grant_fits_the_short_form_of_a_login_request():
     frame = wire.request_frame(1, "ask", ("login", account(1), key(1), GRANT, account(1)))
-    asked = wire.VERSION, 1, "ask", "login", account(1), key(1), GRANT, account(1)
+    asked = PROTOCOL, 1, "ask", "login", account(1), key(1), GRANT, account(1)
     assert wire.read_request(frame[4:]) == asked
 
 

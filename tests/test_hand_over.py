@@ -161,7 +161,7 @@ async def test_a_flush_stays_one_for_a_worker_that_was_away_over_any_number_of_r
         await one.open(OLD)
         cache.stop()
     with running_cache(folder) as cache:
-        tell(folder / "cache.sock", "flush", "all", None)
+        tell(folder / "cache.sock", "flush", "all")
         cache.stop()
     with running_cache(folder):
         assert not await has(await one.met(), OLD)
@@ -173,7 +173,7 @@ async def test_a_session_opened_before_any_daemon_was_met_is_not_handed_over_aft
     one = worker()
     await one.open(OLD)
     with running_cache(folder):
-        tell(folder / "cache.sock", "flush", "sessions", None)
+        tell(folder / "cache.sock", "flush", "sessions")
         assert not await has(await one.met(), OLD)
 
 
@@ -183,7 +183,7 @@ async def test_a_login_begun_before_a_flush_that_was_missed_is_not_kept_afterwar
         lease = await one.login(OLD)
         cache.stop()
     with running_cache(folder):
-        tell(folder / "cache.sock", "flush", "sessions", None)
+        tell(folder / "cache.sock", "flush", "sessions")
         assert not await has(await one.met(), NEW)
         assert not await one.logged_in(OLD, lease.token, value=b"of " + OLD)
         assert not await has(await one.met(), OLD)
@@ -208,7 +208,7 @@ async def test_a_flush_is_not_undone_by_a_kill_in_the_next_moment(folder, worker
         await away.open(OLD)
         cache.stop()
     with running_cache(folder) as cache:
-        tell(folder / "cache.sock", "flush", "sessions", None)
+        tell(folder / "cache.sock", "flush", "sessions")
         cache.kill()
     with running_cache(folder):
         assert not await has(worker(), OLD)

@@ -51,7 +51,7 @@ def forget_answers(fleet):
     from server.cache.blocking import BlockingClient
 
     with BlockingClient(fleet.socket_path) as daemon:
-        daemon.call("flush", "sessions", None)
+        daemon.call("flush", "sessions")
 
 
 def basic(email, password="demo"):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.auth.call_rate import CallRate
-from server.cache.connections import Peers
+from server.cache.connections import Connections
 from server.cache.hello import Hello
 from server.cache.service import Service
 from server.cache.verbs import Notice, Reply, Request
@@ -29,6 +29,7 @@ from server.state.vocabulary import Lease, Locked, Rejected
 from server.supervision.differing import differing
 
 from .accounts_house import houses
+from .connected import Connected
 from .fleet import check_auth, running_fleet
 from .waiting import wait_until
 
@@ -156,56 +157,44 @@ def test_a_changed_call_rate_never_refuses_for_longer_than_a_full_refill(rates, 
         assert per_minute or not wait
 
 
-class Peer:
-    """A connection that remembers what was sent over it."""
-
-    def __init__(self, peers):
-        self.waiting, self.leases, self.hello = {}, {}, None
-        self.tag, self.differs, self.foreign = None, False, False
-        self.sent = []
-        peers.add(self)
-
-    def send(self, message):
-        self.sent.append(message)
-
-    def flush(self):
-        pass
-
-
 @pytest.fixture
 def served(build):
     """Accounts, what serves them, and who is connected."""
     house = build()
-    peers = Peers("1", 2, lambda: house.storage.epochs, lambda: Reloading(Settings).digest)
-    return house, Service(house.accounts, peers, dict, Reloading(Settings)), peers
+    connections = Connections(
+        "1", 2, lambda: house.storage.epochs, lambda: Reloading(Settings).digest
+    )
+    return house, Service(house.accounts, connections, dict, Reloading(Settings)), connections
 
 
-def greet(service, peer, digest):
+def greet(service, connection, digest):
     hello = Hello.of("mcp-0", 1, "1")._replace(settings=digest)
-    service.handle(peer, Request(1, "hello", hello))
+    service.handle(connection, Request(1, "hello", hello))
 
 
 def test_a_login_rejected_under_another_list_may_be_retried_at_once(served):
-    house, service, peers = served
-    peer = Peer(peers)
-    greet(service, peer, b"1" * 16)
+    house, service, connections = served
+    connection = Connected(connections)
+    greet(service, connection, b"1" * 16)
     house.reject(1)
-    greet(service, peer, b"1" * 16)
+    greet(service, connection, b"1" * 16)
     assert house.acquire(1) == Rejected()
-    greet(service, peer, b"2" * 16)
+    greet(service, connection, b"2" * 16)
     house.run(0.1)
     house.reject(1)
     assert house.acquire(1) == Rejected()
 
 
 def test_a_worker_with_other_settings_is_asked_to_reload_once_per_connection(served):
-    _, service, peers = served
-    peer, same = Peer(peers), Peer(peers)
-    greet(service, peer, b"1" * 16)
-    assert [one for one in peer.sent if isinstance(one, Notice)] == [Notice("hello", ("settings",))]
-    greet(service, peer, b"1" * 16)
-    assert len([one for one in peer.sent if isinstance(one, Notice)]) == 1
-    stats = peers.stats()
+    _, service, connections = served
+    connection, same = Connected(connections), Connected(connections)
+    greet(service, connection, b"1" * 16)
+    assert [one for one in connection.sent if isinstance(one, Notice)] == [
+        Notice("hello", ("settings",))
+    ]
+    greet(service, connection, b"1" * 16)
+    assert len([one for one in connection.sent if isinstance(one, Notice)]) == 1
+    stats = connections.stats()
     assert (stats["workers"], stats["workers_differing"]) == (1, 1)
     greet(service, same, Reloading(Settings).digest)
     assert [type(one) for one in same.sent] == [Reply]

@@ -41,7 +41,7 @@ def shared_fleet(lasting_fleet):
         fleet.start_daemon()
     wait_until("all are ready", lambda: all(one.is_success for one in each_readyz(fleet)))
     with BlockingClient(fleet.socket_path) as client:
-        client.call("flush", "sessions", None)
+        client.call("flush", "sessions")
     fleet.portal.reset()
     return fleet
 
@@ -171,11 +171,11 @@ def test_without_a_daemon_wrong_passwords_are_still_limited():
 def test_a_flush_makes_the_next_call_log_in_whichever_worker_answers(fleet):
     both_workers_know(fleet)
     with BlockingClient(fleet.socket_path) as client:
-        client.call("flush", "sessions", None)
+        client.call("flush", "sessions")
     assert status(check_auth(fleet.url)) == "new_session_created"
     assert status(check_auth(fleet.url)) == "session_from_cache"
     with BlockingClient(fleet.socket_path) as client:
-        client.call("flush", "sessions", None)
+        client.call("flush", "sessions")
     fleet.kill_daemon()
     # The copies in the workers were flushed as well.
     assert status(check_auth(fleet.url)) == "new_session_created"
@@ -186,7 +186,7 @@ def test_a_flush_that_a_worker_missed_is_not_undone_by_its_copies(shared_fleet):
     shared_fleet.kill_daemon()
     shared_fleet.start_daemon()
     with BlockingClient(shared_fleet.socket_path) as client:
-        client.call("flush", "sessions", None)
+        client.call("flush", "sessions")
     assert status(check_auth(shared_fleet.url)) == "new_session_created"
 
 

@@ -39,17 +39,18 @@ META = "cz.oig-cloud-mcp/error"
 
 SEALED: list[tuple[str, tuple[Scalar, ...]]] = [
     ("ask", ("login", ACCOUNT, KEY, SOURCE, ACCOUNT)),
-    ("ask", ("answer", ACCOUNT, KEY, None, None)),
+    ("ask", ("answer", ACCOUNT, KEY)),
     ("fulfil", ("login", ACCOUNT, KEY, TOKEN, b"value", 60.0, None, None)),
-    ("fulfil", ("answer", ACCOUNT, KEY, TOKEN, b"value", 60.0, None, None)),
+    ("fulfil", ("answer", ACCOUNT, KEY, TOKEN, b"value", 60.0)),
     ("turn", (ACCOUNT,)),
-    ("get", (KEY, None, None)),
-    ("put", ("handle", ACCOUNT, KEY, b"value", 60.0, KEY, None, None, 0)),
-    ("put", ("session", ACCOUNT, KEY, b"value", 60.0, None, 0.0, None, 0)),
-    ("put", ("answer", ACCOUNT, KEY, b"value", 60.0, None, None, None, 0)),
-    ("forget", ("session", ACCOUNT, KEY, KEY, None)),
-    ("forget", ("login", ACCOUNT, KEY, None, None)),
-    ("forget", ("handle", ACCOUNT, KEY, None, None)),
+    ("get", ("handle", KEY)),
+    ("get", ("account", ACCOUNT, KEY)),
+    ("put", ("handle", ACCOUNT, KEY, b"value", 60.0, 0, KEY)),
+    ("put", ("session", ACCOUNT, KEY, b"value", 60.0, 0, 0.0, None)),
+    ("put", ("answer", ACCOUNT, KEY, b"value", 60.0, 0)),
+    ("forget", ("session", ACCOUNT, KEY, KEY)),
+    ("forget", ("login", ACCOUNT, KEY)),
+    ("forget", ("handle", ACCOUNT, KEY)),
 ]
 ASK = Ask("login", ACCOUNT, KEY, SOURCE)
 
@@ -354,7 +355,7 @@ def test_the_daemon_itself_refuses_requests_made_with_another_secret(shared, ver
 def test_commands_that_only_read_or_delete_work_with_any_secret(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
         call_hello(client, OTHER_TAG)
-        client.call("forget", "account", ACCOUNT, None, None, ACCOUNT)
+        client.call("forget", "account", ACCOUNT, ACCOUNT)
         client.call("cancel", 1)
         client.hello("test")
         assert client.call("stats", None)[0]["secrets_differ"] == 1

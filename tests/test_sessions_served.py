@@ -86,7 +86,7 @@ def answers(fleet, handle):
 
 def flush(fleet):
     with BlockingClient(fleet.socket_path) as client:
-        client.call("flush", "sessions", None)
+        client.call("flush", "sessions")
 
 
 def restarts(fleet):

@@ -29,16 +29,16 @@ LOCKS = {
 """What is locked for HOME and JANA after a wrong password there, with these settings."""
 
 UNLOCKS = {
-    "unlock EMAIL": ("unlock", JANA, None),
-    "unlock --source": ("unlock", None, HOME),
-    "flush --lockouts": ("flush", "lockouts", None),
-    "flush --all": ("flush", "all", None),
+    "unlock EMAIL": ("unlock", "budget", JANA),
+    "unlock --source": ("unlock", "source", HOME),
+    "flush --lockouts": ("flush", "lockouts"),
+    "flush --all": ("flush", "all"),
 }
 
 OTHERS = {
-    "unlock of another account": ("unlock", PETR, None),
-    "unlock of another source": ("unlock", None, CAFE),
-    "flush": ("flush", "sessions", None),
+    "unlock of another account": ("unlock", "budget", PETR),
+    "unlock of another source": ("unlock", "source", CAFE),
+    "flush": ("flush", "sessions"),
 }
 
 

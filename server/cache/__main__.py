@@ -12,16 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from .. import log, process
-from ..account_limits import limits_of, policy_of
 from ..errors import ConfigurationError
 from ..settings.loading import at_next_start, load
 from ..settings.reloading import Reloading
-from ..state.accounts import Accounts
-from ..state.memory import MemoryStorage
-from ..version import program_version
 from . import daemon
-from .backing import SqliteBacking
-from .listener import ConnectionLimits
 from .socket_file import AlreadyRunning, SocketFile
 
 NAME: Final = "cache"
@@ -66,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         return _refuse(exc, daemon.EXIT_CANNOT_CREATE)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_build(reloading, socket_file).run())
+            return runner.run(daemon.Daemon(reloading, socket_file).run())
     finally:
         socket_file.close()
 
@@ -84,27 +78,6 @@ def _refuse(exc: ConfigurationError, code: int) -> int:
     # The text is written for the operator; where it was raised would only hide it.
     logger.error("%s", exc)
     return code
-
-
-def _build(reloading: Reloading, socket_file: SocketFile) -> daemon.Daemon:
-    settings = reloading.current
-    limits, policy = limits_of(settings), policy_of(settings)
-    backing = SqliteBacking(settings.snapshot_file)
-    storage = MemoryStorage(limits, backing=backing, restored=backing.restore())
-    accounts = Accounts(storage, limits, policy)
-    reloading.add(lambda fresh: storage.use(limits_of(fresh)))
-    reloading.add(lambda fresh: accounts.use(limits_of(fresh), policy_of(fresh)))
-    reloading.add(lambda fresh: log.set_level(fresh.log_level))
-    return daemon.Daemon(
-        accounts,
-        storage,
-        backing,
-        socket_file,
-        program_version(),
-        ConnectionLimits(),
-        reloading,
-        settings.secret_file,
-    )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ class RefusedError(OigError):
     """The daemon answered `error`.
 
     Attributes:
-        code: As in the protocol: `arguments`, `verb`, `version`, `settings`, `overload` or
-            `shutdown`.
+        code: As in the protocol: `arguments`, `verb`, `version`, `settings`, `storage`,
+            `overload` or `shutdown`.
         reason: What the daemon said.
     """
 

@@ -1,51 +1,25 @@
-"""Who is connected to the cache daemon, and whether all of them go together.
+"""All connections to the cache daemon, and what the processes behind them have in common.
 
 Workers and daemon have a secret, live settings and a version of changes. Where they differ for a
 while, each difference costs what it must and no more: another secret, what is made with it; other
-settings, a word that they be read again; another version of changes, changes of a box.
+settings, a notice to read them again; another version of changes, changes of a box.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from ..state.storage import Epochs
-from ..state.waiters import Waiter
 from . import verbs
-from .hello import CHANGES, LEAST_PROTOCOL, PROTOCOL, UNNAMED, UNTOLD, Hello
+from .hello import CHANGES, LEAST_PROTOCOL, PROTOCOL, UNKNOWN_CHANGES, Hello, Welcome
+from .server_connection import Connection
 from .verbs import Notice, Reply, Request
 
 
-class Peer(Hashable, Protocol):
-    """Who is at the other end of a connection, as far as the service needs to know.
-
-    Attributes:
-        waiting: Requests without an answer by id; None of those that cannot be withdrawn.
-        leases: Tokens of leases granted to it, by the id of the request.
-        hello: What a worker said of itself; None of `cachectl`, and of who has said nothing.
-        tag: Of the secret that it works with; None as long as it has told none.
-        differs: Whether that is another than the daemon's.
-        foreign: Whether it speaks another version of the protocol.
-    """
-
-    waiting: dict[int, Waiter | None]
-    leases: dict[int, bytes]
-    hello: Hello | None
-    tag: bytes | None
-    differs: bool
-    foreign: bool
-
-    def send(self, message: Reply | Notice) -> None:
-        """Send, not later than in the next round of the loop."""
-
-    def flush(self) -> None:
-        """Send now what was not sent yet."""
-
-
-class Peers(set[Peer]):
-    """All who are connected; kept by whoever accepts connections.
+class Connections(set[Connection]):
+    """The connections there are now; added and discarded by the listener.
 
     Args:
         version: Of the program.
@@ -55,8 +29,8 @@ class Peers(set[Peer]):
 
     Attributes:
         tag: Of the secret that the daemon works with; None before it has read it.
-        on_differing: Called when somebody turns out to work with another secret.
-        on_settings: Called when a worker goes by other settings than it did before.
+        on_other_secret: Called when somebody turns out to work with another secret.
+        on_settings: Called when a worker uses other settings than it did before.
     """
 
     def __init__(
@@ -68,7 +42,7 @@ class Peers(set[Peer]):
     ) -> None:
         super().__init__()
         self.tag: bytes | None = None
-        self.on_differing: Callable[[], None] = lambda: None
+        self.on_other_secret: Callable[[], None] = lambda: None
         self.on_settings: Callable[[], None] = lambda: None
         self._version = version
         self._pid = pid
@@ -76,118 +50,121 @@ class Peers(set[Peer]):
         self._digest = digest
 
     def learn_secret(self, tag: bytes) -> None:
-        """Take note of the secret that this daemon works with, and tell those who told theirs."""
+        """Compare the daemon's secret, read only now, with those of the workers; let them know."""
         self.tag = tag
-        for peer in self:
-            if peer.tag is not None:
-                self._compare(peer)
-                peer.send(Notice("hello", ("secret",)))
+        for connection in self:
+            if connection.tag is not None:
+                self._compare(connection)
+                connection.send(Notice("hello", ("secret",)))
 
-    def meet(self, peer: Peer, number: int, *args: Any) -> None:
+    def meet(self, connection: Connection, number: int, *args: Any) -> None:
         """Answer a hello, and compare what both must have in common.
 
-        1. Secrets: both have one, and they are the same, or what is made with it is refused. Who
-           tells none is told whether anybody has one, and is not compared.
-        2. Settings: the first word of a connection makes up for a notice that was missed. A later
-           one is what came of reading them: to ask again would change nothing. Until then the
-           worker may have rejected accounts that were not on its list.
-        3. Changes: whoever makes some is a worker, and counted.
+        1. Secrets: both have one, and they are the same, or what is made with it is refused. A
+           process that names none learns whether anybody has one, and is not compared.
+        2. Settings: the first hello of a connection makes up for a notice that was missed. A later
+           one is sent after reading them: to ask again would change nothing. Until then the worker
+           may have rejected accounts that were not on its list.
+        3. Changes: a process that makes some is a worker, and counted.
         """
         met = Hello(*args[: len(Hello._fields)])
-        peer.tag = met.tag or peer.tag
-        self._compare(peer)
-        differ = met.settings not in {None, self._digest()}
-        missed = differ and met.changes is not None and peer.hello is None
+        before = connection.hello
+        connection.tag = met.tag or connection.tag
+        self._compare(connection)
+        differ = self._is_other(met.settings)
         if met.changes is not None:
-            if peer.hello is not None and peer.hello.settings != met.settings:
+            connection.hello = met
+            if before is not None and before.settings != met.settings:
                 self.on_settings()
-            peer.hello = met
-        held = self.tag is not None or any(one.tag is not None for one in self)
         origin, drops, *_ = self._epochs()
-        welcome = (
-            *(self._version, self._pid, LEAST_PROTOCOL, PROTOCOL, CHANGES, self._mixed()),
-            *(origin, drops, self.tag, int(held), int(differ)),
+        welcome = Welcome(
+            *(self._version, self._pid, LEAST_PROTOCOL, PROTOCOL, CHANGES),
+            mixed=self._mixed(),
+            origin=origin,
+            drops=drops,
+            tag=self.tag,
+            secret_held=int(self.tag is not None or any(one.tag is not None for one in self)),
+            settings_differ=int(differ),
         )
-        peer.send(Reply(number, "ok", welcome))
-        if missed:
-            peer.send(Notice("hello", ("settings",)))
+        connection.send(Reply(number, "ok", welcome))
+        if differ and met.changes is not None and before is None:
+            connection.send(Notice("hello", ("settings",)))
 
-    def meet_foreigner(self, peer: Peer, request: Request) -> None:
-        """Take note of who speaks another version; what a hello begins with, all have in common.
+    def meet_foreigner(self, connection: Connection, request: Request) -> None:
+        """Note a process of another version of the protocol; all hellos begin in the same way.
 
         It is refused everything, and yet it is connected: no box is changed meanwhile.
         """
-        peer.foreign = True
+        connection.foreign = True
         args = (*request.args[: len(Hello._fields) - 2], None, None)
         known = Request(request.id, verbs.OPEN, args)
         if request.verb == verbs.OPEN and verbs.refusal(known) is None:
-            peer.hello = Hello(*args)  # type: ignore[arg-type]
+            connection.hello = Hello(*args)  # type: ignore[arg-type]
 
-    def tell(self, notice: Notice) -> None:
-        """Tell all workers something, on its way before whatever they are answered."""
-        for peer in self:
-            if peer.hello is not None and not peer.foreign:
-                peer.send(notice)
-                peer.flush()
+    def notify(self, notice: Notice) -> None:
+        """Send a notice to all workers, before any later reply to anybody."""
+        for connection in self:
+            if connection.hello is not None and not connection.foreign:
+                connection.send(notice)
+                connection.flush()
 
     def dropped(self, account: bytes | None, budget: bytes | None) -> None:
-        """Tell workers what was dropped: they must not serve an old password from their copies."""
-        self.tell(Notice("flushed", (account, budget, self._epochs().drops)))
+        """Notify workers of what was dropped: their copies may be of an old password."""
+        self.notify(Notice("flushed", (account, budget, self._epochs().drops)))
 
     def unlocked(self, budget: bytes | None, source: str | None) -> None:
-        """Tell workers what was unlocked: they keep locks for the daemon's absence."""
-        self.tell(Notice("unlocked", (budget, source)))
+        """Notify workers of what was unlocked: they have locks for the time without a daemon."""
+        self.notify(Notice("unlocked", (budget, source)))
 
     def stats(self) -> dict[str, object]:
-        """Return what they come to, under the names of `docs/protocol.md`."""
+        """Return counts and the list of workers, under the names of `docs/protocol.md`."""
         workers = self._workers()
-        listed = [
-            {
-                **(UNNAMED if peer.hello is None else peer.hello.listed()),
-                "secret_differs": int(peer.differs),
-                "settings_differ": int(self._goes_by_others(peer)),
-                "changes_differ": int(_changes(peer) != CHANGES),
-            }
-            for peer in workers
-        ]
+        settings = [one.hello.settings for one in workers if one.hello is not None]
         return {
             "pid": self._pid,
             "version": self._version,
             "secret_known": int(self.tag is not None),
-            "secrets_differ": sum(peer.differs for peer in self),
-            "workers": sum(_settings(one) is not None for one in workers),
-            "workers_differing": sum(self._goes_by_others(one) for one in workers),
+            "secrets_differ": sum(one.secret_differs for one in self),
+            "workers": sum(one is not None for one in settings),
+            "workers_differing": sum(map(self._is_other, settings)),
             "mixed": self._mixed(),
-            "versions": sorted(listed, key=_by_name),
+            "versions": sorted(
+                map(self._listed, workers), key=lambda one: (str(one["name"]), str(one["pid"]))
+            ),
         }
 
-    def _compare(self, peer: Peer) -> None:
-        peer.differs = (
-            peer.tag is not None
-            and self.tag is not None
-            and not hmac.compare_digest(peer.tag, self.tag)
-        )
-        if peer.differs:
-            self.on_differing()
+    def _listed(self, worker: Connection) -> dict[str, object]:
+        hello = worker.hello
+        return {
+            "name": hello and hello.name,
+            "pid": hello and hello.pid,
+            "version": hello and hello.program,
+            "protocol": hello and hello.most,
+            "changes": _changes(worker),
+            "secret_differs": int(worker.secret_differs),
+            "settings_differ": int(hello is not None and self._is_other(hello.settings)),
+            "changes_differ": int(_changes(worker) != CHANGES),
+        }
 
-    def _workers(self) -> list[Peer]:
+    def _is_other(self, settings: bytes | None) -> bool:
+        return settings not in {None, self._digest()}
+
+    def _compare(self, connection: Connection) -> None:
+        connection.secret_differs = (
+            connection.tag is not None
+            and self.tag is not None
+            and not hmac.compare_digest(connection.tag, self.tag)
+        )
+        if connection.secret_differs:
+            self.on_other_secret()
+
+    def _workers(self) -> list[Connection]:
         return [one for one in self if one.hello is not None or one.foreign]
 
     def _mixed(self) -> int:
         """Return how many workers cannot make changes together with this daemon."""
         return sum(_changes(one) != CHANGES for one in self._workers())
 
-    def _goes_by_others(self, peer: Peer) -> bool:
-        return _settings(peer) not in {None, self._digest()}
 
-
-def _changes(peer: Peer) -> int | None:
-    return UNTOLD if peer.hello is None else peer.hello.changes
-
-
-def _settings(peer: Peer) -> bytes | None:
-    return None if peer.hello is None else peer.hello.settings
-
-
-def _by_name(worker: Mapping[str, object]) -> tuple[str, str]:
-    return str(worker["name"]), str(worker["pid"])
+def _changes(worker: Connection) -> int | None:
+    return UNKNOWN_CHANGES if worker.hello is None else worker.hello.changes

@@ -17,19 +17,25 @@ import logging
 import os
 import signal
 import time
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
+from .. import log
+from ..account_limits import limits_of, policy_of
 from ..errors import ConfigurationError
 from ..keys.fingerprint import secret_tag
 from ..keys.secret import SecretMissing, make_none
 from ..keys.secret_use import LOOK_SECONDS, SecretUse
+from ..settings.reloading import Reloading
 from ..state.accounts import Accounts
 from ..state.memory import MemoryStorage
+from ..state.storage import StorageAway
+from ..version import program_version
 from .backing import SqliteBacking
-from .connections import Peers
-from .listener import Complaints, ConnectionLimits, Listener
-from .service import Reloading, Service
+from .connections import Connections
+from .listener import Complaints, Listener
+from .server_connection import ConnectionLimits
+from .service import Service
 from .socket_file import PathTaken, SocketFile
 
 EXIT_OK: Final = 0
@@ -52,42 +58,41 @@ logger = logging.getLogger(__name__)
 
 
 class Daemon:
-    """Serve accounts on one socket until told to stop.
+    """Serve accounts on one socket until a signal stops it.
+
+    The secret is read to be compared with that of the workers, and written back when its file
+    vanishes. It is made by workers alone: a daemon that starts while the file is missing must not
+    have another one than they.
 
     Args:
-        accounts: Decide.
-        storage: Where they are.
-        backing: The disk behind that; started here, as it needs the loop.
-        socket_file: Bound already. Closed at the end.
-        version: Of the program.
-        limits: What peers may cost.
         reloading: The settings.
-        secret_file: The secret, to be compared with that of workers and written back when its file
-            vanishes. Made by workers alone: a daemon that starts while the file is missing must not
-            have another one than they.
+        socket_file: Bound already. Closed at the end.
+
+    Raises:
+        ConfigurationError: The folder of the accounts' file cannot be used.
     """
 
-    def __init__(
-        self,
-        accounts: Accounts,
-        storage: MemoryStorage,
-        backing: SqliteBacking,
-        socket_file: SocketFile,
-        version: str,
-        limits: ConnectionLimits,
-        reloading: Reloading,
-        secret_file: Path,
-    ) -> None:
-        self._accounts = accounts
-        self._storage = storage
-        self._backing = backing
+    def __init__(self, reloading: Reloading, socket_file: SocketFile) -> None:
+        settings = reloading.current
+        limits, policy = limits_of(settings), policy_of(settings)
+        self._backing = SqliteBacking(settings.snapshot_file)
+        restored = self._backing.restore()
+        self._storage = storage = MemoryStorage(limits, backing=self._backing, restored=restored)
+        self._accounts = accounts = Accounts(storage, limits, policy)
+        reloading.add(lambda fresh: storage.use(limits_of(fresh)))
+        reloading.add(lambda fresh: accounts.use(limits_of(fresh), policy_of(fresh)))
+        reloading.add(lambda fresh: log.set_level(fresh.log_level))
         self._file = socket_file
         self._complaints = Complaints()
-        self._peers = Peers(version, os.getpid(), lambda: storage.epochs, lambda: reloading.digest)
-        self._peers.on_differing = self._complain_of_secret
-        self._service = Service(accounts, self._peers, self._facts, reloading)
-        self._listener = Listener(socket_file, self._service, self._peers, limits, self._complaints)
-        self._secret_file = secret_file
+        self._connections = Connections(
+            program_version(), os.getpid(), lambda: storage.epochs, lambda: reloading.digest
+        )
+        self._connections.on_other_secret = self._complain_of_secret
+        self._service = Service(accounts, self._connections, self._facts, reloading)
+        self._listener = Listener(
+            socket_file, self._service, self._connections, ConnectionLimits(), self._complaints
+        )
+        self._secret_file = settings.secret_file
         self._secret: SecretUse | None = None
         self._secret_trouble = ""
         self._begun = time.monotonic()
@@ -105,11 +110,8 @@ class Daemon:
         gc.collect()
         gc.freeze()
         self._take_secret()
-        chores = [
-            loop.create_task(self._look_at_secret()),
-            loop.create_task(self._tidy()),
-            loop.create_task(self._watch_path()),
-        ]
+        chores = (self._look_at_secret(), self._tidy(), self._watch_path())
+        tasks = [loop.create_task(chore) for chore in chores]
         self._listener.start()
         sessions = self._storage.stats()["sessions"]
         logger.info(
@@ -121,8 +123,8 @@ class Daemon:
         try:
             code = await self._stop
         finally:
-            for chore in chores:
-                chore.cancel()
+            for task in tasks:
+                task.cancel()
             self._listener.pause()
         await self._wind_up()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -133,7 +135,7 @@ class Daemon:
     async def _wind_up(self) -> None:
         self._file.withdraw()
         self._service.stop()
-        # Tells those who wait that they wait in vain, and puts on the disk what is not there yet.
+        # Answers all that still waits, and puts on the disk what is not there yet.
         await self._accounts.stop()
         await self._listener.close_all()
         self._file.close()
@@ -179,7 +181,7 @@ class Daemon:
                     "%s Until then nobody can tell whether the workers have the same secret.", exc
                 )
             return
-        self._peers.learn_secret(secret_tag(self._secret.secret))
+        self._connections.learn_secret(secret_tag(self._secret.secret))
 
     def _complain_of_secret(self) -> None:
         self._complaints.make(
@@ -197,13 +199,13 @@ class Daemon:
     def _restore_path(self) -> None:
         """Put socket and lock back; end only if somebody else has the path.
 
-        Whatever cannot be written now can be later: those who are connected are served meanwhile,
-        and an end would be followed by starts that fail for the same reason.
+        What cannot be written now can be later: connected clients are served meanwhile, and an end
+        would be followed by starts that fail for the same reason.
         """
         assert self._stop is not None
         self._listener.pause()
         try:
-            # Whoever has connected by the old file would lose the connection unread.
+            # Connections made by the old file would be lost unread.
             self._listener.accept()
             self._file.restore()
         except PathTaken as exc:
@@ -223,12 +225,13 @@ class Daemon:
             logger.warning("%s had vanished: it is back", self._file.path)
         self._listener.start()
 
-    # What is due.
+    # Periodic work, and statistics.
 
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
-            await self._accounts.tidy()
+            with suppress(StorageAway):
+                await self._accounts.tidy()
 
     def _facts(self) -> dict[str, object]:
         return {

@@ -1,14 +1,13 @@
 """What both ends of a connection say of themselves, so that they can differ for a while. Pure.
 
 During an upgrade workers of one version ask a daemon of another. Readings go on: a worker does
-without a daemon that speaks another protocol. Changes of a box do not: two versions might write
-different things into one journal. They are made while all who are connected have the same
+without a daemon that speaks another protocol. Changes of a box do not, as two versions might write
+different things into one journal: they are made while all connected workers have the same
 `CHANGES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ..state.limits import SOURCE_MAX_CHARS
@@ -23,7 +22,7 @@ CHANGES: Final = 2
 """Version of all that makes a change safe over several processes: the journal and the plans. Raised
 with each of them; 2 goes with journal 4 and plans 2."""
 
-UNTOLD: Final = 0
+UNKNOWN_CHANGES: Final = 0
 """The same of a process that says no hello: versions up to 0.1.0."""
 
 NAME_MAX_CHARS: Final = SOURCE_MAX_CHARS
@@ -49,8 +48,8 @@ class Hello(NamedTuple):
         least: Oldest version of the protocol that it speaks.
         most: Newest version of the protocol that it speaks.
         changes: Its `CHANGES`; None of `cachectl`, which changes no box and is no worker.
-        tag: Of the secret that it works with; None if it has none, or tells none.
-        settings: Digest of its live settings; None if it goes by none of the daemon's.
+        tag: Of the secret that it works with; None if it has none, or names none.
+        settings: Digest of its live settings; None if it uses none of the daemon's.
     """
 
     name: str
@@ -64,52 +63,23 @@ class Hello(NamedTuple):
 
     @classmethod
     def of(cls, name: str, pid: int, program: str, *, changes: int | None = CHANGES) -> Hello:
-        """Return the hello of a process of this version.
+        """Return the hello of a process that speaks this version of the protocol.
 
-        Args:
-            name: Its name; what is not printable in it, or too long, is left out.
-            pid: Its process id.
-            program: Version of the program.
-            changes: Its `CHANGES`; None of `cachectl`.
+        What is not printable in name and version, or too long, is left out.
         """
         return cls(_short(name), pid, _short(program), LEAST_PROTOCOL, PROTOCOL, changes)
 
-    def listed(self) -> Mapping[str, object]:
-        """Return it as it stands in the statistics."""
-        return {
-            "name": self.name,
-            "pid": self.pid,
-            "version": self.program,
-            "protocol": self.most,
-            "changes": self.changes,
-        }
-
-
-UNNAMED: Final[Mapping[str, object]] = {
-    "name": None,
-    "pid": None,
-    "version": None,
-    "protocol": None,
-    "changes": UNTOLD,
-}
-"""A worker in the statistics that says no hello."""
-
 
 class Welcome(NamedTuple):
-    """What the daemon answers to a hello.
+    """What the daemon answers to a hello: what it says of itself, as `Hello`, and more.
 
     Attributes:
-        program: Version of its program.
-        pid: Its process id.
-        least: Oldest version of the protocol that it speaks.
-        most: Newest version of the protocol that it speaks.
-        changes: Its `CHANGES`.
-        mixed: Workers that are connected and have another `CHANGES` than the daemon.
+        mixed: Connected workers that have another `CHANGES`.
         origin: Tells this beginning of the daemon's data from others.
         drops: How often something was dropped on purpose since then.
         tag: Of the secret that it works with; None as long as it has none.
         secret_held: 1 if it or anybody connected has a secret, else 0.
-        settings_differ: 1 if the live settings that were told are not the daemon's, else 0.
+        settings_differ: 1 if the live settings in the hello are not the daemon's, else 0.
     """
 
     program: str

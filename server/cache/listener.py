@@ -1,4 +1,4 @@
-"""Connections to the cache daemon: who gets one, how many there are, and which gives way."""
+"""Accepts connections to the cache daemon: whose, how many, and which gives way to a new one."""
 
 from __future__ import annotations
 
@@ -9,26 +9,19 @@ import math
 import resource
 import socket
 import time
-from dataclasses import dataclass, field
 from typing import Final
 
-from .connections import Peers
+from .connections import Connections
 from .credentials import is_trusted, peer_uid
-from .server_connection import READ_BYTES, Connection, Counts, PeerLimits
+from .server_connection import READ_BYTES, Connection, ConnectionLimits, Counts
 from .service import Service
 from .socket_file import SocketFile
-
-MAX_CONNECTIONS: Final = 256
-"""A worker needs one, `cachectl` one for a moment."""
-
-IDLE_SECONDS: Final = 5.0
-"""A connection that asked nothing for so long gives way to a new one when there is no more room."""
 
 SPARE_DESCRIPTORS: Final = 32
 """Descriptors that connections must leave: loop, log, lock, listener, database, imports."""
 
 ACCEPTS_AT_ONCE: Final = 16
-"""Connections accepted before those who are connected get their turn."""
+"""Connections accepted before those that there are get their turn."""
 
 ACCEPT_PAUSE_SECONDS: Final = 1.0
 """Without a descriptor to spare, accepting is tried again after this."""
@@ -36,28 +29,16 @@ ACCEPT_PAUSE_SECONDS: Final = 1.0
 COMPLAINT_SECONDS: Final = 60.0
 """The same complaint is logged once in this time."""
 
+MAX_COMPLAINTS: Final = 256
+"""Different ones remembered; some quote a user id."""
+
 GOODBYE_SECONDS: Final = 0.5
-"""How long peers have for reading their last replies."""
+"""Time for reading the last replies."""
 
 SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What `accept` reports when the system, and not the peer, is the reason."""
+"""What `accept` reports when the system, and not the client, is the reason."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLimits:
-    """What is allowed to peers.
-
-    Attributes:
-        connections: Most at once; what is more is closed unread, unless an idle one gives way.
-        idle_seconds: How long one must have asked nothing for that.
-        peer: What each may cost.
-    """
-
-    connections: int = MAX_CONNECTIONS
-    idle_seconds: float = IDLE_SECONDS
-    peer: PeerLimits = field(default_factory=PeerLimits)
 
 
 class Complaints:
@@ -70,7 +51,7 @@ class Complaints:
         """Log it, unless that was done a moment ago."""
         now = time.monotonic()
         if now - self._made.get(what, -COMPLAINT_SECONDS) >= COMPLAINT_SECONDS:
-            if len(self._made) > MAX_CONNECTIONS:
+            if len(self._made) > MAX_COMPLAINTS:
                 self._made.clear()
             self._made[what] = now
             logger.warning("%s", what)
@@ -82,8 +63,8 @@ class Listener:
     Args:
         file: Whose socket; it may be replaced while this is paused.
         service: Carries out what is asked.
-        peers: Everybody connected.
-        limits: What is allowed to them.
+        connections: Gets those that are accepted; those that have ended leave it.
+        limits: How many there may be, and what each may cost.
         complaints: Where refusals are logged.
     """
 
@@ -91,19 +72,18 @@ class Listener:
         self,
         file: SocketFile,
         service: Service,
-        peers: Peers,
+        connections: Connections,
         limits: ConnectionLimits,
         complaints: Complaints,
     ) -> None:
         self._file = file
         self._service = service
-        self._peers = peers
+        self._connections = connections
         self._limits = limits
         self._complain = complaints.make
-        self._most = min(limits.connections, _descriptors() - SPARE_DESCRIPTORS)
+        self._most = min(limits.connections, _descriptors(limits.connections) - SPARE_DESCRIPTORS)
         self._counts = Counts()
         self._room = memoryview(bytearray(READ_BYTES))
-        self._connections: set[Connection] = set()
         self._admitting: set[asyncio.Task[None]] = set()
         self._running = False
 
@@ -113,25 +93,22 @@ class Listener:
         asyncio.get_running_loop().add_reader(self._file.socket, self.accept)
 
     def pause(self) -> None:
-        """Accept nobody; those who are connected stay."""
+        """Accept no more; the connections that there are stay."""
         self._running = False
         asyncio.get_running_loop().remove_reader(self._file.socket)
 
     async def close_all(self) -> None:
         """End all connections, once what was sent has been read or their time for that is over."""
         connections = list(self._connections)
-        for connection in connections:
-            connection.close()
         gone = [connection.gone for connection in connections]
-        if gone:
-            await asyncio.wait(gone, timeout=GOODBYE_SECONDS)
-        for connection in connections:
-            connection.abort()
-        if gone:
-            await asyncio.wait(gone, timeout=GOODBYE_SECONDS)
+        for end in (Connection.close, Connection.abort):
+            for connection in connections:
+                end(connection)
+            if gone:
+                await asyncio.wait(gone, timeout=GOODBYE_SECONDS)
 
     def stats(self) -> dict[str, object]:
-        """Return what connections came to, under the names of `docs/protocol.md`."""
+        """Return the counts of connections, under the names of `docs/protocol.md`."""
         return {
             "limit_connections": self._most,
             "connections": len(self._connections),
@@ -142,7 +119,7 @@ class Listener:
         }
 
     def accept(self) -> None:
-        """Accept who waits."""
+        """Accept the connections that wait for it."""
         for _ in range(ACCEPTS_AT_ONCE):
             try:
                 accepted, _ = self._file.socket.accept()
@@ -166,7 +143,7 @@ class Listener:
         try:
             uid = peer_uid(accepted)
         except OSError:
-            return "a peer was gone before it could be asked who it was"
+            return "a client was gone before it could be asked who it was"
         if not is_trusted(uid):
             return f"a process of user {uid} was refused"
         if len(self._connections) >= self._most and not self._made_room():
@@ -184,17 +161,16 @@ class Listener:
         if longest is None or time.perf_counter() - since < self._limits.idle_seconds:
             return False
         longest.kick()
-        self._connections.discard(longest)
+        self._connections.discard(longest)  # now, as another takes its place at once
         self._complain(f"an idle connection gave way to a new one: there are {self._most}")
         return True
 
     def _admit(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
-        connection = Connection(self._service, self._limits.peer, self._counts, self._room)
+        connection = Connection(self._service, self._limits, self._counts, self._room)
         self._counts.accepted += 1
         self._connections.add(connection)
-        self._peers.add(connection)
         connection.gone.add_done_callback(lambda _: self._connections.discard(connection))
         task = loop.create_task(self._attach(connection, accepted))
         self._admitting.add(task)
@@ -210,8 +186,7 @@ class Listener:
 
     def _pause_accepting(self, reason: str | None) -> None:
         loop = asyncio.get_running_loop()
-        listener = self._file.socket
-        loop.remove_reader(listener)
+        loop.remove_reader(self._file.socket)
         loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume_accepting)
         self._complain(f"cannot accept connections: {reason}")
 
@@ -220,9 +195,9 @@ class Listener:
             asyncio.get_running_loop().add_reader(self._file.socket, self.accept)
 
 
-def _descriptors() -> int:
-    """Raise the limit of open files as far as we need it; return what it is then."""
-    wanted = MAX_CONNECTIONS + SPARE_DESCRIPTORS
+def _descriptors(connections: int) -> int:
+    """Raise the limit of open files as far as these need it; return what it is then."""
+    wanted = connections + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return wanted

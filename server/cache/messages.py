@@ -1,16 +1,56 @@
-"""Requests about accounts as the protocol says them, and what may come of each. Pure."""
+"""Requests about accounts and their outcomes as the protocol says them, and back. Pure.
+
+An argument is the field of the request that has the name of its rule; what a form of the verb does
+not have stays at its default.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from ..state.limits import RETRY_AFTER_MAX
-from ..state.vocabulary import Ask, AskTurn, Fail, Forget, Fulfil, Get, Outcome, Put, Request
-from .replies import outcome_of
-from .verbs import Reply, Scalar
+from ..state.vocabulary import (
+    Ask,
+    AskTurn,
+    Away,
+    Done,
+    Erased,
+    Fail,
+    Forget,
+    Found,
+    Fulfil,
+    Get,
+    Hit,
+    Lease,
+    Locked,
+    Lost,
+    Missing,
+    Outcome,
+    Put,
+    Rejected,
+    Request,
+    Turn,
+    Unavailable,
+    Unlock,
+    Waiting,
+)
+from .verbs import ARGUMENTS, Reply, Scalar
 
-STATUSES: Final[Mapping[str, frozenset[str]]] = {
+REQUESTS: Final[Mapping[str, Callable[..., Request]]] = {
+    "ask": Ask,
+    "fulfil": Fulfil,
+    "fail": Fail,
+    "turn": AskTurn,
+    "get": Get,
+    "put": Put,
+    "forget": Forget,
+}
+"""What is asked of an account, by its verb."""
+
+_VERBS: Final = {request: verb for verb, request in REQUESTS.items()}
+
+_STATUSES: Final[Mapping[str, frozenset[str]]] = {
     "ask": frozenset({"hit", "lease", "rejected", "locked", "unavailable"}),
     "fulfil": frozenset({"ok", "lost"}),
     "fail": frozenset({"ok", "lost"}),
@@ -21,39 +61,105 @@ STATUSES: Final[Mapping[str, frozenset[str]]] = {
 }
 """What a verb may come to, beside `waiting` and `error`."""
 
+_OUTCOMES: Final[Mapping[str, Callable[..., Outcome]]] = {
+    "hit": Hit,
+    "rejected": Rejected,
+    "unavailable": Unavailable,
+    "locked": Locked,
+    "waiting": Waiting,
+    "turn": Turn,
+    "missing": Missing,
+    "lost": Lost,
+}
+"""Outcomes whose fields in order are those of a status."""
 
-def said(  # noqa: PLR0911 - one for each request
-    request: Request, drops: int
-) -> tuple[str, tuple[Scalar, ...]]:
+_STATUS: Final = {outcome: status for status, outcome in _OUTCOMES.items()}
+
+AWAY: Final = ("storage", "what is asked for can be neither looked at nor changed now")
+"""Error when the storage of the accounts cannot be asked."""
+
+
+def said(request: Request, drops: int) -> tuple[str, tuple[Scalar, ...]]:
     """Return the verb and the arguments of a request.
 
     Args:
         request: What is asked.
         drops: How often something was dropped on purpose, as far as this process knows.
     """
+    assert not isinstance(request, Unlock), "operators ask for this, and no worker"
+    verb = _VERBS[type(request)]
     match request:
-        case Ask(space, account, key, source, budget):
-            return "ask", (space, account, key, source or None, budget)
-        case Fulfil():
-            return "fulfil", request
+        case AskTurn(account):
+            return verb, (account,)
+        case Get(handle, account, key, questions):
+            named = ("account", account, key) if handle is None else ("handle", handle)
+            return verb, (*named, *questions)
         case Fail():
             # A portal may ask for any wait; that must not keep the lease from being given back.
-            retry_after = min(request.retry_after, RETRY_AFTER_MAX)
-            return "fail", request._replace(retry_after=retry_after)
-        case AskTurn():
-            return "turn", request
-        case Get(handle, account, key, questions):
-            return "get", (handle, account, key, *questions)
+            request = request._replace(retry_after=min(request.retry_after, RETRY_AFTER_MAX))
         case Put(drops=None):
-            return "put", request._replace(drops=drops)
-        case Put():
-            return "put", request
-        case Forget():
-            return "forget", request
+            request = request._replace(drops=drops)
+    word = request.what if isinstance(request, Forget) else request.space
+    return verb, (word, *(getattr(request, rule.name) for rule in ARGUMENTS[verb][word]))
+
+
+def asked(verb: str, args: tuple[Any, ...]) -> Request:
+    """Return the request that is made of arguments in order."""
+    if verb == "turn":
+        return AskTurn(*args)
+    word, *values = args
+    form = ARGUMENTS[verb][word]
+    named = {rule.name: value for rule, value in zip(form, values, strict=False)}
+    if verb == "get":
+        return Get(**named, questions=tuple(values[len(form) :]))
+    return REQUESTS[verb](word, **named)
+
+
+def reply_to(number: int, outcome: Outcome) -> Reply:
+    """Write an outcome as the reply to a request."""
+    status = "ok"
+    fields: tuple[object, ...]
+    match outcome:
+        case Done(count):
+            fields = (count,)
+        case Erased():
+            fields = (outcome._asdict(),)
+        case Away():
+            status, fields = "error", AWAY
+        case Lease(token, lasts, session):
+            status, fields = "lease", (token, lasts, *_fields(session))
+        case Found(account, record, left, key, session, answers):
+            cached = [part for answer in answers for part in _fields(answer)[:2]]
+            status, fields = "found", (account, record, left, key, *_fields(session), *cached)
         case _:
-            raise ValueError("operators ask for this, and no worker")
+            status = _STATUS[type(outcome)]
+            fields = tuple(getattr(outcome, name) for name in type(outcome).__match_args__)
+    return Reply(number, status, fields)
 
 
 def answer_to(verb: str, reply: Reply) -> Outcome | None:
     """Return what a reply to a verb says; None if it is no answer to that."""
-    return outcome_of(reply) if reply.status in STATUSES[verb] else None
+    outcome: Outcome | None = None
+    match reply.status, reply.fields:
+        case status, _ if status not in _STATUSES[verb]:
+            pass
+        case "ok", (int(count),):
+            outcome = Done(count)
+        case "ok", (dict(counts),) if set(Erased._fields) <= set(counts):
+            outcome = Erased(*(counts[name] for name in Erased._fields))
+        case "lease", (token, lasts, *session):
+            outcome = Lease(token, lasts, _hit(*session))
+        case "found", (account, record, record_left, key, session, left, idle, *cached):
+            answers = tuple(map(_hit, cached[::2], cached[1::2]))
+            outcome = Found(account, record, record_left, key, _hit(session, left, idle), answers)
+        case status, fields if status in _OUTCOMES:
+            outcome = _OUTCOMES[status](*fields)
+    return outcome
+
+
+def _fields(hit: Hit | None) -> tuple[bytes | None, float, float]:
+    return (None, 0.0, 0.0) if hit is None else (hit.value, hit.expires_in, hit.idle)
+
+
+def _hit(value: bytes | None, left: float, idle: float = 0.0) -> Hit | None:
+    return None if value is None else Hit(value, left, idle)

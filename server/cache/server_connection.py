@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from ..errors import RemoteProtocolError
 from ..state.waiters import Waiter
 from . import wire
 from .hello import Hello
-from .service import Service
 from .verbs import Notice, Reply, Request
 
 READ_BYTES: Final = 64 * 1024
 """Room for one read. asyncio's default of 256 KiB is mapped anew by the C library each time."""
 
 FLUSH_FRAMES: Final = 16
-"""Replies sent with one write: few system calls, and the peer has something to do meanwhile."""
+"""Replies sent with one write: few system calls, and the client has something to do meanwhile."""
 
 CLOSING: Final = ("overload",)
-"""Begins the fields of an error after which the connection is closed: the peer does not listen."""
+"""Begins the fields of an error after which the connection is closed: the client does not read."""
+
+SAMPLES: Final = 1024
+"""Latest times kept of each verb: enough for a 99th percentile, sorted in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerLimits:
-    """What one connection may cost.
+class ConnectionLimits:
+    """How many connections there may be, and what each may cost.
 
     Attributes:
+        connections: Most at once; what is more is closed unread, unless an idle one gives way.
+        idle_seconds: How long one must have asked nothing to give way.
         silent_seconds: Time for the first request: whoever connects has something to ask.
         frame_seconds: Time for the rest of a frame once it has begun: half a frame holds a buffer.
         unread_seconds: Time for reading replies that do not fit the kernel's buffer.
-        unread_bytes: Most bytes of replies kept for it: a slow reader must not cost memory, but
-            hundreds of callers of one worker may get one and the same long answer at once.
+        unread_bytes: Most bytes of unread replies: a slow reader must not cost memory, but hundreds
+            of callers of one worker may get one and the same long answer at once.
     """
 
+    connections: int = 256
+    idle_seconds: float = 5.0
     silent_seconds: float = 10.0
     frame_seconds: float = 5.0
     unread_seconds: float = 5.0
@@ -44,7 +53,7 @@ class PeerLimits:
 
 @dataclass(slots=True)
 class Counts:
-    """What connections came to, since start."""
+    """How many connections there were since start, and how many ended why."""
 
     accepted: int = 0
     refused: int = 0
@@ -52,45 +61,90 @@ class Counts:
     protocol_errors: int = 0
 
 
+class Latency:
+    """How long the latest requests of one verb took."""
+
+    __slots__ = ("_ring", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._ring = array("d", bytes(8 * SAMPLES))
+
+    def add(self, seconds: float) -> None:
+        """Take note of one request."""
+        self._ring[self.total % SAMPLES] = seconds
+        self.total += 1
+
+    def summary(self) -> dict[str, object]:
+        """Return total, median and 99th percentile (microseconds; None before the first)."""
+        ordered = sorted(self._ring[: min(self.total, SAMPLES)])
+
+        def percentile(part: float) -> float | None:
+            return ordered[max(math.ceil(part * len(ordered)) - 1, 0)] * 1e6 if ordered else None
+
+        return {"total": self.total, "p50_us": percentile(0.50), "p99_us": percentile(0.99)}
+
+
+class Handler(Protocol):
+    """Carries out what is asked over connections.
+
+    Attributes:
+        latencies: By verb; kept by the connections.
+    """
+
+    latencies: Mapping[str, Latency]
+
+    def hit(self, connection: Connection, message: wire.Login) -> bytes | None:
+        """Return the frame of a `hit` if there is one at once."""
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Carry out a request, and send the reply now or later."""
+
+    def drop(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+
+
 class Connection(asyncio.BufferedProtocol):
-    """A peer, as the event loop sees it.
+    """A connection as the event loop sees it, and what is known of the process behind it.
 
     Args:
-        service: Carries out what is asked.
+        handler: Carries out what is asked.
         limits: What this connection may cost.
         counts: Where its end is counted.
         room: Where reads go. Shared by all connections: a read is used up before the next begins.
 
     Attributes:
-        gone: Done when the connection is.
+        waiting: Requests without an answer by id; None of those that cannot be withdrawn.
+        leases: Tokens of leases granted to it, by the id of the request.
+        hello: What a worker said of itself; None of `cachectl`, and before the first hello.
+        tag: Of the secret that it works with; None as long as it has named none.
+        secret_differs: Whether that is another than the daemon's.
+        foreign: Whether it speaks another version of the protocol.
+        gone: Done when the connection has ended.
     """
 
     def __init__(
-        self,
-        service: Service,
-        limits: PeerLimits,
-        counts: Counts,
-        room: memoryview,
+        self, handler: Handler, limits: ConnectionLimits, counts: Counts, room: memoryview
     ) -> None:
         self.waiting: dict[int, Waiter | None] = {}
         self.leases: dict[int, bytes] = {}
         self.hello: Hello | None = None
         self.tag: bytes | None = None
-        self.differs = False
+        self.secret_differs = False
         self.foreign = False
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._service = service
+        self._loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        self._handler = handler
         self._limits = limits
         self._counts = counts
         self._room = room
         self._reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
-        self._loop = asyncio.get_running_loop()
         self._out: list[bytes] = []
         self._in_batch = False
-        self._asks = service.times["ask"]
+        self._asks = handler.latencies["ask"]
         self._ending = False
         self._transport: asyncio.Transport | None = None
-        self._heard_at = perf_counter()
+        self._asked_at = perf_counter()
         self._silent: asyncio.TimerHandle | None = None
         self._half_frame: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -100,7 +154,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        # Told of any byte that the kernel does not take, and of the last one taken.
+        # `pause_writing` comes with any byte that the kernel does not take, `resume_writing` with
+        # the last of them taken.
         self._transport.set_write_buffer_limits(high=0)
         if self._ending:
             self._transport.abort()
@@ -116,15 +171,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._ending:
             return
         finished = False
-        service = self._service
+        handler = self._handler
         self._in_batch = True
         begun = perf_counter()
         try:
             for frame in self._reader.feed(self._room[:nbytes]):
                 finished = True
-                self._heard_at = begun
+                self._asked_at = begun
                 request = wire.read_request(frame)
-                reply = None if isinstance(request, Request) else service.hit(self, request)
+                reply = None if isinstance(request, Request) else handler.hit(self, request)
                 if reply is not None:
                     self._out.append(reply)
                     ended = perf_counter()
@@ -148,11 +203,11 @@ class Connection(asyncio.BufferedProtocol):
             self._time_frames(finished)
 
     def eof_received(self) -> bool:
-        """Close: who says nothing more waits for nothing either."""
+        """Close: a client that sends nothing more waits for nothing either."""
         return False
 
     def pause_writing(self) -> None:
-        """Stop reading from a peer that does not read, and give it a time."""
+        """Stop reading from a client that does not read, and give it a time."""
         assert self._transport is not None
         self._transport.pause_reading()
         self._unread = self._loop.call_later(self._limits.unread_seconds, self.kick)
@@ -165,17 +220,15 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Pass on what the peer held."""
+        """Have its leases and places in queues passed on."""
         self._transport = None
         self._ending = True
-        _cancel(self._silent)
-        _cancel(self._half_frame)
-        _cancel(self._unread)
-        self._service.drop(self)
+        _cancel(self._silent, self._half_frame, self._unread)
+        self._handler.drop(self)
         if not self.gone.done():
             self.gone.set_result(None)
 
-    # What the service and the daemon call.
+    # What the handler, the listener and the daemon call.
 
     @property
     def idle_since(self) -> float | None:
@@ -188,10 +241,10 @@ class Connection(asyncio.BufferedProtocol):
             or self._half_frame is not None
             or self._unread is not None
         )
-        return None if busy else self._heard_at
+        return None if busy else self._asked_at
 
     def send(self, message: Reply | Notice) -> None:
-        """Send together with whatever else this round of the loop brings."""
+        """Send together with whatever else is sent in this round of the loop."""
         if not self._out and not self._in_batch:
             self._loop.call_soon(self.flush)
         self._out.append(wire.encode(message))
@@ -216,8 +269,7 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """End the connection once what was sent has been read, or its time for that is over."""
         self._ending = True
-        _cancel(self._silent)
-        _cancel(self._half_frame)
+        _cancel(self._silent, self._half_frame)
         self.flush()
         if self._transport is not None:
             self._transport.close()
@@ -230,7 +282,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.abort()
 
     def kick(self) -> None:
-        """End the connection now, and count it: the peer has overdrawn what it may cost."""
+        """End the connection now, and count it: the client has used more than its limits."""
         if self._transport is not None:
             self._counts.kicked += 1
             self.abort()
@@ -240,26 +292,22 @@ class Connection(asyncio.BufferedProtocol):
     def _handle(self, asked: Request | wire.Login, begun: float) -> bool:
         """Carry out one request; return whether there may be another."""
         request = asked if isinstance(asked, Request) else Request(asked[1], "ask", asked[3:])
-        self._service.handle(self, request)
-        times = self._service.times.get(request.verb)
-        if times is not None:
-            times.add(perf_counter() - begun)
+        self._handler.handle(self, request)
+        latency = self._handler.latencies.get(request.verb)
+        if latency is not None:
+            latency.add(perf_counter() - begun)
         return not self._ending
 
     def _time_frames(self, finished: bool) -> None:
-        if finished and self._silent is not None:
-            self._silent.cancel()
-            self._silent = None
-        if not self._reader.midframe:
-            if self._half_frame is not None:
-                self._half_frame.cancel()
-                self._half_frame = None
-        elif finished or self._half_frame is None:
+        if finished and (self._silent is not None or self._half_frame is not None):
             # A new frame has a new time; the bytes of one and the same do not.
-            _cancel(self._half_frame)
+            _cancel(self._silent, self._half_frame)
+            self._silent = self._half_frame = None
+        if self._reader.midframe and self._half_frame is None:
             self._half_frame = self._loop.call_later(self._limits.frame_seconds, self.kick)
 
 
-def _cancel(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+def _cancel(*timers: asyncio.TimerHandle | None) -> None:
+    for timer in timers:
+        if timer is not None:
+            timer.cancel()

@@ -1,4 +1,4 @@
-"""Requests of the cache protocol, carried out on the accounts. No sockets: a peer is who asked.
+"""Requests of the cache protocol, carried out on the accounts. No sockets.
 
 What is cached is answered at once. All else is submitted, and answered when the accounts have
 decided it: within the same call, or later.
@@ -13,38 +13,27 @@ from typing import Any, Final, Protocol
 
 from ..errors import ConfigurationError, RemoteProtocolError
 from ..state.accounts import Accounts
-from ..state.vocabulary import (
-    SHAPES,
-    Ask,
-    AskTurn,
-    Fail,
-    Forget,
-    Fulfil,
-    Get,
-    Lease,
-    Outcome,
-    Put,
-    Waiting,
-)
-from ..state.vocabulary import Request as Decided
+from ..state.storage import StorageAway
+from ..state.vocabulary import SHAPES, Ask, Away, Fail, Fulfil, Get, Lease, Outcome, Waiting
+from ..state.vocabulary import Request as Asked
 from . import verbs, wire
-from .connections import Peer, Peers
+from .connections import Connections
 from .hello import PROTOCOL
-from .replies import reply_to
-from .times import Times
+from .messages import REQUESTS, asked, reply_to
+from .server_connection import Connection, Latency
 from .verbs import Notice, Reply, Request
 
 MAX_LEASES: Final = 1024
-"""Leases remembered per peer, for a late `cancel`: far more than can be out at once."""
+"""Leases remembered of a connection, for a late `cancel`: far more than can be out at once."""
 
 STOPPING: Final = ("shutdown", "the cache daemon stops")
-"""Error for whatever is asked from then on."""
+"""Error for any request from then on."""
 
 OTHER_SECRET: Final = ("secret", "you work with another secret than this daemon")
-"""Error for a peer that asks for what is made with the secret, and has another."""
+"""Error for a request about what is made with the secret, from a process that has another."""
 
 OVERLOAD: Final = ("overload", "too many requests in flight")
-"""Error for who asks on while nothing is answered."""
+"""Error for a client that asks on while nothing is answered."""
 
 
 class Reloading(Protocol):
@@ -55,7 +44,7 @@ class Reloading(Protocol):
         """What tells those that hold now from others."""
 
     def reload(self) -> Mapping[str, object]:
-        """Read them again and go by them; say what became of which.
+        """Read and apply them again; return what has changed.
 
         Raises:
             ConfigurationError: One is wrong; nothing has changed.
@@ -63,45 +52,38 @@ class Reloading(Protocol):
 
 
 class Service:
-    """All verbs.
+    """All verbs; the handler of connections.
 
     Args:
         accounts: Decide.
-        peers: Everybody connected.
+        connections: All that there are.
         facts: Returns the statistics that are neither of the accounts nor of requests.
         reloading: The daemon's settings.
 
     Attributes:
-        times: Per verb; kept by whoever knows when a request began and ended.
+        latencies: By verb; kept by the connections, which see a request begin and end.
     """
 
     def __init__(
         self,
         accounts: Accounts,
-        peers: Peers,
+        connections: Connections,
         facts: Callable[[], dict[str, object]],
         reloading: Reloading,
     ) -> None:
-        self.times = {verb: Times() for verb in verbs.ARGUMENTS}
+        self.latencies: Mapping[str, Latency] = {verb: Latency() for verb in verbs.ARGUMENTS}
         self._accounts = accounts
-        self._peers = peers
-        accounts.listeners.dropped = peers.dropped
-        accounts.listeners.unlocked = peers.unlocked
-        peers.on_settings = accounts.forget_rejections
+        self._connections = connections
+        accounts.listeners.dropped = connections.dropped
+        accounts.listeners.unlocked = connections.unlocked
+        connections.on_settings = accounts.forget_rejections
         self._facts = facts
         self._reloading = reloading
         self._shapes = dict.fromkeys(SHAPES, 0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._verbs: dict[str, Callable[..., None]] = {
-            "hello": peers.meet,
-            "ask": self._ask,
-            "fulfil": self._fulfil,
-            "fail": self._fail,
-            "turn": lambda peer, number, account: self._submit(peer, number, AskTurn(account)),
-            "get": self._get,
-            "put": self._put,
-            "forget": lambda peer, number, *args: self._submit(peer, number, Forget(*args)),
+            "hello": connections.meet,
             "cancel": self._cancel,
             "stats": self._stats,
             "list": self._list,
@@ -110,48 +92,49 @@ class Service:
             "reload": self._reload,
         }
 
-    def hit(self, peer: Peer, message: wire.Login) -> bytes | None:
+    def hit(self, connection: Connection, message: wire.Login) -> bytes | None:
         """Return the frame of a `hit` for an `ask` in order.
 
         Returns:
-            None when there is none, or none at once: `handle` says what there is.
+            None when there is none, or none at once: `handle` finds out.
         """
         _, number, _, _, account, key, source, budget = message
-        if self._stopping or peer.differs or number in peer.waiting:
+        if self._stopping or connection.secret_differs or number in connection.waiting:
             return None
         hit = self._accounts.hit(account, key, source, budget)
         if hit is None:
             return None
         return wire.hit_frame(number, hit.value, hit.expires_in, hit.idle, hit.spelling)
 
-    def handle(self, peer: Peer, request: Request) -> None:
-        """Carry out a request; the peer is sent the reply, perhaps before this returns.
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Carry out a request; the reply is sent perhaps before this returns.
 
         Raises:
             RemoteProtocolError: Its id is that of another request without an answer.
         """
-        number = request.id
+        number, verb, args = request.id, request.verb, request.args
         refused = verbs.refusal(request)
         if request.version != PROTOCOL:
-            self._peers.meet_foreigner(peer, request)
-        elif number in peer.waiting:
+            self._connections.meet_foreigner(connection, request)
+        elif number in connection.waiting:
             raise RemoteProtocolError("an id is used for two requests at once")
         elif refused is None and self._stopping:
             refused = STOPPING
-        elif refused is None and peer.differs and verbs.is_sealed(request.verb, request.args):
+        elif refused is None and connection.secret_differs and verbs.is_sealed(verb, args):
             refused = OTHER_SECRET
-        elif refused is None and len(peer.waiting) >= wire.MAX_IN_FLIGHT:
+        elif refused is None and len(connection.waiting) >= wire.MAX_IN_FLIGHT:
             refused = OVERLOAD
-        if refused is None:
-            self._verbs[request.verb](peer, number, *request.args)
+        if refused is not None:
+            connection.send(Reply(number, "error", refused, request.version))
+        elif verb in REQUESTS:
+            self._decide(connection, number, asked(verb, args))
         else:
-            peer.send(Reply(number, "error", refused, request.version))
+            self._verbs[verb](connection, number, *args)
 
-    def drop(self, peer: Peer) -> None:
-        """Forget a peer whose connection is gone; what it held goes to those who wait."""
-        self._peers.discard(peer)
-        self._accounts.drop_holder(peer)
-        peer.waiting.clear()
+    def drop(self, connection: Connection) -> None:
+        """Withdraw what a connection that has ended waits for, and pass on its leases."""
+        self._accounts.drop_holder(connection)
+        connection.waiting.clear()
 
     def stop(self) -> None:
         """Refuse everything from now on."""
@@ -159,125 +142,100 @@ class Service:
 
     # For workers.
 
-    def _ask(
-        self, peer: Peer, number: int, space: Any, account: bytes, key: bytes, *rest: Any
-    ) -> None:
-        hit = self._accounts.hit_answer(account, key) if space == "answer" else None
-        if hit is not None:
-            peer.send(reply_to(number, hit))
+    def _decide(self, connection: Connection, number: int, request: Asked) -> None:
+        cached: Outcome | None = None
+        try:
+            match request:
+                case Ask(space="answer", account=account, key=key):
+                    cached = self._accounts.hit_answer(account, key)
+                case Get(handle, account, key, questions):
+                    cached = self._accounts.found(handle, account, key, *questions)
+                case Fulfil(token=token) | Fail(token=token):
+                    leases = connection.leases
+                    connection.leases = {one: leases[one] for one in leases if leases[one] != token}
+        except StorageAway:
+            cached = Away()
+        if cached is not None:
+            connection.send(reply_to(number, cached))
             return
-        source, budget = rest
-        self._submit(peer, number, Ask(space, account, key, source or "", budget))
-
-    def _fulfil(self, peer: Peer, number: int, *args: Any) -> None:
-        request = Fulfil(*args)
-        _decided(peer, request.token)
-        self._submit(peer, number, request)
-
-    def _fail(self, peer: Peer, number: int, *args: Any) -> None:
-        request = Fail(*args)
-        _decided(peer, request.token)
-        self._submit(peer, number, request)
-
-    def _get(
-        self,
-        peer: Peer,
-        number: int,
-        handle: bytes | None,
-        account: bytes | None,
-        key: bytes | None,
-        *questions: bytes,
-    ) -> None:
-        found = self._accounts.found(handle, account, key, *questions)
-        if found is None:
-            self._submit(peer, number, Get(handle, account, key, questions))
-        else:
-            peer.send(reply_to(number, found))
-
-    def _put(self, peer: Peer, number: int, *args: Any) -> None:
-        self._submit(peer, number, Put(*args))
-
-    def _submit(self, peer: Peer, number: int, request: Decided) -> None:
-        waiter = self._accounts.submit(request, partial(self._reply, peer, number), peer)
+        reply = partial(self._reply, connection, number)
+        waiter = self._accounts.submit(request, reply, connection)
         if not waiter.done:
-            peer.waiting[number] = waiter
+            connection.waiting[number] = waiter
 
-    def _reply(self, peer: Peer, number: int, outcome: Outcome) -> None:
+    def _reply(self, connection: Connection, number: int, outcome: Outcome) -> None:
         if not isinstance(outcome, Waiting):
-            peer.waiting.pop(number, None)
+            connection.waiting.pop(number, None)
         if isinstance(outcome, Lease):
-            if len(peer.leases) >= MAX_LEASES:
-                del peer.leases[next(iter(peer.leases))]
-            peer.leases[number] = outcome.token
-        peer.send(reply_to(number, outcome))
+            if len(connection.leases) >= MAX_LEASES:
+                del connection.leases[next(iter(connection.leases))]
+            connection.leases[number] = outcome.token
+        connection.send(reply_to(number, outcome))
 
-    def _cancel(self, peer: Peer, number: int, target: int) -> None:
-        waiter = peer.waiting.get(target)
+    def _cancel(self, connection: Connection, number: int, target: int) -> None:
+        waiter = connection.waiting.get(target)
         if waiter is not None:
-            del peer.waiting[target]
+            del connection.waiting[target]
             self._accounts.cancel(waiter)
-        token = peer.leases.pop(target, None)
+        token = connection.leases.pop(target, None)
         if token is not None:
             self._accounts.give_up(token)
-        peer.send(Reply(number, "ok"))
+        connection.send(Reply(number, "ok"))
 
     # For operators.
 
-    def _stats(self, peer: Peer, number: int, kind: str | None) -> None:
+    def _stats(self, connection: Connection, number: int, kind: str | None) -> None:
         if kind is not None:
             self._shapes[kind] += 1
-            peer.send(Reply(number, "ok"))
+            connection.send(Reply(number, "ok"))
             return
         stats: dict[str, Any] = {
             "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
             **self._accounts.stats(),
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             **self._facts(),
-            **self._peers.stats(),
-            "requests": {verb: times.summary() for verb, times in self.times.items()},
+            **self._connections.stats(),
+            "requests": {verb: latency.summary() for verb, latency in self.latencies.items()},
         }
-        peer.send(Reply(number, "ok", (stats,)))
+        connection.send(Reply(number, "ok", (stats,)))
 
-    def _list(self, peer: Peer, number: int, what: str, limit: int) -> None:
-        self._later(peer, number, self._accounts.list(what, limit))
+    def _list(self, connection: Connection, number: int, what: str, limit: int) -> None:
+        self._later(connection, number, self._accounts.list(what, limit))
 
-    def _flush(self, peer: Peer, number: int, what: str, account: bytes | None) -> None:
-        self._later(peer, number, self._accounts.flush(what, account))
+    def _flush(
+        self, connection: Connection, number: int, what: str, account: bytes | None = None
+    ) -> None:
+        self._later(connection, number, self._accounts.flush(what, account))
 
-    def _unlock(self, peer: Peer, number: int, budget: bytes | None, source: str | None) -> None:
-        async def unlock() -> tuple[int]:
-            return (await self._accounts.unlock(budget, source),)
-
-        self._later(peer, number, unlock())
+    def _unlock(self, connection: Connection, number: int, what: str, name: Any) -> None:
+        self._later(connection, number, self._accounts.unlock(**{what: name}))
 
     def _later(
-        self, peer: Peer, number: int, work: Coroutine[Any, Any, tuple[object, ...]]
+        self, connection: Connection, number: int, work: Coroutine[Any, Any, object]
     ) -> None:
-        """Go through many accounts, and send what comes of it as the fields of an `ok`."""
+        """Go through many accounts, and send what that returns as the fields of an `ok`."""
 
         async def run() -> None:
-            fields = await work
-            peer.waiting.pop(number, None)
-            peer.send(Reply(number, "ok", fields))
+            try:
+                done = await work
+            except StorageAway:
+                reply = reply_to(number, Away())
+            else:
+                reply = Reply(number, "ok", done if isinstance(done, tuple) else (done,))
+            connection.waiting.pop(number, None)
+            connection.send(reply)
 
-        peer.waiting[number] = None
+        connection.waiting[number] = None
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _reload(self, peer: Peer, number: int) -> None:
+    def _reload(self, connection: Connection, number: int) -> None:
         try:
             changes = self._reloading.reload()
         except ConfigurationError as exc:
-            peer.send(Reply(number, "error", ("settings", str(exc))))
+            connection.send(Reply(number, "error", ("settings", str(exc))))
             return
         # To all: one whose own reading failed, as the file was half written, reads again.
-        self._peers.tell(Notice("hello", ("settings",)))
-        peer.send(Reply(number, "ok", (changes,)))
-
-
-def _decided(peer: Peer, token: bytes | None) -> None:
-    for asked, granted in peer.leases.items():
-        if granted == token:
-            del peer.leases[asked]
-            return
+        self._connections.notify(Notice("hello", ("settings",)))
+        connection.send(Reply(number, "ok", (changes,)))

@@ -26,9 +26,6 @@ from . import verbs
 from .hello import PROTOCOL
 from .verbs import FIELDS, MAX_ID, MAX_PAGE, NOTICES, TAG_SIZES, Notice, Reply, Request, Scalar
 
-VERSION: Final = PROTOCOL
-"""First element of every message."""
-
 MAX_REQUEST_BYTES: Final = 192 * 1024
 """Longest request: an answer of the longest, and what goes with it."""
 
@@ -46,7 +43,7 @@ MAX_REPLY_MAP: Final = 128
 """Most keys of a map in a reply: `stats` is the largest, and has less than half as many."""
 
 MAX_REQUEST_ARRAY: Final = 16
-"""Most elements of a request: twelve are used, some more may be answered as `arguments`."""
+"""Most elements of a request: eleven are used, some more may be answered as `arguments`."""
 
 MAX_NAME_CHARS: Final = 32
 """Longest verb, status or notice looked at."""
@@ -171,7 +168,7 @@ def _read(unpack: Callable[[memoryview | bytes], Any], frame: memoryview | bytes
     try:
         message = unpack(frame)
     except _MALFORMED as exc:
-        # Only the type is told: texts of the library may quote the bytes.
+        # The type alone: texts of the library may quote the bytes.
         raise RemoteProtocolError(f"not a msgpack array ({type(exc).__name__})") from None
     if type(message) is not tuple or len(message) < 3:
         raise RemoteProtocolError("a message is an array of version, id, name and fields")
@@ -214,7 +211,7 @@ def is_login(message: tuple[Any, ...]) -> bool:
     version, number, _, space, account, key, source, budget = message
     return (
         space == "login"
-        and version == VERSION
+        and version == PROTOCOL
         and number > 0
         and type(account) is bytes
         and len(account) in SPELLED_SIZES
@@ -242,7 +239,7 @@ def read_reply(frame: memoryview | bytes) -> Reply | Notice | Cached:
         return cast("Cached", message)
     version, number, name = message[:3]
     fields = message[3:]
-    if version != VERSION and (name != "error" or fields[:1] != ("version",)):
+    if version != PROTOCOL and (name != "error" or fields[:1] != ("version",)):
         raise RemoteProtocolError("the daemon speaks another version of the protocol")
     if number == 0:
         if name not in NOTICES or not verbs.fits(fields, NOTICES[name]):
@@ -275,7 +272,7 @@ def is_hit(message: tuple[Any, ...]) -> bool:
         return False
     version, number, _, value, left, idle, spelling = message
     return (
-        version == VERSION
+        version == PROTOCOL
         and number > 0
         and type(value) is bytes
         and 0 < len(value) <= ANSWER_MAX_BYTES
@@ -295,7 +292,7 @@ _length: Final = LENGTH.pack
 
 def request_frame(number: int, verb: str, args: tuple[Scalar, ...]) -> bytes:
     """Make the frame of a request; as `encode`, and fast for what most of them are: logins."""
-    message = VERSION, number, verb, *args
+    message = PROTOCOL, number, verb, *args
     if verb != "ask" or not is_login(message):
         return encode(Request(number, verb, args))
     body: bytes = _pack(message)
@@ -304,7 +301,7 @@ def request_frame(number: int, verb: str, args: tuple[Scalar, ...]) -> bytes:
 
 def hit_frame(number: int, value: bytes, left: float, idle: float, spelling: bytes | None) -> bytes:
     """Make the frame of a `hit` to a request that was in order, from what was cached."""
-    body: bytes = _pack((VERSION, number, "hit", value, left, idle, spelling))
+    body: bytes = _pack((PROTOCOL, number, "hit", value, left, idle, spelling))
     return _length(len(body)) + body
 
 
@@ -328,14 +325,14 @@ def _checked(message: Request | Reply | Notice) -> tuple[int, tuple[Any, ...]]:
     if isinstance(message, Notice):
         if message.name not in NOTICES or not verbs.fits(message.fields, NOTICES[message.name]):
             raise LocalProtocolError("no such notice")
-        return MAX_REPLY_BYTES, (VERSION, 0, message.name, *message.fields)
+        return MAX_REPLY_BYTES, (PROTOCOL, 0, message.name, *message.fields)
     if type(message.id) is not int or not 0 < message.id <= MAX_ID:
         raise LocalProtocolError("ids are 1 to 4294967295")
     if isinstance(message, Request):
         refused = verbs.refusal(message)
         if refused is not None:
             raise LocalProtocolError(refused[1])
-        return MAX_REQUEST_BYTES, (VERSION, message.id, message.verb, *message.args)
+        return MAX_REQUEST_BYTES, (PROTOCOL, message.id, message.verb, *message.args)
     if message.status not in FIELDS or not verbs.fits(
         message.fields, FIELDS[message.status], message.status
     ):

@@ -70,10 +70,10 @@ class Fail(NamedTuple):
 
     space: Literal["login", "answer", "turn"]
     account: bytes
-    key: bytes | None
-    token: bytes | None
-    reason: str
-    retry_after: float
+    key: bytes | None = None
+    token: bytes | None = None
+    reason: str = "gone"
+    retry_after: float = 0.0
 
 
 class AskTurn(NamedTuple):

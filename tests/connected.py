@@ -1,0 +1,23 @@
+"""A connection to the cache daemon without a socket."""
+
+from server.cache.connections import Connections
+from server.cache.hello import Hello
+
+
+class Connected:
+    """A connection that remembers what was sent over it."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.waiting, self.leases = {}, {}
+        self.hello: Hello | None = None
+        self.tag: bytes | None = None
+        self.secret_differs = False
+        self.foreign = False
+        self.sent = []
+        connections.add(self)
+
+    def send(self, message):
+        self.sent.append(message)
+
+    def flush(self):
+        pass

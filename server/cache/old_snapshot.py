@@ -13,10 +13,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-import math
+import operator
 import os
 import struct
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,15 +70,10 @@ class NotReadable(OigError):
 def read(path: Path, wall_now: float, now: float) -> Restored | None:
     """Return what a snapshot says; None if there is none. Never raises.
 
-    One that cannot be read is set aside, and says nothing.
-
-    Args:
-        path: The file.
-        wall_now: Unix time.
-        now: Time on the storage's clock, at least `TTL_MAX`.
+    One that cannot be read is set aside, and says nothing. The times are those of `decode`.
     """
     try:
-        data = _bytes(path)
+        data = _content(path)
         if data is None:
             return None
         is_outdated = os.path.lexists(path.with_name(path.name + OUTDATED))
@@ -118,8 +114,11 @@ def decode(data: bytes, wall_now: float, now: float, *, is_outdated: bool = Fals
     Raises:
         NotReadable: It is not a whole snapshot.
     """
-    taken, sessions, failures, known, handles, _, epoch, sprayed = _list(_body(data), 8)
-    since = wall_now - _seconds(taken, most=math.inf)
+    body = _unpacked(data)
+    if not SNAPSHOT(body):
+        raise NotReadable("The snapshot is not what this program wrote.")
+    taken, sessions, failures, known, handles, _, epochs, sprayed = body
+    since = wall_now - taken
     reader = _Reader(now - max(0.0, since), now, is_fresh=since >= -SKEW and not is_outdated)
     for rows, take in (
         (failures, reader.take_failures),
@@ -128,15 +127,72 @@ def decode(data: bytes, wall_now: float, now: float, *, is_outdated: bool = Fals
         (handles, reader.take_handle),
         (sprayed, reader.take_source),
     ):
-        for row in _list(rows):
+        for row in rows:
             take(row)
-    epochs = None if epoch is None else _epochs(epoch)
     accounts = [
         (account, encoding.dump(state, os.urandom(TAG_BYTES))[1])
         for account, state in reader.states.items()
         if not state.is_empty()
     ]
-    return Restored(None if is_outdated else epochs, now, accounts, reader.sources)
+    has_epochs = epochs is not None and not is_outdated
+    return Restored(Epochs(*epochs) if has_epochs else None, now, accounts, reader.sources)
+
+
+Form = Callable[[Any], bool]
+"""Returns whether a value is one that was written. By type(): True is an int to isinstance."""
+
+
+def _row(*forms: Form) -> Form:
+    return lambda raw: (
+        type(raw) is list and len(raw) == len(forms) and all(map(operator.call, forms, raw))
+    )
+
+
+def _list(form: Form) -> Form:
+    return lambda raw: type(raw) is list and all(map(form, raw))
+
+
+def _or_none(form: Form) -> Form:
+    return lambda raw: raw is None or form(raw)
+
+
+def _bytes(sizes: Collection[int]) -> Form:
+    return lambda raw: type(raw) is bytes and len(raw) in sizes
+
+
+def _seconds(least: float = 0.0, most: float = MAX_SECONDS) -> Form:
+    return lambda raw: type(raw) is float and least <= raw <= most
+
+
+def _count(raw: Any) -> bool:
+    return type(raw) is int and 0 <= raw < MAX_COUNT
+
+
+def _source(raw: Any) -> bool:
+    return type(raw) is str and 0 < len(raw) <= limits.SOURCE_MAX_CHARS
+
+
+_key, _spelled = _bytes({KEY_BYTES}), _bytes(limits.SPELLED_SIZES)
+_spelling = _bytes({0, limits.SPELLING_BYTES})
+_sealed = _bytes(range(1, limits.VALUE_MAX_BYTES + 1))
+_record = _bytes(range(1, limits.ANSWER_MAX_BYTES + 1))
+_age, _left = _seconds(), _seconds(least=-MAX_SECONDS)
+_wrong, _numbers = _list(_spelled), _list(_row(_spelled, _count))
+
+SNAPSHOT: Final = _row(
+    _seconds(most=sys.float_info.max),
+    _list(_row(_key, _key, _sealed, _age, _left, _age, _or_none(_spelling))),
+    _list(
+        _row(_key, _or_none(_source), _count, _count, _age, _age, _wrong, _age, _numbers, _count)
+    ),
+    _list(_row(_spelled, _list(_row(_source, _age)))),
+    _list(_row(_key, _key, _record, _age, _left, _key)),
+    lambda _: True,
+    _or_none(_row(_bytes({16}), _count)),
+    _list(_row(_source, _list(_row(_key, _age)), _age, _list(_key))),
+)
+"""When it was taken, sessions, counters, known sources, handles, changes under way, epochs and
+sprayers; what a row of them has says the method of `_Reader` that takes it."""
 
 
 class _Reader:
@@ -155,61 +211,54 @@ class _Reader:
         self.states: dict[bytes, AccountState] = {}
         self.sources: list[tuple[bytes, bytes]] = []
 
-    def take_failures(self, raw: object) -> None:
+    def take_failures(self, row: Any) -> None:
         """Take in a counter: first that of an account, then those of its sources."""
-        account, source, failures, locks, ago, left, keys, fell, spelled, telling = _list(raw, 10)
+        account, source, failures, locks, ago, left, wrong, fell, spellings, telling = row
         state = self._state(account)
-        shared = {
-            "failures": _count(failures),
-            "telling": min(_count(telling), failures),
-            "locks": _count(locks),
-            "until": self._ends(left),
-            "last": self._past(ago),
-            "firm": min(telling, failures) > 0,
-        }
-        spellings = _spellings(account, spelled)
+        telling = min(telling, failures)
+        counter = Counter(
+            failures, telling, locks, self._ends(left), self._past(ago), firm=telling > 0
+        )
         if source is None:
             state.fell = self._past(fell)
-            state.total = Counter(**shared)
-        elif len(state.sources) < MAX_SOURCES or shared["until"] > self._now:
+            state.total = counter
+        elif len(state.sources) < MAX_SOURCES or counter.until > self._now:
             # More have room only if they are locked; there never were more than 72.
-            state.sources[_source(source)] = Counter(**shared, spellings=spellings)
-        pairs = [Pair(pair_of(plain(_spelled(key)), key), 0.0, "") for key in _list(keys)]
+            state.sources[source] = counter
+            for spelled, number in spellings[:MAX_SPELLINGS]:
+                name = whose(account, spelled)
+                counter.spellings[name] = counter.spellings.get(name, 0) + number
+        pairs = [Pair(pair_of(plain(key), key), 0.0, "") for key in wrong]
         state.pairs = [*state.pairs, *pairs][-MAX_PAIRS:]
 
-    def take_known(self, raw: object) -> None:
+    def take_known(self, row: Any) -> None:
         """Take in the sources known to one spelling of an account, the latest used first."""
-        spelled, sources = _list(raw, 2)
-        state = self._state(plain(_spelled(spelled)))
-        for one in _list(sources):
-            source, left = _list(one, 2)
-            until = self._taken + _seconds(left)
+        spelled, sources = row
+        state = self._state(plain(spelled))
+        for source, left in sources:
+            until = self._taken + left
             if until > self._now and len(state.known) < MAX_KNOWN:
-                state.known.append(Known(_source(source), until, tag(spelled)))
+                state.known.append(Known(source, until, tag(spelled)))
 
-    def take_session(self, raw: object) -> None:
+    def take_session(self, row: Any) -> None:
         """Take in a session; the latest used comes last."""
-        *entry, idle, spelling = _list(raw, 7)
-        key, account, value, stored, expires = self._entry(entry, limits.VALUE_MAX_BYTES)
-        if spelling is not None:
-            _bytes_of(spelling, {0, limits.SPELLING_BYTES})
-        seen = self._past(idle)
+        key, account, value, age, left, idle, spelling = row
+        expires = self._expiry(age, left)
         if self._is_fresh and expires > self._now:
             state = self.states.pop(account, None) or AccountState()
             self.states[account] = state
             state.key, state.spelling, state.value = key, spelling, value
-            state.stored, state.expires, state.seen = stored, expires, seen
+            state.stored, state.expires, state.seen = self._past(age), expires, self._past(idle)
 
-    def take_handle(self, raw: object) -> None:
+    def take_handle(self, row: Any) -> None:
         """Take in a handle, after all sessions.
 
         1. Its account has a session: if it leads to that, it stays.
         2. There is none: it leads to the one that a login with its password will open. Handles of
            two passwords cannot both be good: the last one's is right.
         """
-        *entry, session = _list(raw, 6)
-        key, account, record, _, expires = self._entry(entry, limits.ANSWER_MAX_BYTES)
-        _bytes_of(session, {KEY_BYTES})
+        key, account, record, age, left, session = row
+        expires = self._expiry(age, left)
         if not self._is_fresh or expires <= self._now or len(record) > limits.RECORD_MAX_BYTES:
             return
         state = self._state(account)
@@ -220,65 +269,54 @@ class _Reader:
             state.handles.clear()
         put_handle(state, handle_of(key, record, expires))
 
-    def take_source(self, raw: object) -> None:
+    def take_source(self, row: Any) -> None:
         """Take in a source that failed at several accounts, the oldest first."""
-        source, accounts, left, blank = _list(raw, 4)
-        blanks = {_bytes_of(one, {KEY_BYTES}) for one in _list(blank)}
+        source, accounts, left, blank = row
         state = SourceState(until=self._ends(left))
-        for one in _list(accounts):
-            account, ago = _list(one, 2)
-            name = _bytes_of(account, {KEY_BYTES})[-NAME_BYTES:]
-            state.tried[name] = Tried(self._past(ago), 0.0, account not in blanks)
-        self.sources.append((_source(source).encode(), state.dump(os.urandom(TAG_BYTES))))
+        for account, ago in accounts:
+            tried = Tried(self._past(ago), 0.0, account not in blank)
+            state.tried[account[-NAME_BYTES:]] = tried
+        self.sources.append((source.encode(), state.dump(os.urandom(TAG_BYTES))))
 
-    def _state(self, account: object) -> AccountState:
-        return self.states.setdefault(_bytes_of(account, {KEY_BYTES}), AccountState())
+    def _state(self, account: bytes) -> AccountState:
+        return self.states.setdefault(account, AccountState())
 
-    def _entry(self, raw: list[Any], longest: int) -> tuple[bytes, bytes, bytes, float, float]:
-        key, account, value, age, left = raw
-        lasts = _seconds(left, least=-MAX_SECONDS) + _seconds(age)
-        _checked(lasts, lasts <= TTL_MAX * (1.0 + 1e-9))
-        _bytes_of(value, range(1, longest + 1))
-        for name in (key, account):
-            _bytes_of(name, {KEY_BYTES})
-        return key, account, value, self._past(age), self._taken + left
+    def _expiry(self, age: float, left: float) -> float:
+        if age + left > TTL_MAX * (1.0 + 1e-9):
+            raise NotReadable("The snapshot has what lasts longer than anything that was written.")
+        return self._taken + left
 
-    def _past(self, ago: object) -> float:
+    def _past(self, ago: float) -> float:
         """Return when something was; not before the clock's first second, as 0 stands for never."""
-        return max(1.0, self._taken - float(_seconds(ago)))
+        return max(1.0, self._taken - ago)
 
-    def _ends(self, left: object) -> float:
+    def _ends(self, left: float) -> float:
         """Return the end of a lock; 0.0 if there was none when the snapshot was taken."""
-        seconds = _seconds(left)
-        return max(0.0, self._taken + seconds) if seconds else 0.0
+        return max(0.0, self._taken + left) if left else 0.0
 
 
-def _bytes(path: Path) -> bytes | None:
-    # Without O_NONBLOCK a pipe at this place would hold up the start for ever.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+def _content(path: Path) -> bytes | None:
+    def opener(name: str, flags: int) -> int:
+        # Without O_NONBLOCK a pipe at this place would hold up the start for ever.
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
     try:
-        descriptor = os.open(path, flags)
+        with open(path, "rb", opener=opener) as file:
+            found = os.fstat(file.fileno())
+            flaw = flaw_of(found)
+            if found.st_size > MAX_BYTES + HEADER.size:
+                flaw = "is longer than any that was ever written"
+            if flaw is None:
+                return file.read()
     except FileNotFoundError:
         return None
     except OSError as exc:
         why = "it is a symbolic link" if exc.errno == errno.ELOOP else exc.strerror
-        raise NotReadable(f"The snapshot {path} cannot be read: {why}.") from exc
-    try:
-        found = os.fstat(descriptor)
-        flaw = flaw_of(found)
-        if found.st_size > MAX_BYTES + HEADER.size:
-            flaw = "is longer than any that was ever written"
-        if flaw is not None:
-            raise NotReadable(f"The snapshot {path} {flaw}.")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    except OSError as exc:
-        raise NotReadable(f"The snapshot {path} cannot be read: {exc.strerror}.") from exc
-    finally:
-        os.close(descriptor)
+        flaw = f"cannot be read: {why}"
+    raise NotReadable(f"The snapshot {path} {flaw}.")
 
 
-def _body(data: bytes) -> Any:
+def _unpacked(data: bytes) -> Any:
     if len(data) < HEADER.size:
         raise NotReadable("The snapshot is torn: it ends within its header.")
     magic, version, length, digest = HEADER.unpack_from(data)
@@ -300,47 +338,3 @@ def _body(data: bytes) -> Any:
         )
     except (ValueError, msgpack.UnpackException) as exc:
         raise NotReadable("The snapshot is no array of what this program wrote.") from exc
-
-
-def _epochs(raw: object) -> Epochs:
-    origin, drops = _list(raw, 2)
-    return Epochs(_bytes_of(origin, {16}), _count(drops))
-
-
-def _spellings(budget: bytes, raw: object) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
-    for one in _list(raw)[:MAX_SPELLINGS]:
-        spelled, failures = _list(one, 2)
-        name = whose(budget, _spelled(spelled))
-        found[name] = found.get(name, 0) + _count(failures)
-    return found
-
-
-def _list(raw: Any, length: int | None = None) -> Any:
-    return _checked(raw, type(raw) is list and length in {None, len(raw)})
-
-
-def _spelled(raw: Any) -> Any:
-    return _bytes_of(raw, limits.SPELLED_SIZES)
-
-
-def _bytes_of(raw: Any, sizes: Collection[int]) -> Any:
-    return _checked(raw, type(raw) is bytes and len(raw) in sizes)
-
-
-def _source(raw: Any) -> Any:
-    return _checked(raw, type(raw) is str and 0 < len(raw) <= limits.SOURCE_MAX_CHARS)
-
-
-def _seconds(raw: Any, *, least: float = 0.0, most: float = MAX_SECONDS) -> Any:
-    return _checked(raw, type(raw) is float and least <= raw <= most and math.isfinite(raw))
-
-
-def _count(raw: Any) -> Any:
-    return _checked(raw, type(raw) is int and 0 <= raw < MAX_COUNT)
-
-
-def _checked(raw: Any, fits: bool) -> Any:
-    if not fits:
-        raise NotReadable("The snapshot is not what this program wrote.")
-    return raw

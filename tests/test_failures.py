@@ -39,12 +39,12 @@ def exits(failures, now, name):
         (5000, "cache has failed to start 5000 times in a row; the next try is in 60 s."),
     ],
 )
-def test_each_failure_to_start_is_a_warning_that_says_when_it_is_tried_again(tries, said):
+def test_each_failed_start_is_a_warning_with_the_time_of_the_next_attempt(tries, said):
     remark = backoff(known(), 1.0, "cache", tries)
     assert (remark.level, remark.text) == ("WARNING", said)
 
 
-def test_other_failures_and_the_recovery_are_said_too():
+def test_other_failures_and_the_recovery_are_reported_too():
     failures = known()
     assert exits(failures, 1.0, "mcp-0").text == (
         "mcp-0 has ended unexpectedly and is started again at once."
@@ -55,7 +55,7 @@ def test_other_failures_and_the_recovery_are_said_too():
     assert "given up" in tell(failures, 7.0, "mcp-0", "FATAL").text
 
 
-def test_what_is_usual_is_not_said():
+def test_ordinary_events_are_not_reported():
     failures = known()
     assert tell(failures, 1.0, "mcp-0", "RUNNING") is None
     assert tell(failures, 1.0, "mcp-0", "EXITED", expected="1") is None
@@ -65,7 +65,7 @@ def test_what_is_usual_is_not_said():
 
 
 @pytest.mark.parametrize("name", ["cache", "mcp-1", "simulator"])
-def test_a_pause_that_supervisord_would_make_longer_ends_after_a_minute(name):
+def test_no_pause_of_supervisord_lasts_longer_than_a_minute(name):
     failures = known()
     backoff(failures, 100.0, name, 60)
     assert failures.due(1000.0) == []
@@ -77,7 +77,7 @@ def test_a_pause_that_supervisord_would_make_longer_ends_after_a_minute(name):
     assert not due.owed
 
 
-def test_what_supervisord_has_given_up_is_due_after_a_minute():
+def test_a_process_that_supervisord_gave_up_is_started_after_a_minute():
     failures = known()
     tell(failures, 10.0, "cache", "FATAL")
     assert failures.due(69.0) == []
@@ -95,7 +95,7 @@ def test_supervisord_is_asked_again_until_an_event_shows_the_start():
 
 
 @pytest.mark.parametrize("state", ["STOPPED", "STARTING", "RUNNING"])
-def test_nothing_is_due_any_more_after_a_stop_or_start_by_somebody_else(state):
+def test_nothing_is_due_after_an_operators_stop_or_start(state):
     failures = known()
     backoff(failures, 0.0, "cache", 61)
     tell(failures, 10.0, "cache", state)
@@ -126,7 +126,7 @@ def fail_all(failures):
     return 20.0 + END_AFTER
 
 
-def test_everything_ends_when_the_last_worker_has_failed_for_a_minute():
+def test_everything_stops_when_the_last_worker_has_failed_for_a_minute():
     failures = known()
     at = fail_all(failures)
     backoff(failures, 30.0, "mcp-0")
@@ -140,7 +140,7 @@ def test_everything_ends_when_the_last_worker_has_failed_for_a_minute():
 @pytest.mark.parametrize(
     ("name", "state"), [("mcp-0", "RUNNING"), ("mcp-1", "RUNNING"), ("mcp-2", "STARTING")]
 )
-def test_a_worker_that_comes_up_or_is_new_keeps_everything_going(name, state):
+def test_a_recovering_or_new_worker_keeps_everything_running(name, state):
     failures = known()
     fail_all(failures)
     tell(failures, 70.0, name, state)
@@ -148,14 +148,14 @@ def test_a_worker_that_comes_up_or_is_new_keeps_everything_going(name, state):
 
 
 @pytest.mark.parametrize("others", ["cache", "simulator"])
-def test_other_processes_than_workers_end_nothing(others):
+def test_failures_of_other_processes_stop_nothing(others):
     failures = known()
     for tries in range(1, 100):
         backoff(failures, 60.0 * tries, others, tries)
     assert failures.given_up(1e9) == []
 
 
-def test_what_was_stopped_does_not_count_as_failing_nor_as_serving():
+def test_a_stopped_process_counts_neither_as_failing_nor_as_serving():
     failures = known()
     tell(failures, 5.0, "mcp-0", "STOPPED")
     tell(failures, 6.0, "mcp-1", "STOPPED")
@@ -165,7 +165,7 @@ def test_what_was_stopped_does_not_count_as_failing_nor_as_serving():
     assert failures.given_up(101.0 + END_AFTER) == ["mcp-1"]
 
 
-def test_a_restart_of_the_only_good_worker_has_its_time():
+def test_restarting_the_only_healthy_worker_is_given_time():
     failures = known()
     backoff(failures, 0.0, "mcp-1", 200)
     tell(failures, 1000.0, "mcp-0", "STOPPED")
@@ -177,7 +177,7 @@ def test_a_restart_of_the_only_good_worker_has_its_time():
     assert failures.given_up(1003.0 + END_AFTER) == ["mcp-0", "mcp-1"]
 
 
-def test_without_a_list_of_all_processes_nothing_ends():
+def test_without_a_list_of_all_processes_nothing_stops():
     failures = Failures("watch")
     at = fail_all(failures)
     assert failures.given_up(at) == []
@@ -186,7 +186,7 @@ def test_without_a_list_of_all_processes_nothing_ends():
 
 
 @pytest.mark.parametrize("state", ["BACKOFF", "FATAL", "EXITED"])
-def test_one_that_starts_late_learns_what_fails_from_the_list(state):
+def test_a_watch_that_starts_late_learns_of_failures_from_the_list(state):
     failures = known([("mcp", "mcp-0", state), ("mcp", "mcp-1", "STOPPED")])
     assert failures.due(LONGEST_PAUSE) == [Due("mcp:mcp-0", owed=False)]
     assert failures.given_up(END_AFTER) == ["mcp-0"]
@@ -199,7 +199,7 @@ def test_the_list_does_not_overrule_events():
     assert failures.next_at() is None
 
 
-def test_nothing_is_decided_about_itself():
+def test_the_watch_decides_nothing_about_itself():
     failures = known([("watch", "watch", "BACKOFF")])
     assert backoff(failures, 1.0, "watch", 100) is None
     assert failures.next_at() is None
@@ -217,7 +217,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_it_wakes_for_all_that_it_does_and_ends_nothing_while_a_worker_runs(steps):
+def test_the_watch_wakes_for_every_action_and_stops_nothing_while_a_worker_runs(steps):
     failures, now, states = known(), 0.0, {"mcp-0": "RUNNING", "mcp-1": "RUNNING"}
     for seconds, name, state, tries in steps:
         at = failures.next_at()

@@ -476,7 +476,7 @@ async def test_a_failure_that_cannot_be_told_is_no_error(folder, worker):
 
 
 async def test_the_daemons_end_and_return_are_logged_once_each(folder, worker, caplog):
-    caplog.set_level(logging.INFO, "server.state.shared")
+    caplog.set_level(logging.INFO, "server.state.remote")
     one = worker(folder / "cache.sock")
     for _ in range(3):
         await one.by_handle(new_key())

@@ -21,6 +21,7 @@ from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, PROTOCOL, Hello, Welcome
 from server.cache.verbs import Notice, Reply, Request
 from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError, VersionsDiffer
+from server.state.decider import Listeners
 from server.state.limits import RETRY_AFTER_MAX
 from server.state.vocabulary import (
     REJECTED,
@@ -293,7 +294,7 @@ async def test_a_flush_is_passed_on(connect):
     told: list[tuple] = []
     with running_cache() as own:
         one = connect(own.path)
-        one.on_dropped = lambda *what: told.append(what)
+        one.listeners = Listeners(lambda *what: told.append(what))
         await store(one)
         with BlockingClient(own.path, PATIENCE) as tool:
             tool.call("flush", "account", ACCOUNT)
@@ -322,7 +323,7 @@ async def test_a_flush_that_may_have_been_missed_is_told_before_anything_else(
 ):
     flushed: list[bytes | None] = []
     one = connect(puppet.path)
-    one.on_dropped = lambda account, _: flushed.append(account)
+    one.listeners = Listeners(lambda account, _: flushed.append(account))
 
     async def look(epoch: tuple[bytes, int]) -> list[bytes | None]:
         puppet.welcome = welcome(1, *epoch)
@@ -344,7 +345,7 @@ async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, c
     flushed: list[bytes | None] = []
     with running_cache(folder) as own:
         one = connect(own.path)
-        one.on_dropped = lambda account, _: flushed.append(account)
+        one.listeners = Listeners(lambda account, _: flushed.append(account))
         await store(one)
         with BlockingClient(own.path, PATIENCE) as tool:
             tool.call("flush", "account", ACCOUNT)

@@ -7,10 +7,9 @@ import asyncio
 import pytest
 
 from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError
-from server.state import fallback, hand_over
-from server.state.fallback import TRY_LATER, WorkerAccounts
+from server.state import fallback, remote
+from server.state.fallback import TRY_LATER, SharedAccounts, WorkerAccounts
 from server.state.limits import FALLBACK
-from server.state.shared import SharedAccounts
 from server.state.vocabulary import (
     BUSY,
     EXPIRED,
@@ -139,7 +138,7 @@ async def test_a_login_whose_lease_went_with_the_daemon_is_kept_and_handed_over(
 async def test_a_login_begun_before_a_flush_leaves_nothing_though_the_daemon_went(worker):
     one = worker(Ask=leasing)
     lease = await one.login(KEYS[0])
-    one.remote.on_dropped(None, None)
+    one.remote.listeners.dropped(None, None)
     assert not await one.logged_in(KEYS[0], lease.token)
     assert one.local.found(account=ACCOUNT, key=KEYS[0]) is None
 
@@ -157,7 +156,7 @@ async def test_a_busy_daemon_sends_nobody_to_the_portal(worker):
 async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever(
     worker, monkeypatch
 ):
-    monkeypatch.setattr(hand_over, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(remote, "PROBE_SECONDS", 0.01)
     one = worker(ping=None)
     assert isinstance(await one.login(KEYS[0]), Lease)
     outcome = await one.login(KEYS[1], OTHER)
@@ -167,7 +166,7 @@ async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever
 
 
 async def test_a_waiting_caller_who_goes_is_not_looked_for(worker, monkeypatch):
-    monkeypatch.setattr(hand_over, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(remote, "PROBE_SECONDS", 0.01)
     one = worker()
     assert isinstance(await one.login(KEYS[0]), Lease)
     waiting = asyncio.create_task(one.login(KEYS[1], OTHER))
@@ -176,17 +175,17 @@ async def test_a_waiting_caller_who_goes_is_not_looked_for(worker, monkeypatch):
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await asyncio.wait_for(asyncio.wait([one.accounts._opened._looking]), 60)
+    await asyncio.wait_for(asyncio.wait([one.accounts._remote._looking]), 60)
     assert one.local.stats()["waiting"] == 0
 
 
 async def test_no_more_sessions_are_handed_over_than_there_are_copies(worker):
     one = worker(Ask=leasing)
-    note = one.accounts._opened.note
+    note = one.accounts._remote.opened
     for number in range(FALLBACK.sessions + 5):
         account = number.to_bytes(32, "big")
         note(Fulfil("login", account, KEYS[0], bytes(16), b"session", 60.0))
-    assert len(one.accounts._opened) == FALLBACK.sessions
+    assert len(one.accounts._remote._opened) == FALLBACK.sessions
 
 
 # What the daemon said holds without it.
@@ -253,7 +252,7 @@ async def test_the_gap_and_a_busy_portal_are_known_though_the_daemon_goes(worker
 
 async def test_what_was_flushed_on_its_way_here_leaves_no_copy(worker):
     def flushed(_: Ask) -> Hit:
-        one.remote.on_dropped(ACCOUNT, None)
+        one.remote.listeners.dropped(ACCOUNT, None)
         return Hit(b"sealed", 60.0)
 
     one = worker(Ask=flushed)
@@ -263,7 +262,7 @@ async def test_what_was_flushed_on_its_way_here_leaves_no_copy(worker):
 
 async def test_a_lock_that_was_lifted_on_its_way_here_leaves_none(worker):
     def lifted(_: Ask) -> Locked:
-        one.remote.on_unlocked(ACCOUNT, None)
+        one.remote.listeners.unlocked(ACCOUNT, None)
         return Locked(900.0, 900.0)
 
     one = worker(Ask=lifted)
@@ -277,7 +276,7 @@ FOUND = Found(ACCOUNT, b"record", 60.0, KEYS[0], Hit(b"session", 60.0))
 
 async def test_a_handle_and_its_session_that_end_on_their_way_here_leave_no_copy(worker):
     def ended(_: Get) -> Found:
-        one.remote.on_dropped(ACCOUNT, None)
+        one.remote.listeners.dropped(ACCOUNT, None)
         return FOUND
 
     one = worker(Get=ended)
@@ -313,7 +312,7 @@ async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself(worker):
     await one.failed(KEYS[0], lease.token, REJECTED)
     one.remote.says["Ask"] = Hit(b"session", 60.0, spelling=b"")
     await one.login(KEYS[1], ACCOUNT, "192.0.2.2")
-    one.remote.on_dropped(ACCOUNT, ACCOUNT)
+    one.remote.listeners.dropped(ACCOUNT, ACCOUNT)
     assert one.local.found(account=ACCOUNT, key=KEYS[1]) is None
     assert await one.local.list("lockouts", 10) == (0, [])
 

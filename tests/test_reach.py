@@ -5,7 +5,9 @@ import logging
 import pytest
 
 from server.errors import CacheBusy, CacheUnavailable
-from server.state.shared import LOG_SECONDS, Reach
+from server.state.remote import LOG_SECONDS, Remote
+
+from .local_accounts import local_accounts
 
 
 class Daemon:
@@ -14,7 +16,7 @@ class Daemon:
     def __init__(self):
         self.now = 1000.0
         self.failure = None
-        self.reach = Reach(self, lambda: self.now)
+        self.remote = Remote(self, local_accounts(), lambda: self.now)
 
     async def ping(self):
         if self.failure is not None:
@@ -24,9 +26,9 @@ class Daemon:
     async def asked(self, failure=None):
         self.failure = failure
         if failure is None:
-            return await self.reach.ping()
+            return await self.remote.ping()
         with pytest.raises(type(failure)):
-            await self.reach.ping()
+            await self.remote.ping()
         return None
 
 

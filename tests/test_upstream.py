@@ -16,7 +16,7 @@ from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
 from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins
 from server.readings.boxes import list_boxes
-from server.state.shared import SharedAccounts
+from server.state.fallback import SharedAccounts
 from server.tool_failure import ToolFailure
 from server.upstream.portal_reader import Upstream
 

@@ -34,7 +34,7 @@ from ..errors import (
     SessionExpired,
     SignInAgain,
 )
-from ..state.shared import SharedAccounts
+from ..state.fallback import SharedAccounts
 from ..state.vocabulary import Done, Forget, Found, Get, Hit, Lease
 from .call_rate import CallRate
 from .caller import Caller, Granted

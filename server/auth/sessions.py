@@ -28,7 +28,7 @@ from ..errors import (
     TooManyLogins,
 )
 from ..keys.fingerprint import shown
-from ..state.shared import SharedAccounts
+from ..state.fallback import SharedAccounts
 from ..state.vocabulary import (
     ERASED,
     PACED,

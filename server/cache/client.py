@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import CacheUnavailable, LocalProtocolError, OigError, SecretDiffers, VersionsDiffer
-from ..state.shared import Waits
+from ..state.decider import Listeners
+from ..state.remote import Waits
 from ..state.vocabulary import Hit, Outcome, Request
 from .back_off import BackOff
 from .credentials import ForeignUserError, connected
@@ -48,21 +49,17 @@ class CacheClient:
 
     Attributes:
         generation: Number of connections made so far.
-        on_dropped: Called when something was dropped on purpose at the daemon: with the account,
-            and its budget key if all of it was erased; or with None and None for all accounts. Also
-            when some of it may have been dropped while there was no connection: before the first
+        listeners: Called when something was dropped or unlocked at the daemon. Also, with None and
+            None, when that may have happened while there was no connection: before the first
             answer over a new one.
-        on_unlocked: Called when failed logins were forgotten at the daemon: with an account's
-            budget key, or a source, or None and None for all.
     """
 
     def __init__(self, path: Path, hello: Hello, *, timeout: float = 1.0) -> None:
         self.generation = 0
-        self.on_dropped: Callable[[bytes | None, bytes | None], None] = lambda _one, _budget: None
-        self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda _budget, _source: None
+        self.listeners = Listeners()
         self._path = path
         self._timeout = timeout
-        self._met = Handshake(hello, path, lambda: self.on_dropped(None, None))
+        self._met = Handshake(hello, path, lambda: self.listeners.dropped(None, None))
         self._reload: Callable[[], None] = lambda: None
         self._channel: Channel | None = None
         self._connecting: asyncio.Task[Channel | None] | None = None
@@ -190,9 +187,9 @@ class CacheClient:
         match notice.name, notice.fields:
             case "flushed", (account, budget, drops):
                 self._met.drops = drops
-                self.on_dropped(account, budget)
+                self.listeners.dropped(account, budget)
             case "unlocked", (budget, source):
-                self.on_unlocked(budget, source)
+                self.listeners.unlocked(budget, source)
             case _, ("settings",):
                 self._reload()
             case _:

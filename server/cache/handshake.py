@@ -44,7 +44,7 @@ class Handshake:
         on_settings: Called with whether they differ, each time that the daemon was told of ours.
     """
 
-    def __init__(self, hello: Hello, where: object, missed: Callable[[], None]) -> None:
+    def __init__(self, hello: Hello, where: object, missed: Callable[[], object]) -> None:
         self.secret_differs = False
         self.other_version = False
         self.drops = 0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 from ..errors import CacheBusy, RemoteProtocolError
-from ..state.shared import Waits
+from ..state.remote import Waits
 from ..state.vocabulary import Hit
 from . import wire
 from .back_off import BackOff

@@ -15,13 +15,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
-from .hand_over import PROBE_SECONDS, HandOver
+from .decider import Listeners
 from .limits import FALLBACK, Policy, plain, tag
-from .shared import Reach, Remote, Waits
+from .remote import PROBE_SECONDS, Client, Remote, Waits
 from .vocabulary import (
     PACED,
     REJECTED,
@@ -75,20 +75,44 @@ class _Granted:
     drops: int
 
 
+class SharedAccounts(Protocol):
+    """The accounts that all workers share. A caller who waits for an outcome may be cancelled."""
+
+    async def call(self, request: Request) -> Outcome:
+        """Ask something about an account, and return what it came to.
+
+        What can be had without the others, is: so a session or an answer is looked for, and the
+        portal asked, whatever is away. What ends a login or a handle must reach all workers.
+
+        Raises:
+            CacheUnavailable: Nothing was ended, for the others cannot be reached.
+            SecretDiffers: The others work with another secret.
+            LocalProtocolError: An argument breaks the limits.
+        """
+        ...
+
+    async def ping(self) -> object:
+        """Return when the others can be reached.
+
+        Raises:
+            CacheUnavailable: They cannot.
+        """
+        ...
+
+
 class WorkerAccounts:
     """The shared accounts, and what is left of them while the daemon is away.
 
     Args:
-        remote: The daemon.
+        client: Asks the daemon.
         local: The copies.
         begin: Called for each login that waits, in the context of its caller.
     """
 
-    def __init__(self, remote: Remote, local: Copies, begin: Begin = lambda *_: None) -> None:
-        self._remote = Reach(remote)
+    def __init__(self, client: Client, local: Copies, begin: Begin = lambda *_: None) -> None:
+        self._remote = Remote(client, local)
         self._local = local
         self._begin = begin
-        self._opened = HandOver(self._remote, local)
         # What was asked before something was dropped, and comes after it, must leave no copy.
         self._drops = 0
         self._granted: dict[bytes, _Granted] = {}
@@ -102,8 +126,7 @@ class WorkerAccounts:
             Put: self._put,
             Forget: self._forget,
         }
-        remote.on_dropped = self._dropped
-        remote.on_unlocked = self._unlocked
+        client.listeners = Listeners(self._dropped, self._unlocked)
 
     async def call(self, request: Request) -> Outcome:
         """As `SharedAccounts.call`."""
@@ -125,7 +148,7 @@ class WorkerAccounts:
 
     async def stop(self) -> None:
         """End what goes on here; the connection is closed by its maker."""
-        await self._opened.aclose()
+        await self._remote.aclose()
         await self._local.stop()
 
     # Leases.
@@ -140,7 +163,7 @@ class WorkerAccounts:
                 self._learn(request, outcome, in_time=drops == self._drops)
                 return outcome
             # Without the daemon, but not for longer than it is away: its pace is the faster one.
-            self._opened.look_out()
+            self._remote.look_out()
             try:
                 outcome = await self._local.call(request, waits=waits)
             except CacheBusy:
@@ -164,10 +187,7 @@ class WorkerAccounts:
     async def _from_daemon(
         self, request: Ask | AskTurn, waits: Waits | None = None
     ) -> Outcome | None:
-        """Return what the daemon says now that it has all of this worker's; None if it is away."""
-        account = plain(request.account)
-        if account in self._opened:
-            await self._opened.hand_over(account)
+        """Return what the daemon says, and remember its leases; None if it is away."""
         try:
             outcome = await self._remote.call(request, waits)
         except CacheBusy:
@@ -190,7 +210,7 @@ class WorkerAccounts:
         if granted is None:
             outcome = await self._local.call(request)
             if isinstance(outcome, Done) and request.space == "login":
-                self._opened.note(request)
+                self._remote.opened(request)
             return outcome
         try:
             outcome = await self._remote.call(request)
@@ -207,7 +227,7 @@ class WorkerAccounts:
         if gone and granted.drops == self._drops:
             # The daemon went away during the login: the session is for it when it is back.
             self._adopt_login(request, granted.asked)
-            self._opened.note(request)
+            self._remote.opened(request)
             return Done()
         if isinstance(outcome, Done) and drops == self._drops:
             self._adopt_login(request, granted.asked)
@@ -229,24 +249,13 @@ class WorkerAccounts:
     # What there is.
 
     async def _get(self, request: Get) -> Outcome:
-        account = request.account
-        if self._opened and request.handle is not None:
-            copy = self._local.found(handle=request.handle)
-            account = None if copy is None else copy.account
-        if account is not None and account in self._opened:
-            await self._opened.hand_over(account)
         drops = self._drops
         try:
             outcome = await self._remote.call(request)
-            if isinstance(outcome, Found) and outcome.account in self._opened:
-                # Only the daemon knew whose handle it is. It gets the newer session first.
-                await self._opened.hand_over(outcome.account)
-                outcome = await self._remote.call(request)
         except CacheUnavailable:
             return await self._local.call(request)
-        found = outcome if isinstance(outcome, Found) else None
-        if drops == self._drops and (found is None or found.account not in self._opened):
-            self._compare(request, found)
+        if drops == self._drops:
+            self._compare(request, outcome if isinstance(outcome, Found) else None)
         return outcome
 
     async def _put(self, request: Put) -> Outcome:
@@ -271,19 +280,21 @@ class WorkerAccounts:
         """Have the copies be as what a login came to."""
         account = plain(request.account)
         match outcome:
-            case Hit() if in_time and account not in self._opened:
+            case Hit() if in_time and not self._remote.lacks(account):
                 self._local.adopt(account, request.key, outcome, request.source)
             case Locked() if in_time:
                 self._local.lock(request.account, request.source, outcome, request.budget)
-            case Lease() if account not in self._opened:
+            case Lease() if not self._remote.lacks(account):
                 # There is none, so a copy is of one that was dropped.
                 self._local.drop(account, request.key)
 
     def _compare(self, request: Get, found: Found | None) -> None:
         """Have the copies be as what was found."""
         copy = self._local.found(request.handle, request.account, request.key)
+        if found is not None and self._remote.lacks(found.account):
+            return
         if found is None or found.session is None:
-            if copy is not None and copy.account not in self._opened:
+            if copy is not None and not self._remote.lacks(copy.account):
                 if copy.key is not None:
                     self._local.drop(copy.account, copy.key)
                 if found is None and request.handle is not None:

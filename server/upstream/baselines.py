@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from ..auth.caller import Granted
 from ..auth.sealing import Sealer
 from ..readings.baseline import NO_BASELINE, Baseline
+from ..state.fallback import SharedAccounts
 from ..state.limits import TTL_MAX
-from ..state.shared import SharedAccounts
 from .sealed_answers import SealedAnswers
 
 NAME = "baseline"

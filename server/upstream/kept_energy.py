@@ -20,8 +20,8 @@ from ..auth.caller import Granted
 from ..auth.sealing import Sealer
 from ..readings import clock
 from ..readings.energy_day import EnergyDay, kept_day
+from ..state.fallback import SharedAccounts
 from ..state.limits import TTL_MAX
-from ..state.shared import SharedAccounts
 from .sealed_answers import SealedAnswers
 
 SETTLED_DAYS = 7

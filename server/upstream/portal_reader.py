@@ -16,7 +16,7 @@ from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
 from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
-from ..state.shared import SharedAccounts
+from ..state.fallback import SharedAccounts
 from .baselines import NAME as BASELINE
 from .baselines import Baselines
 from .kept_energy import KeptEnergy

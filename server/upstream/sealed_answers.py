@@ -8,8 +8,8 @@ from typing import Any
 
 from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
+from ..state.fallback import SharedAccounts
 from ..state.limits import ANSWER_MAX_BYTES
-from ..state.shared import SharedAccounts
 from ..state.vocabulary import Found, Get, Hit, Put
 
 

@@ -27,8 +27,8 @@ from ..errors import (
     SessionError,
     SessionExpired,
 )
+from ..state.fallback import SharedAccounts
 from ..state.limits import ANSWER_MAX_BYTES
-from ..state.shared import SharedAccounts
 from ..state.vocabulary import (
     EXPIRED,
     LEAVES_ALONE,

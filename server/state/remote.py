@@ -1,0 +1,213 @@
+"""The daemon, as a worker asks it: whether it is there, and what it lacks when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+from ..errors import CacheBusy, CacheUnavailable, SecretDiffers
+from .copies import Copies
+from .decider import Listeners
+from .limits import FALLBACK, plain
+from .vocabulary import Done, Found, Fulfil, Get, Outcome, Put, Request, Unlock
+
+T = TypeVar("T")
+
+PROBE_SECONDS: Final = 0.5
+"""How often a daemon that is away is looked for while anybody waits for a login without it, or a
+session was opened that it does not know of."""
+
+LOG_SECONDS: Final = 60.0
+"""Least time between two lines that the daemon has gone: it may come and go many times a second."""
+
+Waits = Callable[[asyncio.Future[Any]], None]
+"""Called with what gets an outcome that has to be waited for. May fail it with `CacheBusy`, which
+withdraws the request."""
+
+logger = logging.getLogger(__name__)
+
+
+class Client(Protocol):
+    """A connection to the daemon, made again when it must.
+
+    Attributes:
+        generation: Number of connections made so far.
+        listeners: Called when something was dropped or unlocked at the daemon, before the first
+            outcome that shows it; with None and None also when that may have been missed.
+    """
+
+    generation: int
+    listeners: Listeners
+
+    async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
+        """Ask something about an account, and return what it came to.
+
+        Raises:
+            CacheBusy: Too much waits for the daemon already.
+            CacheUnavailable: It could not be asked.
+            SecretDiffers: It works with another secret.
+            LocalProtocolError: An argument breaks the limits.
+        """
+        ...
+
+    async def ping(self) -> object:
+        """Return when it answers.
+
+        Raises:
+            CacheUnavailable: It does not.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A session that was opened without the daemon, and the handles that lead to it."""
+
+    key: bytes
+    handles: list[bytes] = field(default_factory=list)
+
+
+class Remote:
+    """The daemon. What it lacks of an account it gets before it is asked for anything else of it.
+
+    What it has then is older. That may be dead, which is why there is a new one, or of a password
+    that is wrong by now.
+
+    Args:
+        client: Asks it.
+        local: The copies.
+        now: Seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self, client: Client, local: Copies, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._local = local
+        self._now = now
+        self._opened: dict[bytes, _Opened] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._logged_at = -LOG_SECONDS
+        self._is_logged = False
+
+    @property
+    def generation(self) -> int:
+        """Number of connections made so far."""
+        return self._client.generation
+
+    async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
+        """As `Client.call`."""
+        if not self._opened:
+            return await self._asked(self._client.call(request, waits))
+        await self._hand_over(self._account_of(request))
+        outcome = await self._asked(self._client.call(request, waits))
+        if isinstance(outcome, Found) and self.lacks(outcome.account):
+            # Only the daemon knew whose handle it is.
+            await self._hand_over(outcome.account)
+            outcome = await self._asked(self._client.call(request, waits))
+        return outcome
+
+    def ping(self) -> Awaitable[object]:
+        """As `Client.ping`."""
+        return self._asked(self._client.ping())
+
+    def lacks(self, account: bytes) -> bool:
+        """Return whether the daemon lacks a session of an account."""
+        return account in self._opened
+
+    def opened(self, request: Fulfil) -> None:
+        """Take note of a session that the daemon lacks, for when it is back."""
+        account = plain(request.account)
+        opened = self._opened.pop(account, None)
+        if opened is None or opened.key != request.key:
+            opened = _Opened(request.key)
+        if request.handle is not None:
+            opened.handles.append(request.handle)
+        if len(self._opened) >= FALLBACK.sessions:
+            del self._opened[next(iter(self._opened))]
+        self._opened[account] = opened
+        self.look_out()
+
+    def look_out(self) -> None:
+        """Look for the daemon while anybody waits for a login without it, or it lacks something."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def aclose(self) -> None:
+        """Stop looking; the connection is closed by its maker."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+
+    async def _asked(self, call: Awaitable[T]) -> T:
+        """Log that the daemon has gone and that it is back, once each and once a minute."""
+        try:
+            answer = await call
+        except CacheBusy:
+            raise  # it is there
+        except CacheUnavailable as exc:
+            # An absence that comes too soon after another is logged later, if it lasts.
+            if not self._is_logged and self._now() - self._logged_at >= LOG_SECONDS:
+                self._is_logged, self._logged_at = True, self._now()
+                logger.warning("%s Serving from this worker's own copies until it is back.", exc)
+            raise
+        if self._is_logged:
+            self._is_logged = False
+            logger.info("the cache daemon is back")
+        return answer
+
+    def _account_of(self, request: Request) -> bytes | None:
+        if isinstance(request, Get) and request.handle is not None:
+            copy = self._local.found(handle=request.handle)
+            return None if copy is None else copy.account
+        if isinstance(request, Unlock) or request.account is None:
+            return None
+        return plain(request.account)
+
+    async def _hand_over(self, account: bytes | None) -> None:
+        """Give the daemon what it lacks of an account, if it is back.
+
+        The handles go after the session: one of another password ends all that leads elsewhere.
+        """
+        opened = self._opened.get(account or b"")
+        if account is None or opened is None:
+            return
+        # Before anything is sent, for what it ends of another password may end copies as well.
+        copy = self._local.found(account=account, key=opened.key)
+        handles = [(key, self._local.found(handle=key)) for key in opened.handles]
+        if copy is not None and copy.session is not None:  # not dropped, as was heard just now
+            session = copy.session
+            value = opened.key, session.value, session.expires_in
+            puts = [Put("session", account, *value, None, session.idle, session.spelling)]
+            puts += [
+                Put("handle", account, key, one.record, one.record_left, session=opened.key)
+                for key, one in handles
+                if one is not None and one.record is not None
+            ]
+            try:
+                # Together: nobody finds the one there and the others not.
+                stored, *_ = await asyncio.gather(
+                    *(self._asked(self._client.call(put)) for put in puts)
+                )
+            except (CacheUnavailable, SecretDiffers):
+                return
+            if not isinstance(stored, Done):
+                self._local.drop(account, opened.key)
+        if self._opened.get(account) is opened:
+            del self._opened[account]
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            if not self._opened and not self._local.has_waiting_logins:
+                return
+            with contextlib.suppress(CacheUnavailable):
+                await self.ping()
+                self._local.recall()
+                for account in list(self._opened):
+                    await self._hand_over(account)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.sources import network_of, source_of_grant
-from server.state.account import MAX_GUESSES, MAX_PAIRS
-from server.state.limits import Policy
+from server.state.limits import MAX_GUESSES, MAX_PAIRS, Policy
 from server.state.locks import GUESS_LASTS
 from server.state.spraying import WINDOW, SourceState
 from server.state.turns import FAILED_LASTS

@@ -5,8 +5,7 @@ Each implementation of `Storage` inherits these, as those of `accounts_contract`
 
 import pytest
 
-from server.state.account import MAX_HANDLES
-from server.state.limits import TTL_MAX
+from server.state.limits import MAX_HANDLES, TTL_MAX
 from server.state.vocabulary import (
     BUSY,
     EXPIRED,

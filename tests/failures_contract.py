@@ -7,8 +7,7 @@ import pytest
 
 from server.sources import network_of
 from server.state import encoding
-from server.state.account import MAX_KNOWN_SOURCES, MAX_PAIRS, MAX_SOURCES, MAX_SPELLINGS
-from server.state.limits import Policy
+from server.state.limits import MAX_KNOWN_SOURCES, MAX_PAIRS, MAX_SOURCES, MAX_SPELLINGS, Policy
 from server.state.locks import GUESS_LASTS
 from server.state.storage import Kind, of_account
 from server.state.vocabulary import Hit, Lease, Locked

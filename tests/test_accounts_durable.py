@@ -8,8 +8,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from server.sources import network_of
-from server.state.account import MAX_SOURCES
-from server.state.limits import Policy
+from server.state.limits import MAX_SOURCES, Policy
 from server.state.locks import GUESS_LASTS
 from server.state.memory import MemoryStorage
 from server.state.spraying import WINDOW

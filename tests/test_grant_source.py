@@ -12,7 +12,7 @@ from server.cache.hello import PROTOCOL
 from server.errors import LocalProtocolError
 from server.http.exemptions import Exemptions
 from server.sources import is_grant, is_well_formed, networks_of, source_of_grant
-from server.state.account import MAX_KNOWN_SOURCES
+from server.state.limits import MAX_KNOWN_SOURCES
 from server.state.vocabulary import Hit, Lease, Locked, Rejected, Unavailable
 
 from .accounts_house import CAFE, HOME, House, account, key, value

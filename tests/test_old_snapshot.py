@@ -15,7 +15,8 @@ from server.cache.rows import BEGINNING
 from server.cache.state_file import StateFile
 from server.state import encoding, locks
 from server.state.account import AccountState, Attempt, pair_of, whose
-from server.state.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES, Policy
+from server.state.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES, Context, Limits, Policy
+from server.state.locks import Standing
 from server.state.spraying import SourceState
 from server.state.storage import Epochs
 from server.state.vocabulary import short
@@ -24,6 +25,7 @@ WALL = 1_800_000_000.0
 DAY = 86400.0
 NOW = BEGINNING
 EPS = 1e-3
+CONTEXT = Context(Policy(), Limits(), NOW, b"owner", os.urandom)
 
 OWNER = b"a" * 16 + b"A" * 16
 VICTIM = b"v" * 16 + b"V" * 16
@@ -163,7 +165,7 @@ def test_nothing_locked_is_open_and_nothing_lasts_longer(body, down, outdated):
             continue
         state = rows[account]
         attempt = Attempt(b"p" * 8, source or "a stranger's", b"", known=False)
-        told = locks.locked(state, attempt, 0.0, 0.0, NOW)
+        told = locks.locked(state, attempt, Standing(), CONTEXT)
         assert told is not None, failed
         assert told.retry_after >= left - elapsed - EPS
     sources = {
@@ -242,7 +244,7 @@ def test_a_wrong_password_counts_once_though_the_program_was_upgraded_in_between
     pair = pair_of(WRONG, budget + tag)
     attempt = Attempt(pair, "192.0.2.9", whose(budget, budget + tag), known=False)
     before = state.total.failures
-    locks.rejected(state, attempt, Policy(), NOW, 60.0)
+    locks.rejected(state, attempt, CONTEXT)
     assert state.total.failures == before
 
 
@@ -277,7 +279,7 @@ class TestClock:
         rows = states(written(one_of_each()), DAY)
         assert rows.keys() == {VICTIM}
         attempt = Attempt(b"p" * 8, "192.0.2.9", b"", known=False)
-        assert locks.locked(rows[VICTIM], attempt, 0.0, 0.0, NOW) is None
+        assert locks.locked(rows[VICTIM], attempt, Standing(), CONTEXT) is None
 
     def test_from_a_day_in_the_future_only_locks_and_known_sources_are_kept(self):
         rows = states(written(one_of_each()), -DAY)

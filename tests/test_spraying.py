@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.state.failures import Effect
+from server.state.account import Effect
 from server.state.limits import Policy
+from server.state.locks import GUESS_LASTS
 from server.state.spraying import WINDOW, SourceState
 from server.state.storage import Epochs
 
@@ -14,8 +15,8 @@ POLICY = Policy(accounts_per_source=3)
 
 
 def fail(state: SourceState, number: int, now: float, policy: Policy = POLICY) -> None:
-    for what in ("open", "failed"):
-        state.take(account(number), Effect(what, CAFE), policy, now)
+    for effect in (Effect("open", CAFE, now + GUESS_LASTS), Effect("failed", CAFE, now)):
+        state.take(account(number), effect, policy)
 
 
 def test_no_more_is_kept_than_the_budget_needs():
@@ -29,7 +30,7 @@ def test_what_is_kept_is_what_was_written():
     state = SourceState(until=2000.0, unlocked=3)
     for number in range(3):
         fail(state, number, 1000.0)
-    state.take(account(9), Effect("open", CAFE, telling=False), POLICY, 1000.0)
+    state.take(account(9), Effect("open", CAFE, 1000.0 + GUESS_LASTS, telling=False), POLICY)
     assert SourceState.load(state.dump(b"8 bytes.")) == state
 
 

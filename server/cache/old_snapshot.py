@@ -25,20 +25,18 @@ import msgpack  # type: ignore[import-untyped]
 
 from ..errors import OigError
 from ..state import encoding, limits
-from ..state.account import (
+from ..state.account import AccountState, Counter, Known, Pair, pair_of, whose
+from ..state.limits import (
+    KEY_BYTES,
     MAX_KNOWN,
     MAX_PAIRS,
     MAX_SOURCES,
     MAX_SPELLINGS,
-    AccountState,
-    Counter,
-    Known,
-    Pair,
-    pair_of,
-    whose,
+    TTL_MAX,
+    plain,
+    tag,
 )
-from ..state.endings import handle_of, put_handle
-from ..state.limits import KEY_BYTES, TTL_MAX, plain, tag
+from ..state.logins import put_handle
 from ..state.spraying import NAME_BYTES, SourceState, Tried
 from ..state.storage import TAG_BYTES, Epochs, Restored
 from .state_file import ASIDE, flaw_of
@@ -267,7 +265,7 @@ class _Reader:
                 return
             state.key = session
             state.handles.clear()
-        put_handle(state, handle_of(key, record, expires))
+        put_handle(state, key, record, expires)
 
     def take_source(self, row: Any) -> None:
         """Take in a source that failed at several accounts, the oldest first."""

@@ -9,50 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from .limits import tag
 from .storage import Epochs
+from .vocabulary import Hit
 
 GENERATION_BYTES: Final = 4
 NO_GENERATION: Final = bytes(GENERATION_BYTES)
 """Of a state that never had an answer."""
-
-MAX_KNOWN_SOURCES: Final = 8
-"""Known sources of one spelling: a household's home, phones, offices. The latest used stay."""
-
-MAX_KNOWN: Final = 16
-"""The same of all spellings."""
-
-MAX_SOURCES: Final = 32
-"""Sources with failures. The account's own lock comes after 20, then lets through one at a time for
-up to an hour each. As many known sources as there can be are let in beside them."""
-
-MAX_SPELLINGS: Final = 8
-"""Accounts of one budget whose failures are told apart per source. Two would be an owner and a
-neighbour whose e-mail differs by an accent; failures at further ones are forgiven to nobody."""
-
-MAX_PAIRS: Final = 64
-"""Wrong pairs remembered: so that the same one counts once, is not tried again at once, and may be
-tried again whatever is locked as long as nobody judged it."""
-
-MAX_GUESSES: Final = 64
-"""Guesses not judged yet; more than any budget lets in at once."""
-
-MAX_HANDLES: Final = 16
-"""Handles of all the assistants of a household that do not end theirs; the oldest goes."""
-
-MAX_LEASES: Final = 48
-"""Logins and requests to the portal under way at once."""
-
-MAX_ENDED: Final = 16
-ENDED_LASTS: Final = 10.0
-"""How many leases are remembered after their end, and for how many seconds: waiters in another
-process learn from it what came of them. Otherwise 200 waiters are 200 logins at a dead portal."""
-
-MAX_BUSY: Final = 10
-"""Circles for which the portal is left alone: eight of strangers, beside known sources and reading
-(the oldest of a stranger goes)."""
 
 FORGET_AFTER: Final = 86400.0
 """Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
@@ -166,6 +131,22 @@ RUN_OUT: Final = ("known", "handles", "leases", "ended", "busy")
 """Those of which a row is dropped when its time is over."""
 
 
+class Effect(NamedTuple):
+    """What a decision about an account changes in a source's budget of accounts (`spraying`).
+
+    Attributes:
+        what: `open`: the source tries this account until `at`. `failed`: it failed there at `at`.
+            `closed`: it tries it no longer. `back`: it did not fail there. `refused`: another
+            storage refuses the source until `at`.
+        telling: Whether the attempt told the guesser something.
+    """
+
+    what: Literal["open", "failed", "closed", "back", "refused"]
+    source: str
+    at: float = 0.0
+    telling: bool = True
+
+
 @dataclass(slots=True)
 class Counter:
     """Wrong passwords, and the locks they led to.
@@ -230,6 +211,7 @@ class AccountState:
         sources: Failures by source.
         next_at: When the portal may be sent the next request.
         woken: Whether waiters should be looked at again. Not part of the value.
+        effects: What is still to be changed of sources. Not part of the value.
     """
 
     key: bytes = b""
@@ -254,6 +236,7 @@ class AccountState:
     busy: list[Busy] = field(default_factory=list)
     next_at: float = 0.0
     woken: bool = False
+    effects: list[Effect] = field(default_factory=list)
 
     def is_empty(self) -> bool:
         """Return whether it says nothing: there need be no such value."""
@@ -294,9 +277,7 @@ class AccountState:
         """Drop what was flushed and what has run out; let counters fall. Guesses stay."""
         if self.flushed < epochs.sessions:
             self.end_session()
-            self.handles.clear()
             self.leases.clear()
-            self.woken = True
         if self.unlocked < epochs.locks:
             self.forgive_all()
             self.woken = True
@@ -315,10 +296,21 @@ class AccountState:
             self.full_until = 0.0
         self._fall(now)
 
+    def session(self, now: float) -> Hit | None:
+        """Return the session; None if there is none with time left."""
+        if not self.value or self.expires <= now:
+            return None
+        return Hit(self.value, self.expires - now, max(0.0, now - self.seen), self.spelling)
+
     def end_session(self) -> None:
-        """Drop the session and its answers; whose password was right is not forgotten."""
-        self.value = b""
-        self.generation = NO_GENERATION
+        """Drop the session and all that came of it: handles, answers, and leases to ask for them.
+
+        Whose password was right is not forgotten.
+        """
+        self.value, self.generation = b"", NO_GENERATION
+        self.handles.clear()
+        self.leases = [one for one in self.leases if one.space != "answer"]
+        self.woken = True
 
     def forgive_all(self) -> int:
         """Drop all failures; known sources stay, and what is not judged yet.

@@ -1,6 +1,6 @@
 """Carries out, within a round, what is asked and has no need to wait: a function for each request.
 
-The decisions themselves are in `logins`, `answers`, `endings` and `locks`.
+The decisions themselves are in `logins`, `leases` and `locks`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-from . import answers, endings, failures, leases, logins, spraying
-from .account import AccountState
+from . import failures, leases, logins, spraying
+from .account import READING, AccountState
 from .decider import Decider
-from .failures import Effect
 from .limits import plain
 from .vocabulary import (
     ERASED,
@@ -51,7 +50,6 @@ async def flush(decider: Decider) -> Outcome:
     sessions = int(bool(state.value))
     _void_leases(decider)
     state.end_session()
-    state.handles.clear()
     await decider.storage.drop_answers(decider.account)
     decider.drop()
     return Done(sessions)
@@ -82,7 +80,7 @@ def found_in(
         if one is None or one.until <= now:
             return None
         record, left, key = one.record, one.until - now, state.key
-    session = logins.session_of(state, now) if key == state.key else None
+    session = state.session(now) if key == state.key else None
     if record is None and session is None and not any(found):
         return None
     return Found(account, record, left, key, session, found)
@@ -98,17 +96,11 @@ async def _fulfil(decider: Decider, request: Fulfil) -> Outcome:
         return Lost()
     state, context, credential = decider.state, decider.context, record.credential
     if credential is None:
-        answers.answered(state, context)
+        leases.note_answered(state, context)
         decider.store_answer(request.key, request.value, request.ttl, "fetched")
         return Done()
     counted = await decider.transaction.load(credential.budget)
-    handle = None
-    if request.handle is not None and request.record is not None:
-        handle = endings.handle_of(request.handle, request.record, context.now + request.ttl)
-    session = request.value, request.ttl
-    replaced, effects = logins.fulfil(state, counted, credential, context, session, handle)
-    decider.transaction.take(credential.budget, effects)
-    if replaced:
+    if logins.Login(credential, state, counted, context).fulfil(request):
         decider.drop()
     return Done()
 
@@ -116,7 +108,7 @@ async def _fulfil(decider: Decider, request: Fulfil) -> Outcome:
 async def _fail(decider: Decider, request: Fail) -> Outcome:
     state, context, counts = decider.state, decider.context, decider.transaction.counts
     if request.space == "turn":
-        answers.leave_alone(state, context, request.reason, request.retry_after)
+        leases.leave_alone(state, READING, request.reason, request.retry_after, context)
         return Done()
     record, token = _record_of(decider, request), request.token or b""
     if record is None:
@@ -129,13 +121,12 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
     credential = record.credential
     if credential is None:
         counts["answers_unavailable_total"] += 1
-        answers.fail(state, context, token, request.reason, request.retry_after)
+        leases.note_end(state, token, request.reason, request.retry_after, context)
+        leases.leave_alone(state, READING, request.reason, request.retry_after, context)
         return Done()
     counted = await decider.transaction.load(credential.budget)
-    is_known = credential.attempt(state, context.now).known
-    failure = token, request.reason, request.retry_after
-    effects = logins.fail(state, counted, credential, context, failure)
-    decider.transaction.take(credential.budget, effects)
+    login = logins.Login(credential, state, counted, context)
+    login.fail(request)
     if request.reason != REJECTED:
         counts["unavailable_total"] += 1
         return Done()
@@ -143,7 +134,7 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
     # 1. Where it is known, a source does not guess: an owner may mistype. So too a grant.
     # 2. Of one that many people share, somebody else may have failed.
     # 3. Any other is a suspect at all accounts for a while.
-    if not (is_known or spraying.is_shared(credential.source, context.policy)):
+    if not (login.attempt.known or spraying.is_shared(credential.source, context.policy)):
         path = spraying.path_of(credential.source, context.policy)
         decider.transaction.on_commit(partial(decider.room.turns.rejected, path))
     return Done()
@@ -167,14 +158,14 @@ async def _put(decider: Decider, request: Put) -> Outcome:
         return Done()
     if request.space == "session":
         copy = Hit(request.value, request.ttl, request.idle or 0.0, request.spelling)
-        stored, replaced = endings.put_session(state, key, copy, now)
+        stored, replaced = logins.put_session(state, key, copy, now)
         if replaced:
             decider.drop()
         return Done() if stored else Lost()
     if state.key not in {b"", request.session} and (state.value or state.handles):
         return Lost()
     state.key = request.session or b""
-    endings.put_handle(state, endings.handle_of(key, request.value, now + request.ttl))
+    logins.put_handle(state, key, request.value, now + request.ttl)
     return Done()
 
 
@@ -184,37 +175,33 @@ async def _forget(decider: Decider, request: Forget) -> Outcome:
         case "account":
             return await _erase(decider, request.budget or decider.account)
         case "session":
-            return Done(endings.forget_session(state, key, request.digest or b""))
+            return Done(logins.forget_session(state, key, request.digest or b""))
         case "login":
-            count = endings.forget_login(state, key)
+            count = logins.forget_login(state, key)
             if count:
                 decider.drop()
             return Done(count)
         case "handle":
             decider.drop()
-            return Done(endings.forget_handle(state, key))
+            return Done(logins.forget_handle(state, key))
 
 
 async def _erase(decider: Decider, budget: bytes) -> Outcome:
     counted = await decider.transaction.load(budget)
     for group in decider.queue.groups.values():
         decider.answer_all(group, Unavailable(ERASED, SOON))
-    closed = [Effect("closed", one.source) for one in counted.guesses if not one.known]
-    decider.transaction.take(budget, [*closed, *failures.given_back(counted)])
     dropped = await decider.storage.drop_answers(decider.account)
     leases = len(decider.state.leases)
     _void_leases(decider)
-    erased = endings.erase(decider.state, counted, dropped)
+    erased = logins.erase(decider.state, counted, dropped)
     decider.drop(budget)
     return erased._replace(leases=leases)
 
 
 async def _unlock(decider: Decider, _: Unlock) -> Outcome:
-    state, transaction = decider.state, decider.transaction
-    transaction.take(decider.account, failures.given_back(state))
-    transaction.on_durable(partial(decider.listeners.unlocked, decider.account, None))
-    state.woken = True
-    return Done(state.forgive_all())
+    unlocked = partial(decider.listeners.unlocked, decider.account, None)
+    decider.transaction.on_durable(unlocked)
+    return Done(failures.forgive_all(decider.state))
 
 
 async def _abandon(decider: Decider, request: Abandoned) -> Outcome:

@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
-from . import answers, endings, failures, locks
-from .account import Attempt, pair_of, whose
+from . import failures, leases, locks, logins
+from .account import READING
 from .accounts import Accounts
 from .decider import Decider
-from .failures import Effect
-from .limits import plain, tag
+from .limits import plain
+from .logins import Credential
 from .vocabulary import Ask, Done, Forget, Hit, Locked, Outcome, Recalled, Request
 
 SEEN_SLACK: Final = 60.0
@@ -32,12 +32,12 @@ class Copies(Accounts):
             return
 
         def change(decider: Decider) -> None:
-            state, context, now = decider.state, decider.context, decider.context.now
+            state, now = decider.state, decider.context.now
             if state.value != hit.value or state.key != key:
                 state.value, state.expires = b"", 0.0
-            endings.put_session(state, key, hit, now)
+            logins.put_session(state, key, hit, now)
             if hit.spelling is not None:
-                failures.note_known(state, source, hit.spelling, context.policy, now)
+                failures.note_known(state, source, hit.spelling, decider.context)
 
         self._change(account, change)
 
@@ -54,33 +54,25 @@ class Copies(Accounts):
 
     def judge(self, asked: Ask, *, accepted: bool) -> None:
         """Take over what the portal said of a login under a lease of another storage."""
-        account, source = asked.account, asked.source
-        budget = asked.budget or plain(account)
+        one = Credential.of(asked)
 
         def change(decider: Decider) -> None:
-            state, context = decider.state, decider.context
-            now, policy = context.now, context.policy
-            known = budget == plain(account) and failures.knows(state, source, tag(account), now)
-            pair = pair_of(asked.key, account)
-            attempt = Attempt(pair, source, whose(budget, account), known)
+            counted, context = decider.state, decider.context
+            is_own = one.budget == plain(one.spelled)
+            attempt = one.attempt(known=is_own and one.is_known(counted, context.now))
             if accepted:
-                effects = locks.accepted(state, attempt)
+                locks.accepted(counted, attempt)
             else:
-                memory = context.limits.rejected_memory
-                effects = locks.rejected(state, attempt, policy, now, memory)
-            decider.transaction.take(budget, effects)
+                locks.rejected(counted, attempt, context)
 
-        self._change(budget, change)
+        self._change(one.budget, change)
 
     def lock(self, account: bytes, source: str, told: Locked, budget: bytes | None = None) -> None:
         """Take over a lock that another storage told of."""
         budget = budget or plain(account)
 
         def change(decider: Decider) -> None:
-            policy, now = decider.context.policy, decider.context.now
-            locks.lock(decider.state, source, told, policy, now, known=False)
-            if told.source_for > 0.0:
-                decider.transaction.take(budget, [Effect("held", source, seconds=told.source_for)])
+            locks.lock(decider.state, source, told, decider.context)
 
         self._change(budget, change)
 
@@ -88,7 +80,7 @@ class Copies(Accounts):
         """Store an answer that could not be told to another storage; who waits here is told."""
 
         def change(decider: Decider) -> None:
-            answers.answered(decider.state, decider.context)
+            leases.note_answered(decider.state, decider.context)
             decider.store_answer(key, value, ttl, "fetched")
             decider.state.woken = True
 
@@ -106,7 +98,7 @@ class Copies(Accounts):
         """Ask the portal nothing for an account for so long: it said so to somebody else."""
 
         def change(decider: Decider) -> None:
-            answers.leave_alone(decider.state, decider.context, reason, seconds)
+            leases.leave_alone(decider.state, READING, reason, seconds, decider.context)
 
         self._change(account, change)
 

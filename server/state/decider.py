@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..sources import is_grant
-from . import answers, failures, locks, logins, spraying
+from . import leases, locks, spraying
 from .account import AccountState
-from .answers import Later
-from .leases import Context, Wait
-from .limits import tag
-from .logins import Credential, Step
+from .leases import Later, Wait
+from .limits import Context
+from .logins import Credential, Login, Step
 from .storage import Answer, Room, Storage, of_account
 from .transaction import Transaction
 from .vocabulary import PACED, Ask, Hit, Lease, Locked, Outcome, Turn, Unavailable
@@ -50,7 +48,6 @@ class Decider:
         queue: What goes on for the account.
         transaction: The values.
         state: That of the account.
-        context: What decisions know beside them.
         looked: Groups that go on waiting, with what was last decided about each.
         answered: Groups that wait no longer.
         granted: Tokens of the leases that were granted.
@@ -63,7 +60,6 @@ class Decider:
     queue: Queue
     transaction: Transaction
     state: AccountState
-    context: Context
     looked: dict[Group, Lease | Step | Later | Wait] = field(default_factory=dict)
     answered: set[Group] = field(default_factory=set)
     granted: list[bytes] = field(default_factory=list)
@@ -73,6 +69,11 @@ class Decider:
     def account(self) -> bytes:
         """The account's key."""
         return self.queue.account
+
+    @property
+    def context(self) -> Context:
+        """What decisions know beside the values."""
+        return self.transaction.context
 
     async def decide(self, group: Group) -> None:
         """Decide about a group, unless it was answered in this round or withdrawn."""
@@ -120,14 +121,12 @@ class Decider:
 
     def store_answer(self, key: bytes, value: bytes, ttl: float, room: Room) -> None:
         """Store an answer of the account for `ttl` seconds."""
-        now, generation = self.context.now, answers.name_generation(self.state, self.context)
+        now, generation = self.context.now, leases.name_generation(self.state, self.context)
         self.transaction.answers[key] = Answer(value, now + ttl, now, generation), room
 
     def give_up_guess(self, counted: AccountState, credential: Credential) -> None:
         """Count a login that is not made as a failure of its source."""
-        policy, now = self.context.policy, self.context.now
-        effects = locks.undecided(counted, credential.pair, policy, now, credential.source)
-        self.transaction.take(credential.budget, effects)
+        locks.undecided(counted, credential.pair, self.context, credential.source)
 
     def look_at(self, at: float) -> None:
         """Have those who wait looked at again at a time."""
@@ -175,31 +174,19 @@ class Decider:
     # What is decided.
 
     async def _decide_login(self, group: Group, credential: Credential) -> Any:
-        state, context, transaction = self.state, self.context, self.transaction
+        context, transaction = self.context, self.transaction
         source, budget = credential.source, credential.budget
-        counted = await transaction.load(budget)
-        known = failures.knows(state, source, tag(credential.spelled), context.now)
-        policy = context.policy
-        if not (
-            is_grant(source)
-            or known
-            or not policy.accounts_per_source
-            or spraying.is_shared(source, policy)
-        ):
+        login = Login(credential, self.state, await transaction.load(budget), context)
+        if not login.attempt.known and spraying.has_budget(source, context.policy):
             await transaction.load_source(source)
-        outcome, effects = logins.ask(
-            state,
-            counted,
-            credential,
-            context,
-            transaction.facts(source, budget),
+        outcome = login.ask(
+            transaction.standing(source, budget),
             waited=group.token,
             seen=group.seen,
             turn=bool(group.served),
         )
-        transaction.take(budget, effects)
         if outcome is Step.TURN and group.served is False:
-            self.give_up_guess(counted, credential)
+            self.give_up_guess(login.counted, credential)
             outcome = Unavailable(PACED, self.room.turns.paced())
         if isinstance(outcome, Hit):
             self.storage.touch(of_account(self.account), context.now)
@@ -209,10 +196,10 @@ class Decider:
 
     async def _decide_answer(self, group: Group) -> Any:
         if not isinstance(group.request, Ask):
-            outcome: Any = answers.turn(self.state, self.context)
+            outcome: Any = leases.ask_turn(self.state, self.context)
         else:
             key = group.request.key
-            outcome = await self.answer(key) or answers.ask(
+            outcome = await self.answer(key) or leases.ask_answer(
                 self.state, key, self.context, waited=group.token
             )
         if isinstance(outcome, Later):

@@ -1,79 +1,51 @@
-"""Counting failures: of an account, and of each source at it; and who is known to it.
+"""Counting failures: of an account, and of each source at it; and which sources are known to it.
 
-`locks` says what is counted when, and why.
-
-Pure: what changes is the state that is given, which is the caller's own copy.
+`locks` says what is counted when, and why. Pure: what changes is the state that is given.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from ..sources import is_grant
-from .account import (
+from .account import AccountState, Attempt, Counter, Effect, Known, Pair
+from .limits import (
     MAX_KNOWN,
     MAX_KNOWN_SOURCES,
     MAX_PAIRS,
     MAX_SOURCES,
     MAX_SPELLINGS,
-    AccountState,
-    Attempt,
-    Counter,
-    Known,
-    Pair,
+    Context,
 )
-from .limits import Policy
 
 SLACK: Final = 0.1
 """Part of its time by which a known source may lag behind its last use: spares a write on nearly
 every look-up that succeeds."""
 
 
-class Effect(NamedTuple):
-    """What a decision about an account changes in a source's budget of accounts.
-
-    1. `open`: it tries one more. 2. `failed`: it has failed there. 3. `closed`: it tries no longer.
-    4. `back`: a failure there was none. 5. `held`: another storage refused it, for so long.
-    """
-
-    what: Literal["open", "failed", "closed", "back", "held"]
-    source: str
-    telling: bool = True
-    seconds: float = 0.0
-    at: float | None = None
-
-
-Effects = list[Effect]
-
-
-def knows(state: AccountState, source: str, spelling: bytes, now: float) -> bool:
+def knows(state: AccountState, source: str, spelling: bytes | None, now: float) -> bool:
     """Return whether a source has proved the account's password with this spelling before."""
     return is_grant(source) or any(
         one.source == source and one.until > now and one.spelling == spelling for one in state.known
     )
 
 
-def note_known(
-    state: AccountState, source: str, spelling: bytes, policy: Policy, now: float
-) -> None:
+def note_known(state: AccountState, source: str, spelling: bytes, context: Context) -> None:
     """Note that a source proved the password; nothing of a grant, which is known by what it is.
 
     Nothing either while it is known for most of its time still.
     """
     if is_grant(source):
         return
-    enough = now + policy.known_for * (1.0 - SLACK)
-    for one in state.known:
-        if one.source == source and one.spelling == spelling:
-            if one.until >= enough:
-                return
-            state.known.remove(one)
-            break
+    known_for = context.policy.known_for
     same = [one for one in state.known if one.spelling == spelling]
-    if len(same) >= MAX_KNOWN_SOURCES:
-        state.known.remove(same[-1])
-    state.known.insert(0, Known(source, now + policy.known_for, spelling))
-    del state.known[MAX_KNOWN:]
+    before = next((one for one in same if one.source == source), None)
+    if before is not None and before.until >= context.now + known_for * (1.0 - SLACK):
+        return
+    if before is None and len(same) >= MAX_KNOWN_SOURCES:
+        before = same[-1]
+    others = [one for one in state.known if one is not before]
+    state.known = [Known(source, context.now + known_for, spelling), *others][:MAX_KNOWN]
 
 
 def is_payer(state: AccountState, attempt: Attempt) -> bool:
@@ -88,7 +60,13 @@ def is_counted(state: AccountState, attempt: Attempt) -> bool:
     )
 
 
-def closed(state: AccountState, pair: bytes, source: str | None = None) -> list[Attempt]:
+def note_pair(state: AccountState, pair: Pair) -> None:
+    """Remember a wrong pair, in place of what was known of it."""
+    others = [one for one in state.pairs if one.pair != pair.pair]
+    state.pairs = [*others[1 - MAX_PAIRS :], pair]
+
+
+def close(state: AccountState, pair: bytes, source: str | None = None) -> list[Attempt]:
     """Close the guesses of a pair, at one source or all, and return them."""
     closed = [one for one in state.guesses if one.pair == pair and source in {None, one.source}]
     if closed:
@@ -97,75 +75,63 @@ def closed(state: AccountState, pair: bytes, source: str | None = None) -> list[
     return closed
 
 
-def give_up(state: AccountState, guess: Attempt, policy: Policy, now: float) -> Effects:
-    """Count a guess as a failure that nobody has judged."""
+def give_up(state: AccountState, guess: Attempt, context: Context) -> None:
+    """Count a guess that was closed as a failure that nobody has judged."""
     state.woken = True
     if any(one.pair == guess.pair and one.payer for one in state.pairs):
-        return [] if guess.known else [Effect("closed", guess.source)]
-    effects = count(state, guess, policy, now, telling=guess.guarded)
+        withdraw(state, guess)
+        return
+    count(state, guess, context, telling=guess.guarded)
     note_pair(state, Pair(guess.pair, 0.0, guess.source))
-    return effects
 
 
-def given_back(state: AccountState) -> Effects:
-    """Return what sources get back of their budgets when an account's failures are forgotten."""
+def withdraw(state: AccountState, guess: Attempt) -> None:
+    """Have a source try the account no longer by a guess that was closed."""
+    if not guess.known:
+        state.effects.append(Effect("closed", guess.source))
+
+
+def forgive_all(state: AccountState) -> int:
+    """Drop all failures, and give sources back what those took of their budgets.
+
+    Returns:
+        The number of counters dropped.
+    """
     sources = {*state.sources, *(one.payer for one in state.pairs if one.payer)}
-    return [Effect("back", one) for one in sources]
+    state.effects += [Effect("back", one) for one in sources]
+    state.woken = True
+    return state.forgive_all()
 
 
-def note_pair(state: AccountState, pair: Pair) -> None:
-    """Remember a wrong pair, in place of what was known of it."""
-    state.pairs = [one for one in state.pairs if one.pair != pair.pair][1 - MAX_PAIRS :]
-    state.pairs.append(pair)
+def count(state: AccountState, attempt: Attempt, context: Context, *, telling: bool = True) -> None:
+    """Count a failure of an account and a source, unless the pair was counted before.
 
-
-def count(
-    state: AccountState, attempt: Attempt, policy: Policy, now: float, *, telling: bool = True
-) -> Effects:
-    """Count a failure of an account and a source, unless the pair was counted before."""
-    effects = [] if attempt.known else [Effect("failed", attempt.source, telling)]
+    A lock begins when somebody meets it. What a source has failed at is as old as it is: of a guess
+    whose time is over, the end of that.
+    """
+    now, policy = context.now, context.policy
+    if not attempt.known:
+        at = min(now, attempt.until or now)
+        state.effects.append(Effect("failed", attempt.source, at, telling))
     counter = state.sources.get(attempt.source)
     if is_counted(state, attempt):
-        if telling:
-            for one in (state.total, counter):
-                if one is not None and one.telling < one.failures:
-                    one.telling += 1
-        return effects
+        for one in (state.total, counter) if telling else ():
+            if one is not None and one.telling < one.failures:
+                one.telling += 1
+        return
     if not state.total.failures:
         state.fell = max(state.fell, now)
-    _add(state.total, policy.per_account, policy, now, telling=telling)
-    counter = counter_of(state, attempt.source, policy, now, known=attempt.known)
+    _add(state.total, policy.per_account, context, telling=telling)
+    counter = counter_of(state, attempt.source, context, known=attempt.known)
     if counter is not None:
         state.sources[attempt.source] = state.sources.pop(attempt.source)
         if attempt.whose in counter.spellings or len(counter.spellings) < MAX_SPELLINGS:
             counter.spellings[attempt.whose] = counter.spellings.get(attempt.whose, 0) + 1
-        _add(counter, policy.per_source, policy, now, telling=telling)
-    return effects
-
-
-def _add(counter: Counter, budget: int, policy: Policy, now: float, *, telling: bool) -> None:
-    """Count one more, and lock if the budget is used up."""
-    counter.failures += 1
-    counter.telling += telling
-    counter.last = now
-    # A failure during a lock (a login under way when it began) is covered by that lock.
-    if counter.failures >= budget and counter.until <= now:
-        counter.locks += 1
-        counter.until = now + policy.length(counter.locks)
-        # Failures that cost nothing must not make it so again and again either.
-        counter.firm = telling and counter.telling >= budget
-
-
-def hold(counter: Counter, until: float, now: float) -> None:
-    """Lock firmly without a failure."""
-    counter.until = max(counter.until, until)
-    counter.telling = max(counter.telling, 1)
-    counter.firm = True
-    counter.last = now
+        _add(counter, policy.per_source, context, telling=telling)
 
 
 def counter_of(
-    state: AccountState, source: str, policy: Policy, now: float, *, known: bool
+    state: AccountState, source: str, context: Context, *, known: bool
 ) -> Counter | None:
     """Return the counter of a source, a new one if need be; None if there is no room.
 
@@ -179,14 +145,22 @@ def counter_of(
         loose = [
             (one.telling, name)
             for name, one in state.sources.items()
-            if not (one.firm and one.until > now)
+            if not (one.firm and one.until > context.now)
         ]
         if not loose:
-            state.full_until = now + policy.first
+            state.full_until = context.now + context.policy.first
             return None
         del state.sources[min(loose, key=lambda one: one[0])[1]]
     counter = state.sources[source] = Counter()
     return counter
+
+
+def lock_firmly(counter: Counter, seconds: float, context: Context) -> None:
+    """Lock without a failure, for so long at least."""
+    counter.until = max(counter.until, context.now + min(seconds, context.policy.longest))
+    counter.telling = max(counter.telling, 1)
+    counter.firm = True
+    counter.last = context.now
 
 
 def has_old(state: AccountState, now: float) -> bool:
@@ -194,3 +168,16 @@ def has_old(state: AccountState, now: float) -> bool:
     return any(one.last and one.is_old(now) for one in state.all_counters()) or (
         not state.total.last and any(one.until <= now for one in state.pairs)
     )
+
+
+def _add(counter: Counter, budget: int, context: Context, *, telling: bool) -> None:
+    """Count one more, and lock if the budget is used up."""
+    counter.failures += 1
+    counter.telling += telling
+    counter.last = context.now
+    # A failure during a lock (a login under way when it began) is covered by that lock.
+    if counter.failures >= budget and counter.until <= context.now:
+        counter.locks += 1
+        counter.until = context.now + context.policy.length(counter.locks)
+        # Failures that cost nothing must not make it so again and again either.
+        counter.firm = telling and counter.telling >= budget

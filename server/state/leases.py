@@ -1,4 +1,9 @@
-"""Leases: one does the work, be it a login or a request to the portal, for all who ask meanwhile.
+"""Leases: one does the work for all who ask meanwhile, be it a login or a request to the portal.
+
+A login is asked for in `logins`; an answer of the portal here, in this order: what is stored;
+whether the portal wants to be left alone; who is asking it already; and then whether the account's
+gap is over. The holder of the lease asks for all. A turn is the same for a request that nobody
+shares: it has no lease and nothing to give back. Accounts do not wait for each other.
 
 Pure: what changes is the state that is given, which is the caller's own copy.
 """
@@ -6,35 +11,17 @@ Pure: what changes is the state that is given, which is the caller's own copy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from .account import ENDED_LASTS, MAX_BUSY, MAX_ENDED, AccountState, Busy, Ended, Granted
-from .limits import TOKEN_BYTES, Limits, Policy
-from .vocabulary import LEAVES_ALONE, REJECTED, Lease, Rejected, Unavailable
+from .account import GENERATION_BYTES, NO_GENERATION, READING, AccountState, Busy, Ended, Granted
+from .limits import ENDED_LASTS, MAX_BUSY, MAX_ENDED, MAX_LEASES, TOKEN_BYTES, Context
+from .vocabulary import LEAVES_ALONE, PACED, REJECTED, Lease, Rejected, Turn, Unavailable
 
+NAME_BYTES: Final = 8
+"""So much of a question's key stands for it in leases."""
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a decision knows beside the state.
-
-    Attributes:
-        policy: Budgets of wrong passwords.
-        limits: Numbers and times.
-        now: The time, on the storage's clock.
-        owner: This process, in leases.
-        random: Returns so many random bytes.
-        is_alive: Whether the holder of a lease is there, as far as anybody knows.
-        rejections_void: What was to be rejected until then may be tried again.
-    """
-
-    policy: Policy
-    limits: Limits
-    now: float
-    owner: bytes
-    random: Callable[[int], bytes]
-    is_alive: Callable[[Granted], bool]
-    rejections_void: float = 0.0
+PACED_SECONDS: Final = 1.0
+"""Least `retry_after` of those for whom there is no room."""
 
 
 class Wait(NamedTuple):
@@ -44,31 +31,91 @@ class Wait(NamedTuple):
     until: float
 
 
+class Later(NamedTuple):
+    """The account's gap is not over: look again at this time."""
+
+    at: float
+
+
+def ask_answer(
+    state: AccountState, key: bytes, context: Context, *, waited: bytes | None = None
+) -> Lease | Unavailable | Rejected | Wait | Later:
+    """Decide about a request for an answer that is not stored; `waited` is its lease before."""
+    now, name = context.now, key[-NAME_BYTES:]
+    busy = busy_for(state, READING, now)
+    lease = running(state, "answer", name)
+    if lease is not None and (busy is None or waited == lease.token):
+        # What is under way may still come to an answer.
+        return Wait(lease.token, lease.until)
+    outcome = end_of(state, waited, now) or busy
+    if outcome is not None:
+        return outcome
+    if state.next_at > now:
+        return Later(state.next_at)
+    if len(state.leases) >= MAX_LEASES:
+        return Unavailable(PACED, PACED_SECONDS)
+    name_generation(state, context)
+    granted = grant(state, "answer", name, context)
+    return Lease(granted.token, granted.lasts, state.session(now))
+
+
+def ask_turn(state: AccountState, context: Context) -> Turn | Unavailable | Later:
+    """Decide about a request for a turn."""
+    busy = busy_for(state, READING, context.now)
+    if busy is not None:
+        return busy
+    if state.next_at > context.now:
+        return Later(state.next_at)
+    state.next_at = context.now + context.limits.gap
+    return Turn()
+
+
+def note_answered(state: AccountState, context: Context) -> None:
+    """Note that the portal has just answered for the session of an account."""
+    if state.value:
+        state.seen = context.now
+
+
+def name_generation(state: AccountState, context: Context) -> bytes:
+    """Return by what answers of the account are recognised from now on."""
+    while state.generation == NO_GENERATION:
+        state.generation = context.random(GENERATION_BYTES)
+    return state.generation
+
+
+# Of logins as well.
+
+
 def grant(state: AccountState, space: str, key: bytes, context: Context) -> Lease:
     """Grant a lease; any is a request to the portal, so the next one keeps its distance."""
-    token = context.random(TOKEN_BYTES)
-    until = context.now + context.limits.lease_lasts
-    state.leases.append(Granted(space, key, token, context.owner, until))
+    token, lasts = context.random(TOKEN_BYTES), context.limits.lease_lasts
+    state.leases.append(Granted(space, key, token, context.owner, context.now + lasts))
     state.next_at = context.now + context.limits.gap
-    return Lease(token, context.limits.lease_lasts)
+    return Lease(token, lasts)
+
+
+def running(state: AccountState, space: str, key: bytes) -> Granted | None:
+    """Return the lease that is out for a pair or question."""
+    return next((one for one in state.leases if (one.space, one.key) == (space, key)), None)
 
 
 def take(state: AccountState, token: bytes) -> bool:
     """Take back a lease; False when it is not valid any more."""
-    for lease in state.leases:
-        if lease.token == token:
-            state.leases.remove(lease)
-            state.woken = True
-            return True
-    return False
+    return _drop(state, lambda one: one.token == token)
+
+
+def drop_dead(state: AccountState, is_alive: Callable[[Granted], bool]) -> None:
+    """Drop the leases whose holders are gone."""
+    _drop(state, lambda one: not is_alive(one))
 
 
 def note_end(
-    state: AccountState, token: bytes, reason: str, retry_after: float, now: float
+    state: AccountState, token: bytes, reason: str, retry_after: float, context: Context
 ) -> None:
-    """Remember for a while how a lease ended."""
-    state.ended = state.ended[1 - MAX_ENDED :]
-    state.ended.append(Ended(token, reason, now + retry_after, now + ENDED_LASTS))
+    """Remember for a while how a lease ended, for those who wait."""
+    now = context.now
+    ended = Ended(token, reason, now + retry_after, now + ENDED_LASTS)
+    state.ended = [*state.ended[1 - MAX_ENDED :], ended]
 
 
 def end_of(state: AccountState, waited: bytes | None, now: float) -> Rejected | Unavailable | None:
@@ -78,16 +125,6 @@ def end_of(state: AccountState, waited: bytes | None, now: float) -> Rejected | 
             if one.reason == REJECTED:
                 return Rejected()
             return Unavailable(one.reason, max(0.0, one.retry_at - now))
-    return None
-
-
-def running(state: AccountState, space: str, key: bytes, context: Context) -> Granted | None:
-    """Return the lease that is out for a pair or question; those of the dead are none."""
-    for lease in list(state.leases):
-        if not context.is_alive(lease):
-            take(state, lease.token)
-        elif lease.space == space and lease.key == key:
-            return lease
     return None
 
 
@@ -104,13 +141,19 @@ def leave_alone(
 ) -> None:
     """Leave the portal alone for a circle for so long, if that is what the portal said."""
     until = context.now + min(seconds, context.limits.busy_longest)
-    if reason not in LEAVES_ALONE:
+    same = [one for one in state.busy if one.circle == circle]
+    if reason not in LEAVES_ALONE or any(one.until >= until for one in same):
         return
     others = [one for one in state.busy if one.circle != circle]
-    if any(one.until >= until for one in state.busy if one not in others):
-        return
     if len(others) >= MAX_BUSY:
-        # There are two that are not of a stranger.
-        others.remove(next(one for one in others if one.circle))
+        others.remove(next(one for one in others if one.circle))  # the oldest of a stranger
     state.busy = [*others, Busy(circle, until, reason)]
     state.woken = True
+
+
+def _drop(state: AccountState, is_over: Callable[[Granted], bool]) -> bool:
+    left = [one for one in state.leases if not is_over(one)]
+    if len(left) == len(state.leases):
+        return False
+    state.leases, state.woken = left, True
+    return True

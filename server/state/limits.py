@@ -1,7 +1,8 @@
-"""How long things are, how much there is room for and how long anybody waits; and why so much."""
+"""By what is decided: sizes, bounds, budgets, times, and why so much."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -42,6 +43,45 @@ RETRY_AFTER_MAX: Final = 30 * 86400.0
 
 ACCOUNT_SHOWN_BYTES: Final = 6
 """How much of an account's key operators see: enough to tell accounts apart, useless to look up."""
+
+
+# Bounds of what the state of one account has.
+
+MAX_KNOWN_SOURCES: Final = 8
+"""Known sources of one spelling: a household's home, phones, offices. The latest used stay."""
+
+MAX_KNOWN: Final = 16
+"""The same of all spellings."""
+
+MAX_SOURCES: Final = 32
+"""Sources with failures. The account's own lock comes after 20, then lets through one at a time for
+up to an hour each. As many known sources as there can be are let in beside them."""
+
+MAX_SPELLINGS: Final = 8
+"""Accounts of one budget whose failures are told apart per source. Two would be an owner and a
+neighbour whose e-mail differs by an accent; failures at further ones are forgiven to nobody."""
+
+MAX_PAIRS: Final = 64
+"""Wrong pairs remembered: so that the same one counts once, is not tried again at once, and may be
+tried again whatever is locked as long as nobody judged it."""
+
+MAX_GUESSES: Final = 64
+"""Guesses not judged yet; more than any budget lets in at once."""
+
+MAX_HANDLES: Final = 16
+"""Handles of all the assistants of a household that do not end theirs; the oldest goes."""
+
+MAX_LEASES: Final = 48
+"""Logins and requests to the portal under way at once."""
+
+MAX_ENDED: Final = 16
+ENDED_LASTS: Final = 10.0
+"""How many leases are remembered after their end, and for how many seconds: waiters in another
+process learn from it what came of them. Otherwise 200 waiters are 200 logins at a dead portal."""
+
+MAX_BUSY: Final = 10
+"""Circles for which the portal is left alone: eight of strangers, beside known sources and reading
+(the oldest of a stranger goes)."""
 
 
 def plain(spelled: bytes) -> bytes:
@@ -179,3 +219,22 @@ FALLBACK: Final = Limits(
 )
 """Of a worker while the shared storage is away: every worker has a small pace of its own, so that
 together they are not the storm of logins that the shared one prevents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What decisions know beside the states that they are about.
+
+    Attributes:
+        now: The time, on the storage's clock.
+        owner: This process, in leases.
+        random: Returns so many random bytes.
+        rejections_void: What was to be rejected until then may be tried again.
+    """
+
+    policy: Policy
+    limits: Limits
+    now: float
+    owner: bytes
+    random: Callable[[int], bytes]
+    rejections_void: float = 0.0

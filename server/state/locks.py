@@ -41,18 +41,19 @@ spellings of its e-mail share that the portal may take for one. Who has proved a
 remembered in the account's own state with the spelling, and failures are forgiven to that spelling
 alone: the owner of another one may be another person.
 
-Pure: what changes is the state that is given, which is the caller's own copy.
+Pure: what changes is the state that is given, that of the budget key, and what is noted in its
+`effects` for the budgets of sources.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..sources import is_grant
 from . import failures
-from .account import MAX_GUESSES, AccountState, Attempt, Pair
-from .failures import Effect, Effects
-from .limits import Policy
+from .account import AccountState, Attempt, Effect, Pair
+from .limits import MAX_GUESSES, Context
+from .spraying import WINDOW
 from .vocabulary import Locked
 
 GUESS_LASTS: Final = 90.0
@@ -60,41 +61,47 @@ GUESS_LASTS: Final = 90.0
 waited for (40 s) and under way (35 s), so that a judgement comes first if there is one."""
 
 
+class Standing(NamedTuple):
+    """What the budget of accounts says of a source.
+
+    Attributes:
+        refused_until: Until when the source is over it.
+        crowded_until: Until when there is no room to count more strangers.
+        may_try: Whether the source may try one more account beside those that it tries.
+    """
+
+    refused_until: float = 0.0
+    crowded_until: float = 0.0
+    may_try: bool = True
+
+
 def locked(
-    state: AccountState, attempt: Attempt, refused_until: float, crowded_until: float, now: float
+    state: AccountState, attempt: Attempt, standing: Standing, context: Context
 ) -> Locked | None:
-    """Return what a source is told if it is locked out; None if it is not.
+    """Return the lock that an attempt meets; None if it meets none.
 
     1. A grant, and a pair that is paid for, meet no lock.
-    2. The source's own lock at this account holds for everybody.
+    2. The source's own lock at this account is for everybody.
     3. What keeps strangers out: the account's own lock, failures of the source at other accounts,
        and want of room to count more of either. Sources known to the account are spared.
-
-    Args:
-        state: Of the budget key.
-        attempt: What is tried.
-        refused_until: Until when the source is over its budget of accounts.
-        crowded_until: Until when there is no room for more locks.
-        now: The time.
     """
     if is_grant(attempt.source) or failures.is_payer(state, attempt):
         return None
-    counter = state.sources.get(attempt.source)
+    now, counter = context.now, state.sources.get(attempt.source)
     until = 0.0 if counter is None else counter.until
-    counted = bool(state.counters())
-    closed = max(state.total.until, refused_until, 0.0 if counted else crowded_until)
-    if counter is None:
-        closed = max(closed, state.full_until)
+    source_for = 0.0
     if not attempt.known:
-        until = max(until, closed)
+        crowded_until = 0.0 if state.counters() else standing.crowded_until
+        refused_until = max(standing.refused_until, crowded_until)
+        full_until = state.full_until if counter is None else 0.0
+        until = max(until, state.total.until, refused_until, full_until)
+        source_for = max(0.0, refused_until - now)
     if until <= now:
         return None
-    refused = max(refused_until, 0.0 if counted else crowded_until)
-    source_for = 0.0 if attempt.known else max(0.0, refused - now)
     return Locked(until - now, max(0.0, state.total.until - now), source_for)
 
 
-def fits(state: AccountState, attempt: Attempt, policy: Policy, *, may_try: bool) -> bool:
+def fits(state: AccountState, attempt: Attempt, standing: Standing, context: Context) -> bool:
     """Return whether a pair fits what is left of the budgets, so that it may be looked at.
 
     Until then nothing may depend on whether it is right. It is for the caller to look at `locked`
@@ -106,148 +113,95 @@ def fits(state: AccountState, attempt: Attempt, policy: Policy, *, may_try: bool
     2. A guess that is open takes its part already.
     3. Else there must be something left of the source's budget at this account,
     4. and, unless the account knows the source, of the account's and of the source's for accounts.
-
-    Args:
-        state: Of the budget key.
-        attempt: What is tried.
-        policy: The budgets.
-        may_try: Whether the source may try this account beside those it has.
     """
     if is_grant(attempt.source) or failures.is_counted(state, attempt):
         return True
-    if any(one.pair == attempt.pair and one.source == attempt.source for one in state.guesses):
+    own = [one for one in state.guesses if one.source == attempt.source]
+    if any(one.pair == attempt.pair for one in own):
         return True
-    counter = state.sources.get(attempt.source)
+    policy, counter = context.policy, state.sources.get(attempt.source)
     left = policy.per_source - (counter.failures if counter else 0)
-    if sum(one.source == attempt.source for one in state.guesses) >= max(1, left):
+    if len(own) >= max(1, left):
         return False
-    if attempt.known:
-        return True
-    return may_try and len(state.guesses) < max(1, policy.per_account - state.total.failures)
+    left = policy.per_account - state.total.failures
+    return attempt.known or (standing.may_try and len(state.guesses) < max(1, left))
 
 
-def compared(
-    state: AccountState, attempt: Attempt, policy: Policy, now: float, *, guarded: bool
-) -> Effects:
-    """Note that a pair was compared with what is cached, and is not the same.
-
-    Args:
-        state: Of the budget key.
-        attempt: What is tried.
-        policy: The budgets.
-        now: The time.
-        guarded: Whether there was anything to compare it with.
-    """
+def compared(state: AccountState, attempt: Attempt, context: Context, *, guarded: bool) -> None:
+    """Note that a pair was compared with what is cached, if anything is, and is not the same."""
     if is_grant(attempt.source) or failures.is_counted(state, attempt):
-        return []
-    effects: Effects = []
-    known = attempt.known
+        return
+    guess = attempt._replace(until=context.now + GUESS_LASTS, guarded=guarded)
     for one in state.guesses:
         if one.pair == attempt.pair and one.source == attempt.source:
             state.guesses.remove(one)
-            known, guarded = one.known, guarded or one.guarded
+            guess = guess._replace(known=one.known, guarded=guarded or one.guarded)
             break
     else:
         if len(state.guesses) >= MAX_GUESSES:
-            effects += failures.give_up(state, state.guesses.pop(0), policy, now)
-        if not known:
-            effects.append(Effect("open", attempt.source, guarded))
-    guess = attempt._replace(known=known, until=now + GUESS_LASTS, guarded=guarded)
+            failures.give_up(state, state.guesses.pop(0), context)
+        if not guess.known:
+            state.effects.append(Effect("open", guess.source, guess.until, guarded))
     state.guesses.append(guess)
-    return effects
 
 
-def accepted(state: AccountState, attempt: Attempt) -> Effects:
+def accepted(state: AccountState, attempt: Attempt) -> None:
     """Note that the portal has just accepted a login: the failures before it are forgiven.
 
     Those of other sources are not: one who knows the password does not speak for one who guesses
     it. Nor is anything taken off the account's own counter, or the source's budget, unless it was
     for this very pair.
     """
-    effects = dismiss(state, attempt.pair)
+    for guess in failures.close(state, attempt.pair):
+        failures.withdraw(state, guess)
     for one in state.pairs:
         if one.pair == attempt.pair:
             state.pairs.remove(one)
             counter = state.sources.get(one.payer)
             if one.payer and (counter is None or counter.failures <= 1):
-                effects.append(Effect("back", one.payer))
+                state.effects.append(Effect("back", one.payer))
             break
     counter = state.sources.get(attempt.source)
     if counter is not None:
-        forgiven = counter.spellings.pop(attempt.whose, 0)
-        counter.failures -= forgiven
+        counter.failures -= counter.spellings.pop(attempt.whose, 0)
         counter.telling = min(counter.telling, counter.failures)
         if not counter.failures:
             del state.sources[attempt.source]
-    return effects
 
 
-def dismiss(state: AccountState, pair: bytes) -> Effects:
-    """Take back that a pair was a guess: whoever came with it has the session."""
-    return [Effect("closed", one.source) for one in failures.closed(state, pair) if not one.known]
-
-
-def rejected(
-    state: AccountState, attempt: Attempt, policy: Policy, now: float, memory: float
-) -> Effects:
+def rejected(state: AccountState, attempt: Attempt, context: Context) -> None:
     """Count a wrong password, unless it is one that was counted before.
 
     Its source has tried one more account all the same, if the account is not known to it. A pair
     that was rejected for a grant is nobody's failure, unless others came with it meanwhile: then it
     is theirs, who guessed it.
-
-    Args:
-        state: Of the budget key.
-        attempt: What was rejected.
-        policy: The budgets.
-        now: The time.
-        memory: Seconds for which the same pair is rejected without asking the portal.
     """
-    effects: Effects = []
-    closed = failures.closed(state, attempt.pair)
+    closed = failures.close(state, attempt.pair)
     if is_grant(attempt.source):
         for guess in closed:
-            effects += failures.count(state, guess, policy, now)
+            failures.count(state, guess, context)
     else:
-        effects += [
-            Effect("closed", one.source)
-            for one in closed
-            if not one.known and one.source != attempt.source
-        ]
-        effects += failures.count(state, attempt, policy, now)
-        if attempt.known and any(one.source == attempt.source and not one.known for one in closed):
-            effects.append(Effect("closed", attempt.source))
-    failures.note_pair(state, Pair(attempt.pair, now + memory, ""))
-    return effects
+        for guess in closed:
+            # Its own guess becomes the failure, but of a source that is known by now.
+            if guess.source != attempt.source or attempt.known:
+                failures.withdraw(state, guess)
+        failures.count(state, attempt, context)
+    memory = context.limits.rejected_memory
+    failures.note_pair(state, Pair(attempt.pair, context.now + memory, ""))
 
 
 def undecided(
-    state: AccountState, pair: bytes, policy: Policy, now: float, source: str | None = None
-) -> Effects:
-    """Count a pair as a failure of which the portal did not say whether it is right.
-
-    Args:
-        state: Of the budget key.
-        pair: The pair.
-        policy: The budgets.
-        now: The time.
-        source: Where it came from; None for all.
-    """
-    effects: Effects = []
-    for guess in failures.closed(state, pair, source):
-        effects += failures.give_up(state, guess, policy, now)
-    return effects
+    state: AccountState, pair: bytes, context: Context, source: str | None = None
+) -> None:
+    """Count a pair, of one source or all, as a failure: the portal did not say if it is right."""
+    for guess in failures.close(state, pair, source):
+        failures.give_up(state, guess, context)
 
 
-def expire(state: AccountState, policy: Policy, now: float) -> Effects:
+def expire(state: AccountState, context: Context) -> None:
     """Count the guesses as failures that nobody will judge any more."""
-    effects: Effects = []
-    while state.guesses and state.guesses[0].until <= now:
-        guess = state.guesses.pop(0)
-        # A lock begins when somebody meets it; what a source has failed at is as old as it is.
-        gone = failures.give_up(state, guess, policy, now)
-        effects += [one._replace(at=guess.until) for one in gone]
-    return effects
+    while state.guesses and state.guesses[0].until <= context.now:
+        failures.give_up(state, state.guesses.pop(0), context)
 
 
 def is_rejected(state: AccountState, pair: bytes, now: float) -> bool:
@@ -268,15 +222,17 @@ def is_suspect(state: AccountState, source: str) -> bool:
     return counter.failures > unjudged or counter.until > 0.0
 
 
-def lock(
-    state: AccountState, source: str, told: Locked, policy: Policy, now: float, *, known: bool
-) -> None:
-    """Take over the locks of an account that another storage told of; nothing is counted."""
+def lock(state: AccountState, source: str, reported: Locked, context: Context) -> None:
+    """Take over a lock that another storage reported; nothing is counted."""
     if is_grant(source):
         return
-    counter = failures.counter_of(state, source, policy, now, known=known)
+    now = context.now
+    counter = failures.counter_of(state, source, context, known=False)
     if counter is not None:
-        failures.hold(counter, now + min(told.retry_after, policy.longest), now)
-    if told.account_for > 0.0:
-        failures.hold(state.total, now + min(told.account_for, policy.longest), now)
+        failures.lock_firmly(counter, reported.retry_after, context)
+    if reported.account_for > 0.0:
+        failures.lock_firmly(state.total, reported.account_for, context)
+    if reported.source_for > 0.0:
+        until = now + min(reported.source_for, WINDOW)
+        state.effects.append(Effect("refused", source, until))
     state.total.last, state.fell = now, state.fell or now

@@ -1,15 +1,16 @@
-"""Who may have the session of an account, and who may log in for it.
+"""The session of an account: who gets it, who logs in for it, and what ends it.
 
 A login is asked for in this order:
 
 1. Locks, so that a cached session tells a guesser nothing.
 2. Budgets: what does not fit beside the guesses that are not judged yet waits unseen, and begins
    again when there is room.
-3. What is cached, for who spells the e-mail as it was opened with or has proved that spelling.
+3. What is cached, for callers who spell the e-mail as it was opened with or have proved that
+   spelling.
 4. What was rejected a moment ago.
 5. Whether the portal is to be left alone.
-6. Who is logging in with this pair already: the caller waits for that, and learns how it ended.
-7. The caller's turn (`turns`); who has it gets a lease, and logs in for all who ask meanwhile.
+6. Whether a login with this pair is under way: the caller waits for it, and learns how it ended.
+7. The caller's turn (`turns`); with it comes a lease, and one login for all who ask meanwhile.
 
 An account has one valid password at a time, so a session under a new key replaces the one under the
 old, and ends the handles and answers that came of it.
@@ -19,28 +20,31 @@ Pure: what changes are the states that are given, which are the caller's own cop
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ..sources import is_grant
-from . import endings, failures, leases, locks
-from .account import (
-    KNOWN_SOURCES,
-    MAX_LEASES,
-    READING,
-    AccountState,
-    Attempt,
-    Handle,
-    pair_of,
-    whose,
+from . import failures, leases, locks
+from .account import KNOWN_SOURCES, READING, AccountState, Attempt, Handle, pair_of, whose
+from .leases import PACED_SECONDS, Wait
+from .limits import MAX_HANDLES, MAX_LEASES, Context, plain, tag
+from .locks import Standing
+from .vocabulary import (
+    PACED,
+    REJECTED,
+    Ask,
+    Erased,
+    Fail,
+    Fulfil,
+    Hit,
+    Lease,
+    Locked,
+    Rejected,
+    Unavailable,
+    short,
 )
-from .failures import Effects
-from .leases import Context, Wait
-from .limits import tag
-from .vocabulary import PACED, REJECTED, Hit, Lease, Locked, Rejected, Unavailable
-
-PACED_SECONDS: Final = 1.0
-"""Least `retry_after` told to those for whom there is no room."""
 
 
 class Credential(NamedTuple):
@@ -50,7 +54,6 @@ class Credential(NamedTuple):
         key: Look-up key.
         spelled: The account, spelled.
         budget: The account's budget key.
-        source: Where they came from.
     """
 
     key: bytes
@@ -58,15 +61,31 @@ class Credential(NamedTuple):
     budget: bytes
     source: str
 
+    @classmethod
+    def of(cls, asked: Ask) -> Credential:
+        """Return what somebody who asks for a login came with."""
+        budget = asked.budget or plain(asked.account)
+        return cls(asked.key, asked.account, budget, asked.source)
+
     @property
     def pair(self) -> bytes:
         """Names both, as this spelling has them."""
         return pair_of(self.key, self.spelled)
 
-    def attempt(self, state: AccountState, now: float) -> Attempt:
-        """Return it as `locks` sees it, given the account's own state."""
-        known = failures.knows(state, self.source, tag(self.spelled), now)
+    def attempt(self, *, known: bool) -> Attempt:
+        """Return it as `locks` sees it, given whether the account knows the source."""
         return Attempt(self.pair, self.source, whose(self.budget, self.spelled), known)
+
+    def is_known(self, state: AccountState, now: float) -> bool:
+        """Return whether the account knows the source, given its own state."""
+        return failures.knows(state, self.source, tag(self.spelled), now)
+
+    def is_right(self, state: AccountState, now: float) -> bool:
+        """Return whether it is the one that was right last, of an account with known sources."""
+        spelling = tag(self.spelled)
+        return (state.key, state.spelling) == (self.key, spelling) and any(
+            one.until > now and one.spelling == spelling for one in state.known
+        )
 
 
 class Step(Enum):
@@ -79,190 +98,236 @@ class Step(Enum):
     """Its turn to log in."""
 
 
-def ask(  # noqa: PLR0911 - one for each case above
-    state: AccountState,
-    counted: AccountState,
-    credential: Credential,
-    context: Context,
-    source: tuple[float, float, bool],
-    *,
-    waited: bytes | None = None,
-    seen: bool = False,
-    turn: bool = False,
-) -> tuple[Hit | Locked | Rejected | Unavailable | Lease | Wait | Step, Effects]:
-    """Decide about somebody who wants a session: see above.
+@dataclass(slots=True)
+class Login:
+    """A login that is asked for or was made, and the states that it is decided on.
+
+    Attributes:
+        credential: What the caller came with.
+        state: Of the account.
+        counted: Of its budget key, nearly always the same.
+        context: The rest.
+        attempt: The credential as `locks` sees it.
+    """
+
+    credential: Credential
+    state: AccountState
+    counted: AccountState
+    context: Context
+    attempt: Attempt = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = self.credential.is_known(self.state, self.context.now)
+        self.attempt = self.credential.attempt(known=known)
+
+    def ask(  # noqa: PLR0911 - one for each case above
+        self, standing: Standing, *, waited: bytes | None = None, seen: bool, turn: bool
+    ) -> Hit | Locked | Rejected | Unavailable | Lease | Wait | Step:
+        """Decide about a caller who wants a session: see above.
+
+        Args:
+            standing: What is left of the source's budget.
+            waited: Token of the lease that the caller has waited for.
+            seen: Whether the pair was compared before, for the same request.
+            turn: Whether it is the caller's turn.
+        """
+        counted, attempt, context = self.counted, self.attempt, self.context
+        lock = locks.locked(counted, attempt, standing, context)
+        if lock is not None:
+            return lock
+        if not locks.fits(counted, attempt, standing, context):
+            return Step.ROOM
+        hit = self._cached()
+        if hit is not None:
+            return hit
+        if locks.is_rejected(counted, attempt.pair, max(context.now, context.rejections_void)):
+            return Rejected()
+        if not seen:
+            guarded = self.state.key not in {b"", self.credential.key}
+            locks.compared(counted, attempt, context, guarded=guarded)
+        outcome = self._refusal(waited)
+        if outcome is None:
+            if not turn:
+                return Step.TURN
+            if len(self.state.leases) < MAX_LEASES:
+                return leases.grant(self.state, "login", attempt.pair, context)
+            outcome = Unavailable(PACED, PACED_SECONDS)
+        if isinstance(outcome, Unavailable):
+            locks.undecided(counted, attempt.pair, context, attempt.source)
+        return outcome
+
+    def fulfil(self, request: Fulfil) -> bool:
+        """Store what the login gave, and forgive the failures of its account at its source.
+
+        Returns:
+            Whether something of another password was ended.
+        """
+        one, now, spelling = self.credential, self.context.now, tag(self.credential.spelled)
+        locks.accepted(self.counted, self.attempt)
+        failures.note_known(self.state, one.source, spelling, self.context)
+        session = Hit(request.value, request.ttl, 0.0, spelling)
+        replaced = _replace_session(self.state, one.key, session, now)
+        if request.handle is not None and request.record is not None:
+            put_handle(self.state, request.handle, request.record, now + request.ttl)
+        return replaced
+
+    def fail(self, request: Fail) -> None:
+        """Count a login that failed, and remember how it ended for those who wait."""
+        reason, seconds = request.reason, request.retry_after
+        if reason == REJECTED:
+            locks.rejected(self.counted, self.attempt, self.context)
+        else:
+            locks.undecided(self.counted, self.attempt.pair, self.context)
+        leases.note_end(self.state, request.token or b"", reason, seconds, self.context)
+        leases.leave_alone(self.state, self._circle, reason, seconds, self.context)
+
+    def _cached(self) -> Hit | None:
+        """Return the session if the pair may be looked at, and note that its source knows it.
+
+        1. It was opened with this spelling, or nobody knows with which: it is given.
+        2. With another one, but the source has proved that one's password before: likewise. So an
+           owner may spell the e-mail now so, now so. A grant has proved the one that it was made
+           with.
+        3. Otherwise the portal is asked. It may take the two for accounts of different people, and
+           what comes of a guess is counted for the spelling that was used for it.
+        """
+        state, one, now = self.state, self.credential, self.context.now
+        if state.key != one.key or not state.value:
+            return None
+        spelling = state.spelling
+        if spelling not in {None, tag(one.spelled)} and (
+            is_grant(one.source) or not failures.knows(state, one.source, spelling, now)
+        ):
+            return None
+        if spelling is not None:
+            # What it knows is the password of the account that the session is of.
+            failures.note_known(state, one.source, spelling, self.context)
+        return state.session(now)
+
+    def _refusal(self, waited: bytes | None) -> Rejected | Unavailable | Wait | None:
+        """Return what comes of a pair that is not cached; None if the caller may log in."""
+        state, now = self.state, self.context.now
+        # What the portal said to readers is not for strangers, who would learn that somebody reads.
+        busy = leases.busy_for(state, READING, now) if self.attempt.known else None
+        busy = busy or leases.busy_for(state, self._circle, now)
+        if busy is not None:
+            return busy
+        lease = leases.running(state, "login", self.attempt.pair)
+        if lease is not None:
+            return Wait(lease.token, lease.until)
+        return leases.end_of(state, waited, now)
+
+    @property
+    def _circle(self) -> str:
+        """Those who learn of each other what the portal said at an account's logins.
+
+        So a stranger learns nothing of an owner's logins, and keeps no owner from one.
+        """
+        return KNOWN_SOURCES if self.attempt.known else self.attempt.source
+
+
+# What is stored without a login, and what ends on purpose.
+
+
+def put_session(state: AccountState, key: bytes, session: Hit, now: float) -> tuple[bool, bool]:
+    """Take back a session that was lost here, from a copy.
+
+    But nobody has logged in, so no failure is forgiven. And of two sessions that of the later login
+    stays: its password is the newer one. All last equally long from their login, so it is the one
+    that ends later.
+
+    Returns:
+        Whether it was stored, and whether something of another password was ended.
+    """
+    if not state.value or state.expires < now + session.expires_in:
+        return True, _replace_session(state, key, session, now)
+    same = state.key == key and state.value == session.value
+    if same:
+        state.seen = max(state.seen, now - session.idle)
+    return same, False
+
+
+def put_handle(state: AccountState, handle: bytes, record: bytes, until: float) -> None:
+    """Store what a handle stands for, in place of what it stood for."""
+    others = [one for one in state.handles if one.handle != short(handle)]
+    state.handles = [*others[1 - MAX_HANDLES :], Handle(short(handle), record, until)]
+
+
+def forget_session(state: AccountState, key: bytes, digest: bytes) -> int:
+    """Drop a session that is dead, if it is still the one; return how many were dropped."""
+    if not state.value or (state.key, hashlib.sha256(state.value).digest()) != (key, digest):
+        return 0
+    state.value = b""
+    return 1
+
+
+def forget_login(state: AccountState, key: bytes) -> int:
+    """Drop the session of a credential and all that came of it, for a caller who has opened it."""
+    if state.key != key or not (state.value or state.handles):
+        return 0
+    state.end_session()
+    return 1
+
+
+def forget_handle(state: AccountState, handle: bytes) -> int:
+    """Drop a handle, and the session with its answers unless another handle leads there.
+
+    Returns:
+        1 if there is a session that stays, else 0.
+    """
+    others = [one for one in state.handles if one.handle != short(handle)]
+    was_there, state.handles = len(others) < len(state.handles), others
+    if state.value and was_there and not others:
+        state.end_session()
+    return int(bool(state.value))
+
+
+def erase(state: AccountState, counted: AccountState, answers: int) -> Erased:
+    """Drop all that there is about an account, its failures included.
+
+    That the portal asked for fewer requests stays, up to an hour, for the portal's sake.
 
     Args:
         state: Of the account.
         counted: Of its budget key, nearly always the same.
-        credential: What the caller came with.
-        context: The rest.
-        source: Until when the source is refused, until when there is no room for strangers, and
-            whether it may try one more account.
-        waited: Token of the lease that the caller has waited for.
-        seen: Whether the pair was compared before, for the same request.
-        turn: Whether it is the caller's turn.
+        answers: How many answers of it were dropped.
     """
-    now, policy = context.now, context.policy
-    refused_until, crowded_until, may_try = source
-    attempt = credential.attempt(state, now)
-    is_locked = locks.locked(counted, attempt, refused_until, crowded_until, now)
-    if is_locked is not None:
-        return is_locked, []
-    if not locks.fits(counted, attempt, policy, may_try=may_try):
-        return Step.ROOM, []
-    hit = cached(state, credential, context)
-    if hit is not None:
-        return hit, []
-    if locks.is_rejected(counted, attempt.pair, max(now, context.rejections_void)):
-        return Rejected(), []
-    effects: Effects = []
-    if not seen:
-        guarded = bool(state.key) and state.key != credential.key
-        effects = locks.compared(counted, attempt, policy, now, guarded=guarded)
-    told = _told(state, credential, attempt, context, waited)
-    if isinstance(told, Unavailable):
-        effects += locks.undecided(counted, attempt.pair, policy, now, credential.source)
-    if told is not None:
-        return told, effects
-    if not turn:
-        return Step.TURN, effects
-    if len(state.leases) >= MAX_LEASES:
-        effects += locks.undecided(counted, attempt.pair, policy, now, credential.source)
-        return Unavailable(PACED, PACED_SECONDS), effects
-    return leases.grant(state, "login", attempt.pair, context), effects
-
-
-def cached(state: AccountState, credential: Credential, context: Context) -> Hit | None:
-    """Return the session for a pair that may be looked at, and note that its source knows it.
-
-    1. It was opened with this spelling, or nobody knows with which: it is given.
-    2. With another one, but the source has proved that one's password before: likewise. So an owner
-       may spell the e-mail now so, now so. A grant has proved the one that it was made with.
-    3. Otherwise the portal is asked. It may take the two for accounts of different people, and
-       what comes of a guess is counted for the spelling that was used for it.
-    """
-    now = context.now
-    if state.key != credential.key or not state.value:
-        return None
-    spelling = state.spelling
-    if spelling is not None and spelling != tag(credential.spelled):
-        source = credential.source
-        if is_grant(source) or not failures.knows(state, source, spelling, now):
-            return None
-    if spelling is not None:
-        # What it knows is the password of the account that the session is of.
-        failures.note_known(state, credential.source, spelling, context.policy, now)
-    return session_of(state, now)
-
-
-def session_of(state: AccountState, now: float) -> Hit | None:
-    """Return the session of an account; None if there is none with time left."""
-    if not state.value or state.expires <= now:
-        return None
-    return Hit(state.value, state.expires - now, max(0.0, now - state.seen), state.spelling)
-
-
-def is_right(state: AccountState, credential: Credential, now: float) -> bool:
-    """Return whether a pair is the one that was right last, of an account with known sources."""
-    spelling = tag(credential.spelled)
-    return (
-        state.key == credential.key
-        and state.spelling == spelling
-        and any(one.until > now and one.spelling == spelling for one in state.known)
+    erased = Erased(
+        sessions=int(bool(state.value)),
+        handles=len(state.handles),
+        answers=answers,
+        failures=counted.counters(),
+        rejections=len(counted.pairs),
+        known_sources=len(state.known),
     )
+    for guess in counted.guesses:
+        failures.withdraw(counted, guess)
+    counted.guesses.clear()
+    failures.forgive_all(counted)
+    fresh = AccountState(
+        flushed=state.flushed,
+        unlocked=state.unlocked,
+        ended=state.ended,
+        busy=state.busy,
+        next_at=state.next_at,
+        woken=True,
+        effects=state.effects,
+    )
+    for name in AccountState.__slots__:
+        setattr(state, name, getattr(fresh, name))
+    return erased
 
 
-def fulfil(
-    state: AccountState,
-    counted: AccountState,
-    credential: Credential,
-    context: Context,
-    session: tuple[bytes, float],
-    handle: Handle | None = None,
-) -> tuple[bool, Effects]:
-    """Store what a login gave, and forgive the failures of its account at its source.
-
-    Args:
-        state: Of the account, from which the lease was taken back.
-        counted: Of its budget key.
-        credential: What was logged in with.
-        context: The rest.
-        session: The sealed session, and the seconds until it is dropped.
-        handle: One that leads to it.
+def _replace_session(state: AccountState, key: bytes, session: Hit, now: float) -> bool:
+    """Store a session; that of another password ends, which is wrong from now on.
 
     Returns:
-        Whether something of another password was ended.
+        Whether there was something of another one.
     """
-    now = context.now
-    effects = locks.accepted(counted, credential.attempt(state, now))
-    failures.note_known(state, credential.source, tag(credential.spelled), context.policy, now)
-    replaced = endings.end_others(state, credential.key)
-    state.value, state.stored, state.seen = session[0], now, now
-    state.spelling, state.expires = tag(credential.spelled), now + session[1]
-    if handle is not None:
-        endings.put_handle(state, handle)
-    state.woken = True
-    return replaced, effects
-
-
-def fail(
-    state: AccountState,
-    counted: AccountState,
-    credential: Credential,
-    context: Context,
-    failure: tuple[bytes, str, float],
-) -> Effects:
-    """Count a login that failed, and remember how it ended for those who wait.
-
-    Args:
-        state: Of the account, from which the lease was taken back.
-        counted: Of its budget key.
-        credential: What was logged in with.
-        context: The rest.
-        failure: The lease's token, one of `FAILURES`, and the seconds after which another try makes
-            sense.
-    """
-    token, reason, retry_after = failure
-    now = context.now
-    attempt = credential.attempt(state, now)
-    if reason == REJECTED:
-        memory = context.limits.rejected_memory
-        effects = locks.rejected(counted, attempt, context.policy, now, memory)
-    else:
-        effects = locks.undecided(counted, attempt.pair, context.policy, now)
-    leases.note_end(state, token, reason, retry_after, now)
-    leases.leave_alone(state, _circle(attempt), reason, retry_after, context)
-    return effects
-
-
-# How it works.
-
-
-def _told(
-    state: AccountState,
-    credential: Credential,
-    attempt: Attempt,
-    context: Context,
-    waited: bytes | None,
-) -> Rejected | Unavailable | Wait | None:
-    """Return what somebody is told whose pair is not cached; None if they may log in."""
-    now = context.now
-    # What its reading was told is not for strangers: it would tell that somebody reads.
-    busy = leases.busy_for(state, READING, now) if attempt.known else None
-    busy = busy or leases.busy_for(state, _circle(attempt), now)
-    if busy is not None:
-        return busy
-    lease = leases.running(state, "login", attempt.pair, context)
-    if lease is not None:
-        return Wait(lease.token, lease.until)
-    del credential
-    return leases.end_of(state, waited, now)
-
-
-def _circle(attempt: Attempt) -> str:
-    """Return who learn of each other what the portal said at an account's logins.
-
-    So a stranger learns nothing of an owner's logins, and keeps no owner from one.
-    """
-    return KNOWN_SOURCES if attempt.known else attempt.source
+    replaced = state.key != key and bool(state.value or state.handles)
+    if replaced:
+        state.end_session()
+    state.key, state.value, state.spelling = key, session.value, session.spelling
+    state.stored, state.expires = now, now + session.expires_in
+    state.seen, state.woken = now - session.idle, True
+    return replaced

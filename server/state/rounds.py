@@ -18,11 +18,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from .account import Granted
+from .account import AccountState, Granted
 from .commands import carry_out
 from .decider import Decider, Listeners
-from .leases import Context
-from .limits import Limits, Policy
+from .leases import drop_dead
+from .limits import Context, Limits, Policy
 from .logins import Step
 from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Census, Transaction
@@ -112,7 +112,12 @@ class Rounds:
 
     def transaction(self, account: bytes = b"") -> Transaction:
         """Begin a transaction; one outside of any round is about no account."""
-        return Transaction(self._storage, self.policy, self._random, account)
+        return Transaction(self._storage, self.context(), account)
+
+    def context(self) -> Context:
+        """Return what decisions know at this moment."""
+        now, owner = self._storage.now(), self._storage.owner
+        return Context(self.policy, self.limits, now, owner, self._random, self.rejections_void)
 
     def wake_all(self) -> None:
         """Have all looked at again who wait."""
@@ -232,12 +237,11 @@ class Rounds:
     ) -> Decider:
         transaction = self.transaction(queue.account)
         state = await transaction.load(queue.account)
-        context = await self._context(transaction)
-        decider = Decider(
-            *(self._storage, self.room, self.listeners, queue, transaction, state, context)
-        )
+        await self._drop_dead(state)
+        decider = Decider(self._storage, self.room, self.listeners, queue, transaction, state)
         # Those who have waited for the gap go before those who come.
-        gap_is_over = state.next_at <= context.now and any(not one.credential for one in new)
+        now = transaction.context.now
+        gap_is_over = state.next_at <= now and any(not one.credential for one in new)
         looked = woken or (gap_is_over and any(one.awaits_gap for one in queue.groups.values()))
         if looked:
             for group in [one for one in queue.groups.values() if one not in new]:
@@ -259,9 +263,9 @@ class Rounds:
             decider.look_at(queue.due)
         return decider
 
-    async def _context(self, transaction: Transaction) -> Context:
+    async def _drop_dead(self, state: AccountState) -> None:
+        """Drop the leases of an account whose holders are gone."""
         owner, leases = self._storage.owner, self.room.leases
-        state = transaction.states[transaction.account]
         others = {one.owner for one in state.leases if one.owner != owner}
         dead = await self._storage.dead(others) if others else frozenset()
 
@@ -269,10 +273,7 @@ class Rounds:
             # An own lease that we do not know was granted by a swap whose reply got lost.
             return lease.token in leases if lease.owner == owner else lease.owner not in dead
 
-        return Context(
-            *(self.policy, self.limits, transaction.now, owner, self._random, is_alive),
-            self.rejections_void,
-        )
+        drop_dead(state, is_alive)
 
     def _settle(self, queue: Queue, decider: Decider) -> None:
         """Do what follows from a round at once.

@@ -15,9 +15,8 @@ from typing import Any, Final
 import msgpack  # type: ignore[import-untyped]
 
 from ..sources import Networks, is_within, networks_of
-from .failures import Effect
+from .account import Effect
 from .limits import Policy
-from .locks import GUESS_LASTS
 from .storage import Entry, Epochs, Kind, StorageAway
 
 FORMAT: Final = 1
@@ -32,6 +31,11 @@ NAME_BYTES: Final = 8
 def is_shared(source: str, policy: Policy) -> bool:
     """Return whether many people share a source: it has no budget."""
     return bool(policy.shared) and is_within(source, policy.shared)
+
+
+def has_budget(source: str, policy: Policy) -> bool:
+    """Return whether accounts are counted at which a source fails."""
+    return policy.accounts_per_source > 0 and not is_shared(source, policy)
 
 
 def path_of(source: str, policy: Policy) -> tuple[str, str, str]:
@@ -132,21 +136,20 @@ class SourceState:
         most = policy.accounts_per_source
         return not most or len(self.tried.keys() | {budget[-NAME_BYTES:]}) <= most
 
-    def take(self, budget: bytes, effect: Effect, policy: Policy, now: float) -> None:
+    def take(self, budget: bytes, effect: Effect, policy: Policy) -> None:
         """Change what a decision about an account changes here."""
         account = budget[-NAME_BYTES:]
-        now = now if effect.at is None else effect.at
         one = self.tried.get(account)
         match effect.what:
             case "open":
                 one = one or self.tried.setdefault(account, Tried(0.0, 0.0, telling=False))
-                one.open_until = now + GUESS_LASTS
+                one.open_until = effect.at
                 one.telling = one.telling or effect.telling
             case "failed":
                 self.tried.pop(account, None)
                 telling = effect.telling or (one is not None and bool(one.failed) and one.telling)
                 # What is counted late is no newer than the last failure there that was counted.
-                failed = now if one is None else max(now, one.failed)
+                failed = effect.at if one is None else max(effect.at, one.failed)
                 self.tried[account] = Tried(failed, 0.0, telling)
                 while len(self.tried) > max(1, policy.accounts_per_source):
                     del self.tried[next(iter(self.tried))]
@@ -161,8 +164,8 @@ class SourceState:
                         del self.tried[account]
                 # What another storage said ends altogether: the account may be the reason.
                 self.until = 0.0
-            case "held":
-                self.until = max(self.until, now + min(effect.seconds, WINDOW))
+            case "refused":
+                self.until = max(self.until, effect.at)
             case _:
                 pass
 
@@ -178,5 +181,5 @@ class SourceState:
         kind = self.kind()
         if until > now and (self.until > now or telling >= policy.accounts_per_source):
             kind = Kind.LOCKED
-        ends = [max(one.failed + WINDOW, one.open_until + WINDOW) for one in self.tried.values()]
+        ends = [max(one.failed, one.open_until) + WINDOW for one in self.tried.values()]
         return Entry(kind, max([self.until, *ends, now]) - now)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable
 
 from . import encoding, locks, spraying
 from .account import NO_GENERATION, READING, AccountState
-from .failures import Effect
-from .limits import Policy
+from .limits import Context
+from .locks import Standing
 from .spraying import SourceState
 from .storage import TAG_BYTES, Answer, Entry, Room, Storage, of_account, of_source
 
@@ -22,12 +22,11 @@ class Transaction:
 
     Args:
         storage: Where they are.
-        policy: Budgets of wrong passwords.
-        random: Returns so many random bytes.
+        context: What decisions know beside them.
         account: The account that it is about, if it is about one.
 
     Attributes:
-        now: When it began.
+        context: What decisions know beside them; its time is when it began.
         states: States by account.
         answers: Answers to store for the account, by key, each with its room.
         counts: What it adds to the statistics.
@@ -37,14 +36,8 @@ class Transaction:
         forgiven: Those of them that got something back, and have failed nowhere else.
     """
 
-    def __init__(
-        self,
-        storage: Storage,
-        policy: Policy,
-        random: Callable[[int], bytes],
-        account: bytes = b"",
-    ) -> None:
-        self.now = storage.now()
+    def __init__(self, storage: Storage, context: Context, account: bytes = b"") -> None:
+        self.context = context
         self.account = account
         self.states: dict[bytes, AccountState] = {}
         self.answers: dict[bytes, tuple[Answer, Room]] = {}
@@ -54,14 +47,11 @@ class Transaction:
         self.freed: set[str] = set()
         self.forgiven: set[str] = set()
         self._storage = storage
-        self._policy = policy
-        self._random = random
         self._epochs = storage.epochs
         self._loaded: dict[bytes, bytes | None] = {}
         # Of each account as it was loaded: the generation of its answers, whether it had a session.
         self._before: dict[bytes, tuple[bytes, bool]] = {}
         self._sources: dict[str, SourceState] = {}
-        self._later: list[tuple[bytes, Effect]] = []
         self._committed: list[Callable[[], object]] = []
         self._durable: list[Callable[[], object]] = []
 
@@ -73,12 +63,12 @@ class Transaction:
         name = of_account(account)
         data = self._loaded[name] = await self._storage.load(name)
         state = AccountState() if data is None else encoding.load(data)
-        self.counts["expired_total"] += bool(state.value) and state.expires <= self.now
+        self.counts["expired_total"] += bool(state.value) and state.expires <= self.context.now
         generation = state.generation
-        state.refresh(self._epochs, self.now)
+        state.refresh(self._epochs, self.context.now)
         self._before[account] = generation, bool(state.value)
         self.states[account] = state
-        self.take(account, locks.expire(state, self._policy, self.now))
+        locks.expire(state, self.context)
         return state
 
     async def load_source(self, source: str) -> SourceState:
@@ -88,29 +78,21 @@ class Transaction:
             name = of_source(source)
             data = self._loaded[name] = await self._storage.load(name)
             state = self._sources[source] = SourceState.load(data)
-            state.refresh(self._epochs, self.now)
+            state.refresh(self._epochs, self.context.now)
         return state
 
-    def facts(self, source: str, budget: bytes) -> tuple[float, float, bool]:
-        """Return until when a source is refused, strangers are, and whether it may try one more.
+    def standing(self, source: str, budget: bytes) -> Standing:
+        """Return what is left of a source's budget after the decisions so far.
 
         Of one that was not loaded nothing is known, and nothing matters.
         """
+        self._take_effects()
         crowded_until = self._storage.crowded_until
-        state = self._sources.get(source)
+        state, policy = self._sources.get(source), self.context.policy
         if state is None:
-            return 0.0, crowded_until, True
-        refused_until = state.refused_until(self._policy)
-        return refused_until, crowded_until, state.may_try(budget, self._policy)
-
-    def take(self, budget: bytes, effects: list[Effect]) -> None:
-        """Change the sources that a decision concerns: at once those that are here."""
-        for effect in effects:
-            state = self._sources.get(effect.source)
-            if state is None:
-                self._later.append((budget, effect))
-            else:
-                self._apply(state, budget, effect)
+            return Standing(crowded_until=crowded_until)
+        may_try = state.may_try(budget, policy)
+        return Standing(state.refused_until(policy), crowded_until, may_try)
 
     def on_commit(self, do: Callable[[], object]) -> None:
         """Have something done when all is swapped."""
@@ -162,7 +144,8 @@ class Transaction:
 
     def refused(self) -> dict[str, float]:
         """Return until when which of the sources are refused."""
-        return {name: one.refused_until(self._policy) for name, one in self._sources.items()}
+        policy = self.context.policy
+        return {name: one.refused_until(policy) for name, one in self._sources.items()}
 
     def woken(self) -> bool:
         """Return whether those who wait should be looked at again."""
@@ -171,39 +154,46 @@ class Transaction:
     # How it works.
 
     async def _change_sources(self) -> None:
-        """Change the sources that were not here, if they have a budget of accounts."""
-        for budget, effect in self._later:
-            source = effect.source
-            if self._policy.accounts_per_source and not spraying.is_shared(source, self._policy):
-                self._apply(await self.load_source(source), budget, effect)
-        self._later.clear()
+        """Change all sources that decisions concern, if they have a budget of accounts."""
+        for effect in [one for state in self.states.values() for one in state.effects]:
+            if spraying.has_budget(effect.source, self.context.policy):
+                await self.load_source(effect.source)
+        self._take_effects()
 
-    def _apply(self, state: SourceState, budget: bytes, effect: Effect) -> None:
-        state.take(budget, effect, self._policy, self.now)
-        if effect.what != "open":
-            self.freed.add(effect.source)
-        if effect.what == "back" and not state.failed():
-            self.forgiven.add(effect.source)
+    def _take_effects(self) -> None:
+        """Change the sources that are here as decisions about the accounts say."""
+        for budget, state in self.states.items():
+            effects, state.effects = state.effects, []
+            for effect in effects:
+                tried = self._sources.get(effect.source)
+                if tried is None:
+                    state.effects.append(effect)
+                    continue
+                tried.take(budget, effect, self.context.policy)
+                if effect.what != "open":
+                    self.freed.add(effect.source)
+                if effect.what == "back" and not tried.failed():
+                    self.forgiven.add(effect.source)
 
     async def _swap_source(self, source: str, state: SourceState) -> bool:
         name = of_source(source)
-        new = state.dump(self._random(TAG_BYTES)) if state.tried or state.until else None
+        new = state.dump(self.context.random(TAG_BYTES)) if state.tried or state.until else None
         if _body(self._loaded[name]) == _body(new):
             return True
-        return await self._swap(name, new, state.entry(self._policy, self.now), new)
+        return await self._swap(name, new, state.entry(self.context.policy, self.context.now), new)
 
     async def _swap_account(self, account: bytes, state: AccountState) -> bool:
         name = of_account(account)
-        old, kind = self._loaded[name], encoding.kind_of(state, self.now)
+        old, kind = self._loaded[name], encoding.kind_of(state, self.context.now)
         if state.is_empty():
             return old is None or await self._swap(name, None, Entry(kind, 0.0), None)
-        new, lasts = encoding.dump(state, self._random(TAG_BYTES))
+        new, lasts = encoding.dump(state, self.context.random(TAG_BYTES))
         if _body(old) == _body(new):
             return True
         ends = encoding.lasts_until(state)
         entry = Entry(
             kind,
-            max(1.0, ends - self.now),
+            max(1.0, ends - self.context.now),
             wake=state.woken,
             handles=tuple(one.handle for one in state.handles),
         )
@@ -232,7 +222,7 @@ class Census:
 
     def take(self, transaction: Transaction) -> None:
         """Take note of the values of a transaction."""
-        now = transaction.now
+        now = transaction.context.now
         for account, state in transaction.states.items():
             logins = tuple(one.until for one in state.busy if one.circle is not READING)
             reading = tuple(one.until for one in state.busy if one.circle is READING)

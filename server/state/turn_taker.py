@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from . import locks, logins, spraying
+from . import locks, spraying
 from .account import AccountState
 from .limits import Limits, Policy
 from .storage import POLL_SECONDS, TAG_BYTES, TURNS, Entry, Kind, Storage, StorageAway
@@ -85,7 +85,7 @@ class TurnTaker:
         assert credential is not None
         now, source = self._storage.now(), credential.source
         rank = Rank.ALONE
-        if credential.attempt(states[0], now).known or logins.is_right(states[0], credential, now):
+        if credential.is_known(states[0], now) or credential.is_right(states[0], now):
             rank = Rank.KNOWN
         elif locks.is_suspect(states[1], source):
             rank = Rank.SUSPECT

@@ -187,15 +187,15 @@ class Upkeep:
 
     async def _states(self) -> AsyncIterator[tuple[bytes, AccountState]]:
         """Yield the states in which anything is counted, as they are now."""
-        now, epochs, seen = self._storage.now(), self._storage.epochs, 0
+        context, epochs, seen = self._rounds.context(), self._storage.epochs, 0
         async for account, data in self._storage.accounts():
             seen += 1
             if seen % PAGE == 0:
                 await asyncio.sleep(0)
             if header_of(data).lasting_size:
                 state = encoding.load(data)
-                state.refresh(epochs, now)
-                locks.expire(state, self._rounds.policy, now)
+                state.refresh(epochs, context.now)
+                locks.expire(state, context)
                 if state.counters():
                     yield account, state
 

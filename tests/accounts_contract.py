@@ -1191,7 +1191,7 @@ class ShownContract:
     def test_the_statistics_are_those_of_the_protocol(self, house):
         protocol = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
         names = {line.split("`")[1] for line in protocol.splitlines() if line.startswith("| `")}
-        assert set(house.accounts.stats()) <= names
+        assert set(house.accounts.upkeep.stats()) <= names
         assert house.stat("hit_ratio") is None
         house.store(1)
         house.acquire(1)

@@ -245,7 +245,7 @@ class House:
         return [one for one in left if one]
 
     def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
-        return self.loop.wait(self.accounts.flush(what, account))
+        return self.loop.wait(self.accounts.upkeep.flush(what, account))
 
     def unlock(self, budget: bytes) -> int:
         outcome = self.call(Unlock(budget))
@@ -253,22 +253,22 @@ class House:
         return outcome.count
 
     def unlock_source(self, source: str) -> int:
-        return self.loop.wait(self.accounts.unlock(source=source))
+        return self.loop.wait(self.accounts.upkeep.unlock(source=source))
 
     def lock(self, number: int, source: str, told: Locked) -> None:
         self.loop.do(lambda: self.accounts.lock(account(number), source, told))
 
     def sessions(self, limit: int = 1000) -> tuple[int, list[dict[str, object]]]:
-        return self.loop.wait(self.accounts.list("sessions", limit))
+        return self.loop.wait(self.accounts.upkeep.list("sessions", limit))
 
     def lockouts(self, limit: int = 1000) -> tuple[int, list[dict[str, object]]]:
-        return self.loop.wait(self.accounts.list("lockouts", limit))
+        return self.loop.wait(self.accounts.upkeep.list("lockouts", limit))
 
     def failures(self) -> list[object]:
         return [row["failures"] for row in self.lockouts()[1]]
 
     def stat(self, name: str) -> Any:
-        return self.accounts.stats()[name]
+        return self.accounts.upkeep.stats()[name]
 
     def state(self, number: int) -> AccountState:
         data = self.loop.wait(self.storage.load(of_account(account(number))))
@@ -293,7 +293,7 @@ class House:
         return self.left()
 
     def tidy(self) -> None:
-        self.loop.wait(self.accounts.tidy())
+        self.loop.wait(self.accounts.upkeep.tidy())
 
     def _granted(self, token: bytes) -> tuple[Any, bytes]:
         asked = self._leases.get(token)

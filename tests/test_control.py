@@ -443,7 +443,7 @@ async def finished(house: House, work):
         if done:
             return await task
         # At no other time: between its turn and its request no second may seem to pass.
-        if house.accounts.stats()["fetches_waiting"]:
+        if house.accounts.upkeep.stats()["fetches_waiting"]:
             house.later(1)
             house.accounts._rounds.wake_all()
     raise TimeoutError

@@ -225,7 +225,7 @@ async def test_each_box_has_an_earlier_reading_of_its_own(at):
 async def test_the_time_decides_when_no_reading_can_be_remembered(at):
     house = at(EVENING)
     await house.read()
-    await house.accounts.flush("sessions")
+    await house.accounts.upkeep.flush("sessions")
     told = await house.at("2026-06-17T00:04:30").read()
     assert today(told, "imported_wh") == [None]
     told = await house.at("2026-06-17T00:06:30").read()

@@ -170,13 +170,13 @@ async def test_a_waiting_caller_who_goes_is_not_looked_for(worker, monkeypatch):
     one = worker()
     assert isinstance(await one.login(KEYS[0]), Lease)
     waiting = asyncio.create_task(one.login(KEYS[1], OTHER))
-    while not one.local.stats()["waiting"]:  # noqa: ASYNC110 - of another object
+    while not one.local.upkeep.stats()["waiting"]:  # noqa: ASYNC110 - of another object
         await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await asyncio.wait_for(asyncio.wait([one.accounts._remote._looking]), 60)
-    assert one.local.stats()["waiting"] == 0
+    assert one.local.upkeep.stats()["waiting"] == 0
 
 
 async def test_no_more_sessions_are_handed_over_than_there_are_copies(worker):
@@ -228,7 +228,7 @@ async def test_of_what_the_daemon_gives_only_a_login_clears_failures_here(worker
     else:
         one.remote.says["Ask"] = hit = Hit(b"session", 60.0, spelling=b"")
         assert await one.login(KEYS[1]) == hit
-    _, rows = await one.local.list("lockouts", 10)
+    _, rows = await one.local.upkeep.list("lockouts", 10)
     counted = {row["source"]: row["failures"] for row in rows}
     assert counted == ({None: 1} if login else {None: 1, HOME: 1})
 
@@ -241,7 +241,7 @@ async def test_the_gap_and_a_busy_portal_are_known_though_the_daemon_goes(worker
     one.remote.says.clear()
     assert await one.ask(KEYS[1], OTHER) == Unavailable(BUSY, 60.0)
     waiting = asyncio.create_task(one.ask(KEYS[1]))
-    while not one.local.stats()["fetches_waiting"]:  # noqa: ASYNC110 - of another object
+    while not one.local.upkeep.stats()["fetches_waiting"]:  # noqa: ASYNC110 - of another object
         await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting])
@@ -314,7 +314,7 @@ async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself(worker):
     await one.login(KEYS[1], ACCOUNT, "192.0.2.2")
     one.remote.listeners.dropped(ACCOUNT, ACCOUNT)
     assert one.local.found(account=ACCOUNT, key=KEYS[1]) is None
-    assert await one.local.list("lockouts", 10) == (0, [])
+    assert await one.local.upkeep.list("lockouts", 10) == (0, [])
 
 
 @pytest.mark.parametrize("what", ["login", "handle"])

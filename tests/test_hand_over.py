@@ -257,7 +257,7 @@ async def test_who_waits_for_a_login_without_a_daemon_asks_it_as_soon_as_it_is_b
         asyncio.create_task(one.login(bytes([number]) * 32, bytes([number]) * 32))
         for number in range(8)
     ]
-    await until("they wait", lambda: one.local.stats()["waiting"] == 9)
+    await until("they wait", lambda: one.local.upkeep.stats()["waiting"] == 9)
     with running_cache(folder, FAST):
         # Alone, this worker makes one login at a time, and one is under way.
         outcomes = await bounded(asyncio.gather(*others))

@@ -291,7 +291,7 @@ async def test_a_session_dropped_during_the_look_is_not_handed_out(home):
     home.fault("live", "slow", latency=0.05)
     look = asyncio.create_task(home.open())
     await until(lambda: LIVE in home.asked())
-    await home.accounts.flush("all")
+    await home.accounts.upkeep.flush("all")
     told = await look
     assert told.granted.session.id != first.session.id
     assert told.granted.cache_status == "new_session_created"

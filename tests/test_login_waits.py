@@ -92,9 +92,9 @@ async def test_the_same_limits_apply_without_the_daemon_and_evicted_waiters_leav
     ]
     while not any(one.done() and one.result() == TRY_LATER for one in waiting):  # noqa: ASYNC110
         await asyncio.sleep(0)
-    assert local.stats()["waiting"] == 2
+    assert local.upkeep.stats()["waiting"] == 2
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert local.stats()["waiting"] == 0
+    assert local.upkeep.stats()["waiting"] == 0
     await accounts.stop()

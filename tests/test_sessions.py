@@ -216,7 +216,7 @@ async def test_a_caller_that_goes_away_before_its_turn_is_recorded_as_unjudged(h
     await house.arrived.wait()
     for pair in (DEMO, Credential("demo2@example.com", "wrong")):
         waits = asyncio.create_task(house.sessions.open(pair, "192.0.2.99", noted.append))
-        while not house.accounts.stats()["waiting"]:  # noqa: ASYNC110 - of another object
+        while not house.accounts.upkeep.stats()["waiting"]:  # noqa: ASYNC110 - of another object
             await asyncio.sleep(0)
         waits.cancel()
         with pytest.raises(asyncio.CancelledError):

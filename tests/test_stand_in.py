@@ -32,7 +32,7 @@ async def handle_of(house, email=DEMO) -> str:
 
 async def dropped(house) -> None:
     """Drop all that is cached: the handles end with it."""
-    await house.accounts.flush("all")
+    await house.accounts.upkeep.flush("all")
 
 
 def beside(handle, email=DEMO, password="demo"):

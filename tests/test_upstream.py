@@ -131,7 +131,7 @@ async def test_an_answer_that_cannot_be_stored_delays_nobody():
         for _ in range(2):
             with pytest.raises(ValueError, match="ttl"):
                 await asyncio.wait_for(upstream.live(granted), 60)
-            assert house.accounts.stats()["fetches"] == 0
+            assert house.accounts.upkeep.stats()["fetches"] == 0
     finally:
         await upstream.aclose()
         await house.close()

@@ -17,7 +17,6 @@ import logging
 import os
 import signal
 import time
-from contextlib import suppress
 from typing import Final
 
 from .. import log
@@ -29,7 +28,6 @@ from ..keys.secret_use import LOOK_SECONDS, SecretUse
 from ..settings.reloading import Reloading
 from ..state.accounts import Accounts
 from ..state.memory import MemoryStorage
-from ..state.storage import StorageAway
 from ..version import program_version
 from .backing import SqliteBacking
 from .connections import Connections
@@ -230,8 +228,7 @@ class Daemon:
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
-            with suppress(StorageAway):
-                await self._accounts.tidy()
+            await self._accounts.upkeep.tidy()
 
     def _facts(self) -> dict[str, object]:
         return {

@@ -191,7 +191,7 @@ class Service:
             return
         stats: dict[str, Any] = {
             "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
-            **self._accounts.stats(),
+            **self._accounts.upkeep.stats(),
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             **self._facts(),
             **self._connections.stats(),
@@ -200,15 +200,15 @@ class Service:
         connection.send(Reply(number, "ok", (stats,)))
 
     def _list(self, connection: Connection, number: int, what: str, limit: int) -> None:
-        self._later(connection, number, self._accounts.list(what, limit))
+        self._later(connection, number, self._accounts.upkeep.list(what, limit))
 
     def _flush(
         self, connection: Connection, number: int, what: str, account: bytes | None = None
     ) -> None:
-        self._later(connection, number, self._accounts.flush(what, account))
+        self._later(connection, number, self._accounts.upkeep.flush(what, account))
 
     def _unlock(self, connection: Connection, number: int, what: str, name: Any) -> None:
-        self._later(connection, number, self._accounts.unlock(**{what: name}))
+        self._later(connection, number, self._accounts.upkeep.unlock(**{what: name}))
 
     def _later(
         self, connection: Connection, number: int, work: Coroutine[Any, Any, object]

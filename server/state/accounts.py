@@ -45,14 +45,18 @@ _unpack: Final = LAYOUT.unpack_from
 _unpackb: Final = msgpack.unpackb
 
 
-class Accounts(Upkeep):
-    """See above.
+class Accounts:
+    """All accounts of a storage, as a process is asked for them.
 
     Args:
-        storage: Where accounts are.
-        limits: Numbers and times.
+        storage: Where they are.
+        limits: What there is room for, and how long anything lasts.
         policy: Budgets of wrong passwords.
         random: Returns so many random bytes.
+
+    Attributes:
+        listeners: To be set by those who want to know what is dropped or unlocked.
+        upkeep: What operators ask of all of them.
     """
 
     def __init__(
@@ -63,7 +67,11 @@ class Accounts(Upkeep):
         *,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        super().__init__(storage, Rounds(storage, limits, policy, random, Listeners()))
+        self.listeners = Listeners()
+        self._rounds = Rounds(storage, limits, policy, random, self.listeners)
+        self.upkeep = Upkeep(storage, self._rounds)
+        self._storage = storage
+        self._totals = self._rounds.room.totals
         self._enough = policy.known_for * (1.0 - SLACK)
         self._stopped = False
 
@@ -126,13 +134,13 @@ class Accounts(Upkeep):
             else:
                 return None
         storage.touch(name, now)
-        self._hits += 1
+        self._totals["hits_total"] += 1
         return Hit(value, expires - now, now - seen, spelling)
 
     def hit_answer(self, account: bytes, key: bytes) -> Hit | None:
         """Return a cached answer. As `Ask` for an answer."""
         hit = self._look_at(account, key)
-        self._answer_hits += hit is not None
+        self._totals["answers_hits_total"] += hit is not None
         return hit
 
     def _look_at(self, account: bytes, key: bytes) -> Hit | None:

@@ -144,7 +144,7 @@ class WorkerAccounts:
         """Forget now and then what this worker has counted and needs no longer, until cancelled."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
-            await self._local.tidy()
+            await self._local.upkeep.tidy()
 
     async def stop(self) -> None:
         """End what goes on here; the connection is closed by its maker."""
@@ -320,9 +320,9 @@ class WorkerAccounts:
     def _dropped(self, account: bytes | None, budget: bytes | None) -> None:
         self._drops += 1
         if account is None:
-            self._run(self._local.flush("sessions"))
+            self._run(self._local.upkeep.flush("sessions"))
         elif budget is None:
-            self._run(self._local.flush("account", account))
+            self._run(self._local.upkeep.flush("account", account))
         else:
             self._local.do(Forget("account", account, budget=budget))
 
@@ -331,9 +331,9 @@ class WorkerAccounts:
         if budget is not None:
             self._local.do(Unlock(budget))
         elif source is not None:
-            self._run(self._local.unlock(source=source))
+            self._run(self._local.upkeep.unlock(source=source))
         else:
-            self._run(self._local.flush("lockouts"))
+            self._run(self._local.upkeep.flush("lockouts"))
 
     def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
         async def run() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from .account import AccountState, Granted
@@ -94,6 +95,19 @@ class Rounds:
         queue.fresh.append((request, waiter))
         self._begin(queue)
         self.room.arm()
+
+    async def outcome(self, account: bytes, request: Any) -> Outcome:
+        """Have something decided that needs no waiting, and return what it came to.
+
+        Raises:
+            StorageAway: The storage cannot be asked.
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.submit(account, request, Waiter(request, partial(_fill, future)))
+        outcome = await future
+        if isinstance(outcome, Away):
+            raise StorageAway("the storage cannot be asked")
+        return outcome
 
     def follow(self, handle: bytes, request: Get, waiter: Waiter) -> None:
         """Have a request decided for the account that a handle leads to."""
@@ -306,3 +320,8 @@ class Rounds:
                 for waiter in list(group.waiters):
                     room.reply_waiting(waiter)
         room.wake_unseen(transaction.freed, queue)
+
+
+def _fill(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done():  # nor cancelled meanwhile
+        future.set_result(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -14,9 +15,8 @@ from .encoding import header_of
 from .limits import ACCOUNT_SHOWN_BYTES
 from .rounds import Rounds
 from .spraying import SourceState
-from .storage import Storage
+from .storage import Storage, StorageAway, of_account
 from .vocabulary import Done, Outcome, Unlock
-from .waiters import Waiter
 
 PAGE: Final = 100
 """Accounts looked at before the loop has its turn."""
@@ -39,28 +39,24 @@ Page = tuple[int, list[dict[str, object]]]
 
 
 class Upkeep:
-    """See above.
-
-    Args:
-        storage: Where accounts are.
-        rounds: Decides about them.
-    """
+    """What goes through all accounts of a storage; `rounds` decides about them."""
 
     def __init__(self, storage: Storage, rounds: Rounds) -> None:
         self._storage = storage
         self._rounds = rounds
-        self.listeners = rounds.listeners
-        # Counted by the short ways.
-        self._hits = self._answer_hits = 0
 
     async def unlock(self, budget: bytes | None = None, source: str | None = None) -> int:
         """Drop the failures of one account, or of one source at all accounts and over them.
 
         Returns:
             The number of counters dropped, as `list` would have shown them.
+
+        Raises:
+            StorageAway: The storage cannot be asked, or a newer version wrote what it has; as
+                all that follows.
         """
         if budget is not None:
-            return await self._carry_out(budget, Unlock(budget))
+            return await self._count(budget, Unlock(budget))
         assert source is not None
         dropped = 0
 
@@ -71,7 +67,7 @@ class Upkeep:
         # First, for what nobody has judged in time is counted on the way, for the source as well.
         async for account, state in self._states():
             if source in state.sources:
-                dropped += await self._carry_out(account, forget)
+                dropped += await self._count(account, forget)
         transaction = self._rounds.transaction()
         tried = await transaction.load_source(source)
         dropped += int(len(tried.failed()) > 1 or bool(tried.until))
@@ -80,7 +76,7 @@ class Upkeep:
         self._rounds.census.take(transaction)
         self._rounds.turns.forgive(source)
         self._rounds.wake_all()
-        self.listeners.unlocked(None, source)
+        self._rounds.listeners.unlocked(None, source)
         return dropped
 
     async def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
@@ -102,7 +98,7 @@ class Upkeep:
         if (what == "account") != (account is not None):
             raise ValueError("flush account, and no other, takes an account")
         if account is not None:
-            return await self._carry_out(account, flush), 0
+            return await self._count(account, flush), 0
         if what == "expired":
             return await self._drop_expired(), 0
         sessions, locked = what in {"all", "sessions"}, what in {"all", "lockouts"}
@@ -114,14 +110,14 @@ class Upkeep:
         if locked:
             self._rounds.census.forget_locks()
             self._rounds.turns.forgive(None)
-            self.listeners.unlocked(None, None)
+            self._rounds.listeners.unlocked(None, None)
         dropped = there if isinstance(there, int) else 0
         if sessions:
             room = self._rounds.room
             room.totals["flushed_total"] += dropped
             for token in list(room.leases):  # what they bring was begun before the flush
                 room.end_lease(token, lost=True)
-            self.listeners.dropped(None, None)
+            self._rounds.listeners.dropped(None, None)
         self._rounds.wake_all()
         return dropped, counted
 
@@ -136,8 +132,6 @@ class Upkeep:
         """Return statistics under the names of `docs/protocol.md`."""
         rounds, room, now = self._rounds, self._rounds.room, self._storage.now()
         totals = {name: room.totals[name] for name in TOTALS}
-        totals["hits_total"] += self._hits
-        totals["answers_hits_total"] += self._answer_hits
         hits, misses = totals["hits_total"], totals["misses_total"]
         leases = [one for one in room.leases.values() if one.until > now]
         logging_in = sum(one.credential is not None for one in leases)
@@ -163,35 +157,44 @@ class Upkeep:
         slice_of = getattr(self._storage, "slice", None)
         if slice_of is None:
             return  # values expire by themselves
-        now, rounds = self._storage.now(), 0
+        rounds = 0
         for name, data in slice_of(TIDY_SLICE):
             if rounds >= TIDY_ROUNDS:
                 return
-            if name[:1] == b"s":
-                transaction = self._rounds.transaction()
-                await transaction.load_source(name[1:].decode())
-                await transaction.commit()
-                rounds += 1
-            elif _is_due(data, now, self._storage.epochs.sessions):
-                rounds += 1
-                await self._carry_out(name[1:], _refresh)
+            with contextlib.suppress(StorageAway):
+                if self._is_due(name, data):
+                    rounds += 1
+                    await self._refresh(name)
 
     # How it works.
 
-    async def _carry_out(self, account: bytes, request: Unlock | Work) -> int:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(request, future.set_result, None, 0.0)
-        self._rounds.submit(account, request, waiter)
-        outcome = await future
+    async def _count(self, account: bytes, request: Unlock | Work) -> int:
+        """Have something carried out, and return on how many things it was."""
+        outcome = await self._rounds.outcome(account, request)
         return outcome.count if isinstance(outcome, Done) else 0
 
-    async def _states(self) -> AsyncIterator[tuple[bytes, AccountState]]:
-        """Yield the states in which anything is counted, as they are now."""
-        context, epochs, seen = self._rounds.context(), self._storage.epochs, 0
-        async for account, data in self._storage.accounts():
+    async def _refresh(self, name: bytes) -> None:
+        """Drop and count what has run out of a value, which is done to all that is loaded."""
+        if name[:1] == b"a":
+            await self._count(name[1:], _nothing)
+            return
+        transaction = self._rounds.transaction()
+        await transaction.load_source(name[1:].decode())
+        await transaction.commit()
+
+    async def _accounts(self) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Yield accounts and their values, and let others have the loop now and then."""
+        seen = 0
+        async for one in self._storage.accounts():
             seen += 1
             if seen % PAGE == 0:
                 await asyncio.sleep(0)
+            yield one
+
+    async def _states(self) -> AsyncIterator[tuple[bytes, AccountState]]:
+        """Yield the states in which anything is counted, as they are now."""
+        context, epochs = self._rounds.context(), self._storage.epochs
+        async for account, data in self._accounts():
             if header_of(data).lasting_size:
                 state = encoding.load(data)
                 state.refresh(epochs, context.now)
@@ -213,16 +216,37 @@ class Upkeep:
         return sum(counted) + len([1 async for _ in self._source_states()])
 
     async def _drop_expired(self) -> int:
-        now, epoch, dropped, seen = self._storage.now(), self._storage.epochs.sessions, 0, 0
-        async for account, data in self._storage.accounts():
-            seen += 1
-            if seen % PAGE == 0:
-                await asyncio.sleep(0)
+        now, epoch, dropped = self._storage.now(), self._storage.epochs.sessions, 0
+        async for account, data in self._accounts():
             header = header_of(data)
             if header.value_size and header.expires <= now and header.flushed == epoch:
-                await self._carry_out(account, _refresh)
+                await self._refresh(of_account(account))
                 dropped += 1
         return dropped
+
+    def _is_due(self, name: bytes, data: bytes) -> bool:
+        """Return whether something is to be done of a value; most are sessions with time left.
+
+        1. Its session has ended, or was flushed. 2. A guess has ended that nobody judged.
+        3. Nothing of it matters any more. 4. Failures of it count no longer, and what names the
+        wrong passwords must go with them. 5. It stays for a lock that is over. 6. It is of a
+        source; there are few.
+        """
+        if name[:1] != b"a":
+            return True
+        header, now = header_of(data), self._storage.now()
+        is_over = header.value_size and header.expires <= now
+        if is_over or header.flushed != self._storage.epochs.sessions:
+            return True
+        if header.value_size and not header.lasting_size:
+            return False
+        state = encoding.load(data)
+        return (
+            any(guess.until <= now for guess in state.guesses)
+            or encoding.lasts_until(state) <= now
+            or failures.has_old(state, now)
+            or (any(one.firm for one in state.all_counters()) and state.careful_until() <= now)
+        )
 
     async def _sessions(self, limit: int) -> Page:
         storage, rows = self._storage, []
@@ -275,27 +299,5 @@ class Upkeep:
         ]
 
 
-async def _refresh(_: Decider) -> Outcome:
-    """Have dropped and counted what has run out: that is done to all that is loaded."""
+async def _nothing(_: Decider) -> Outcome:
     return Done()
-
-
-def _is_due(data: bytes, now: float, epoch: int) -> bool:
-    """Return whether something is to be done of a state; most are sessions with time left.
-
-    1. Its session has ended, or was flushed. 2. A guess has ended that nobody judged. 3. Nothing of
-    it matters any more. 4. Failures of it count no longer, and what names the wrong passwords must
-    go with them. 5. It stays for a lock that is over.
-    """
-    header = header_of(data)
-    if (header.value_size and header.expires <= now) or header.flushed != epoch:
-        return True
-    if header.value_size and not header.lasting_size:
-        return False
-    state = encoding.load(data)
-    return (
-        any(guess.until <= now for guess in state.guesses)
-        or encoding.lasts_until(state) <= now
-        or failures.has_old(state, now)
-        or (any(one.firm for one in state.all_counters()) and state.careful_until() <= now)
-    )

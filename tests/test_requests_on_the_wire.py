@@ -173,6 +173,7 @@ class AwayStorage(MemoryStorage):
         ("list", ("lockouts", 5)),
         ("flush", ("all",)),
         ("unlock", ("source", "192.0.2.1")),
+        ("unlock", ("budget", KEY)),
     ],
 )
 def test_a_request_is_answered_though_the_storage_cannot_be_asked(verb, args):

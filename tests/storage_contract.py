@@ -2,7 +2,7 @@
 
 from server.state import encoding
 from server.state.account import AccountState, Handle
-from server.state.storage import TAG_BYTES, TURNS, Answer, Entry, Kind, of_account, of_source
+from server.state.storage import TAG_BYTES, Answer, Entry, Kind, of_account, of_source
 
 HOUR = 3600.0
 
@@ -19,12 +19,12 @@ def state(tag: int, **fields) -> bytes:
     return encoding.dump(AccountState(**fields), tag.to_bytes(TAG_BYTES, "big"))[0]
 
 
-NAMES = [TURNS, of_source("192.0.2.1")]
-
-
 class StorageContract:
+    names = (of_source("192.0.2.1"),)
+    """Where values are put that are no account's; where processes share them, `TURNS` as well."""
+
     async def test_a_value_is_there_once_it_was_swapped_in(self, storage):
-        for name in NAMES:
+        for name in self.names:
             assert await storage.load(name) is None
             assert await storage.swap(name, None, tagged(1, b"a"), entry()) == (
                 True,
@@ -33,7 +33,7 @@ class StorageContract:
             assert await storage.load(name) == tagged(1, b"a")
 
     async def test_a_swap_is_lost_when_another_was_made_meanwhile(self, storage):
-        for name in NAMES:
+        for name in self.names:
             old = tagged(1, b"a")
             await storage.swap(name, None, old, entry())
             assert await storage.swap(name, None, tagged(2, b"b"), entry()) == (False, old)
@@ -43,12 +43,12 @@ class StorageContract:
             assert await storage.load(name) == tagged(3, b"c")
 
     async def test_the_tag_alone_says_which_value_it_was(self, storage):
-        name = NAMES[0]
+        name = self.names[0]
         await storage.swap(name, None, tagged(1, b"a"), entry())
         assert (await storage.swap(name, tagged(1, b"other"), tagged(2, b"b"), entry()))[0]
 
     async def test_a_value_that_was_dropped_is_none(self, storage):
-        for name in NAMES:
+        for name in self.names:
             await storage.swap(name, None, tagged(1, b"a"), entry())
             assert await storage.swap(name, tagged(1, b"a"), None, entry()) == (True, None)
             assert await storage.load(name) is None

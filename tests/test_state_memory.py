@@ -99,5 +99,31 @@ async def test_all_values_come_round(storage):
         await put(storage, number, Kind.SESSION)
     await put(storage, 3, Kind.OTHER)
     await source(storage, 1, Kind.OTHER)
-    seen = {name for _ in range(2) for name, _ in storage.slice(2)}
+    seen = {name for _ in range(2) for name, _ in storage.sweep(2)}
     assert len(seen) == 4
+
+
+class Disk:
+    """Rows as a disk would have them, all at once."""
+
+    committed = 1 << 40
+    failing = False
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+
+    def put(self, name, row) -> int:
+        self.rows.pop(name, None)
+        if row is not None:
+            self.rows[name] = row
+        return 0
+
+
+async def test_a_source_for_which_there_is_no_room_is_not_on_the_disk_either():
+    disk = Disk()
+    storage = MemoryStorage(LIMITS, lambda: 1000.0, backing=disk)
+    for number in range(1, 6):
+        name, row = of_source(f"192.0.2.{number}"), tagged(number, b"x")
+        await storage.swap(name, None, row, entry(Kind.LOCKED, lasting=row))
+    assert [name for name in disk.rows if name[:1] == b"s"] == storage._values.sources()
+    assert len(storage._values.sources()) == LIMITS.sources

@@ -12,8 +12,8 @@ from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
 from server.state.storage import TURNS, StorageAway
 from server.state.turn_taker import TurnTaker
-from server.state.vocabulary import Ask
-from server.state.waiters import Group, Queue
+from server.state.vocabulary import Ask, Outcome
+from server.state.waiters import Group, Queue, Waiter
 
 LIMITS = Limits(logins_at_once=2)
 
@@ -53,12 +53,13 @@ def storage():
 class Process:
     def __init__(self, storage) -> None:
         self.served: list[Group] = []
+        self.replies: list[Outcome] = []
         self.taker = TurnTaker(storage, LIMITS, os.urandom, self.served.append)
 
     def join(self, number: int) -> Group:
         account = number.to_bytes(32, "big")
         ask = Ask("login", account, account, f"10.{number}.0.1")
-        group = Group(number, ask, Queue(account))
+        group = Queue(account).join(ask, Waiter(ask, self.replies.append))
         self.taker.join(group, (AccountState(), AccountState()), Policy())
         return group
 

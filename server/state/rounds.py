@@ -191,9 +191,9 @@ class Rounds:
             queue.watching = loop.create_task(self._watch(queue))
 
     async def _watch(self, queue: Queue) -> None:
-        async with self._storage.watch(of_account(queue.account)) as watch:
+        async with self._storage.watch(of_account(queue.account)) as changed:
             while True:
-                await watch.wait(POLL_SECONDS)
+                await changed(POLL_SECONDS)
                 self._wake(queue)
 
     def _give_up(self, queue: Queue, fresh: list[Asked], outcome: Outcome) -> None:

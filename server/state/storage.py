@@ -7,7 +7,7 @@ has decided on what there was, or does it again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple, Protocol
@@ -116,14 +116,6 @@ class Answer(NamedTuple):
     generation: bytes
 
 
-class Watch(Protocol):
-    """Somebody who waits for a value to change."""
-
-    async def wait(self, seconds: float) -> None:
-        """Return when another process has changed it, or later; never much later than that."""
-        ...
-
-
 class Storage(Protocol):
     """Where values are. What has no `async` asks nobody: it says what is here.
 
@@ -181,8 +173,12 @@ class Storage(Protocol):
         """
         ...
 
-    def watch(self, name: bytes) -> AbstractAsyncContextManager[Watch]:
-        """Watch a value. Wake-ups may get lost: look now and then all the same."""
+    def watch(self, name: bytes) -> AbstractAsyncContextManager[Callable[[float], Awaitable[None]]]:
+        """Watch a value.
+
+        Yields what waits until another process has changed it, but not for longer than so many
+        seconds: notifications may get lost.
+        """
         ...
 
     async def read(self, account: bytes, key: bytes) -> Answer | None:
@@ -225,6 +221,13 @@ class Storage(Protocol):
 
     def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """Yield sources and their values."""
+        ...
+
+    def sweep(self, most: int) -> list[tuple[bytes, bytes]]:
+        """Return the next few names and values, in which time may have changed something.
+
+        All come round in the end, but where values expire by themselves none do.
+        """
         ...
 
     def usage(self, account: bytes) -> tuple[float, int] | None:

@@ -154,11 +154,8 @@ class Upkeep:
 
         Otherwise that happens to a value when it is asked for.
         """
-        slice_of = getattr(self._storage, "slice", None)
-        if slice_of is None:
-            return  # values expire by themselves
         rounds = 0
-        for name, data in slice_of(TIDY_SLICE):
+        for name, data in self._storage.sweep(TIDY_SLICE):
             if rounds >= TIDY_ROUNDS:
                 return
             with contextlib.suppress(StorageAway):

@@ -1,0 +1,313 @@
+"""What stays in memory, and what goes when there is no room for more.
+
+Of the values of accounts and sources each `Kind` makes room for its like alone, so that a sprayer
+pushes out nobody else:
+
+1. Accounts with a session have a bound; the one goes whose session was unused for longest.
+2. Locks that judged failures have earned have a bound, and stay. Without room a lock stands among
+   the others, and strangers are refused for a while: more locks would be lost as well.
+3. All other accounts share a bound: first those go whose failures told nobody anything, then the
+   longest unwritten.
+4. Sources have one bound: those over budget stay, the others go as in 3. When all that there are
+   stay, no more are stored, and strangers are refused for a while. Failures that told nobody
+   anything are not worth that.
+
+Of answers the least recently used goes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+from typing import Final, NamedTuple
+
+from . import encoding
+from .limits import Limits
+from .spraying import SourceState
+from .storage import Answer, Entry, Epochs, Kind, Restored, of_account
+
+CROWDED_SECONDS: Final = 30.0
+"""For how long strangers are refused when there was no room for a lock."""
+
+
+class Slot:
+    """A value, the handles in it, and when its session was last used and how often."""
+
+    __slots__ = ("data", "handles", "hits", "used")
+
+    def __init__(self, used: float) -> None:
+        self.data = b""
+        self.handles: tuple[bytes, ...] = ()
+        self.used = used
+        self.hits = 0
+
+
+Slots = OrderedDict[bytes, Slot]
+
+
+class Values:
+    """The values of accounts and sources, by their names.
+
+    Args:
+        limits: What there is room for.
+        now: The storage's clock.
+        evicted: Called with the name of a value that made room for another.
+
+    Attributes:
+        limits: As above.
+        sessions: Accounts with a session, the least recently used first.
+        handles: Accounts by handle.
+        session_count: How many sessions of this epoch there are, and `session_bytes` of them.
+        bytes: Of all values.
+        evicted_accounts: How many made room for others, and `evicted_handles` of them.
+        crowded_until: Until when strangers are refused.
+    """
+
+    def __init__(
+        self, limits: Limits, now: Callable[[], float], evicted: Callable[[bytes], None]
+    ) -> None:
+        self.limits = limits
+        self._accounts: dict[Kind, Slots] = {kind: OrderedDict() for kind in Kind}
+        self._sources: dict[Kind, Slots] = {kind: OrderedDict() for kind in Kind}
+        self.sessions = self._accounts[Kind.SESSION]
+        # Accounts whose session was flushed: each is somewhere else once it has been looked at.
+        self._flushed: Slots = OrderedDict()
+        self._epoch = 0
+        self.handles: dict[bytes, bytes] = {}
+        self.session_count = self.session_bytes = self.bytes = 0
+        self.evicted_accounts = self.evicted_handles = 0
+        self.crowded_until = 0.0
+        self._now = now
+        self._evicted = evicted
+
+    def restore(self, restored: Restored, epochs: Epochs) -> None:
+        """Take in what a disk had, the longest unwritten first."""
+        now, self._epoch = self._now(), epochs.sessions
+        for account, row in restored.accounts:
+            header = encoding.header_of(row)
+            entry = Entry(Kind.SESSION if header.value_size else Kind.OTHER, 0.0)
+            if header.lasting_size:
+                state = encoding.load(row)
+                state.refresh(epochs, now)
+                handles = tuple(one.handle for one in state.handles)
+                entry = Entry(encoding.kind_of(state, now), 0.0, handles=handles)
+            self.replace(of_account(account), row, entry)
+        for source, row in restored.sources:
+            self.replace(b"s" + source, row, Entry(SourceState.load(row).kind(), 0.0))
+
+    def get(self, name: bytes) -> Slot | None:
+        """Return where a value stands; None if there is none."""
+        for slots in self._all(name):
+            slot = slots.get(name)
+            if slot is not None:
+                return slot
+        return None
+
+    def replace(self, name: bytes, new: bytes | None, entry: Entry) -> bool:
+        """Store a value in place of what there is of that name, evicting others for room.
+
+        Returns:
+            Whether there is a value of that name now: not if it is None, or nothing goes for it.
+        """
+        slot = self._take_out(name)
+        kind = None if new is None else self._make_room(name, entry.kind)
+        if new is None or kind is None:
+            return False
+        slot = slot or Slot(self._now())
+        slot.data, slot.handles = new, entry.handles
+        by_kind = self._sources if name[:1] == b"s" else self._accounts
+        by_kind[kind][name] = slot
+        self._count(name, slot, 1)
+        for handle in entry.handles:
+            self.handles[handle] = name[1:]
+        return True
+
+    def flush(self, epoch: int) -> None:
+        """Put all sessions aside, at once, however many: they are of an earlier epoch."""
+        self._epoch = epoch
+        if self._flushed:
+            self._flushed.update(self.sessions)
+        else:
+            self._flushed = self.sessions
+        self.sessions = self._accounts[Kind.SESSION] = OrderedDict()
+        self.session_count = self.session_bytes = 0
+
+    def latest(self, most: int) -> list[bytes]:
+        """Return the names of so many accounts with a session, the latest used first."""
+        locked = self._accounts[Kind.LOCKED]
+        return [*islice(reversed(self.sessions), most), *islice(locked, most)]
+
+    def accounts(self) -> list[bytes]:
+        """Return the names of all accounts, in no certain order."""
+        return _names(*self._accounts.values(), self._flushed)
+
+    def sources(self) -> list[bytes]:
+        """Return the names of all sources, in no certain order."""
+        return _names(*self._sources.values())
+
+    def in_order(self) -> list[bytes]:
+        """Return all names, so that restored in that order the values go in the same order."""
+        by_kind = *self._sources.values(), self._flushed, *self._accounts.values()
+        return [name for slots in by_kind for name in slots]
+
+    # How it works.
+
+    def _all(self, name: bytes) -> tuple[Slots, ...]:
+        if name[:1] == b"s":
+            return (*self._sources.values(),)
+        return (*self._accounts.values(), self._flushed)
+
+    def _take_out(self, name: bytes) -> Slot | None:
+        for slots in self._all(name):
+            slot = slots.pop(name, None)
+            if slot is not None:
+                self._count(name, slot, -1)
+                for handle in slot.handles:
+                    self.handles.pop(handle, None)
+                return slot
+        return None
+
+    def _make_room(self, name: bytes, kind: Kind) -> Kind | None:
+        """Evict what goes for a value; return the kind to store it as, None if nothing goes."""
+        is_source, limits = name[:1] == b"s", self.limits
+        by_kind = self._sources if is_source else self._accounts
+        locked = by_kind[Kind.LOCKED]
+        evictable, most = [by_kind[Kind.BLANK], by_kind[Kind.OTHER]], limits.others
+        if is_source:
+            most = limits.sources - len(locked)
+        elif kind is Kind.SESSION:
+            evictable, most = [self.sessions], max(1, limits.sessions)
+        elif kind is Kind.LOCKED:
+            if len(locked) < limits.locked:
+                return kind
+            self._refuse_strangers()
+            kind = Kind.OTHER
+        while sum(map(len, evictable)) >= most:
+            if not any(evictable):
+                if kind is not Kind.BLANK:
+                    self._refuse_strangers()
+                return None
+            self._evict(next(slots for slots in evictable if slots))
+        return kind
+
+    def _refuse_strangers(self) -> None:
+        self.crowded_until = self._now() + CROWDED_SECONDS
+
+    def _evict(self, slots: Slots) -> None:
+        name, slot = next(iter(slots.items()))
+        self._take_out(name)
+        self.evicted_accounts += name[:1] == b"a"
+        self.evicted_handles += len(slot.handles)
+        self._evicted(name)
+
+    def _count(self, name: bytes, slot: Slot, sign: int) -> None:
+        self.bytes += sign * len(slot.data)
+        if name[:1] == b"s":
+            return
+        header = encoding.header_of(slot.data)
+        if header.value_size and header.flushed == self._epoch:
+            self.session_count += sign
+            self.session_bytes += sign * header.value_size
+
+
+def _names(*by_kind: Slots) -> list[bytes]:
+    names: list[bytes] = []
+    for slots in by_kind:
+        names += dict.keys(slots)  # not in its own order, which takes twenty times as long
+    return names
+
+
+class Bounds(NamedTuple):
+    """How many answers there is room for and bytes of their values, altogether and per account."""
+
+    most: int
+    most_bytes: int
+    per_account: int
+    account_bytes: float = math.inf
+
+
+class Answers:
+    """Answers by account and key.
+
+    Attributes:
+        bounds: What there is room for.
+        bytes: Of their values.
+        evicted: How many made room for others.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.bytes = 0
+        self.evicted = 0
+        # The least recently used first, of all and of each account.
+        self._order: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+        self._accounts: dict[bytes, OrderedDict[bytes, Answer]] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def use(self, account: bytes, key: bytes, now: float) -> Answer | None:
+        """Return an answer that has time left, and count the use."""
+        answers = self._accounts.get(account)
+        answer = None if answers is None else answers.get(key)
+        if answers is None or answer is None:
+            return None
+        if answer.expires <= now:
+            self._drop(account, key)
+            return None
+        answers.move_to_end(key)
+        self._order.move_to_end((account, key))
+        return answer
+
+    def put(self, account: bytes, key: bytes, answer: Answer) -> None:
+        """Store an answer in place of the one under the same key, evicting others for room."""
+        self._drop(account, key)
+        size, bounds = len(answer.value), self.bounds
+        answers = self._accounts.get(account, OrderedDict())
+        account_bytes = sum(len(one.value) for one in answers.values()) + size
+        while answers and (
+            len(answers) >= bounds.per_account or account_bytes > bounds.account_bytes
+        ):
+            oldest, evicted = next(iter(answers.items()))
+            account_bytes -= len(evicted.value)
+            self._evict(account, oldest)
+        while self._order and (len(self) >= bounds.most or self.bytes + size > bounds.most_bytes):
+            self._evict(*next(iter(self._order)))
+        self._accounts.setdefault(account, OrderedDict())[key] = answer
+        self._order[account, key] = None
+        self.bytes += size
+
+    def drop_account(self, account: bytes) -> int:
+        """Drop the answers of an account; return how many there were."""
+        keys = list(self._accounts.get(account, ()))
+        for key in keys:
+            self._drop(account, key)
+        return len(keys)
+
+    def drop_expired(self, now: float, most: int) -> None:
+        """Drop what has run out among the least recently used, so many looked at."""
+        for account, key in list(islice(self._order, most)):
+            if self._accounts[account][key].expires <= now:
+                self._drop(account, key)
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._order.clear()
+        self._accounts.clear()
+        self.bytes = 0
+
+    def _evict(self, account: bytes, key: bytes) -> None:
+        self._drop(account, key)
+        self.evicted += 1
+
+    def _drop(self, account: bytes, key: bytes) -> None:
+        answers = self._accounts.get(account)
+        answer = None if answers is None else answers.pop(key, None)
+        if answers is None or answer is None:
+            return
+        if not answers:
+            del self._accounts[account]
+        del self._order[account, key]
+        self.bytes -= len(answer.value)

@@ -112,7 +112,7 @@ def test_a_wait_beyond_what_the_protocol_allows_is_cut_so_that_the_lease_is_give
 )
 def test_an_outcome_is_the_same_at_the_other_end(verb, outcome):
     reply = reply_to(1, outcome)
-    assert verbs.fits(reply.fields, verbs.FIELDS[reply.status], reply.status)
+    assert verbs.is_in_order(reply)
     answer = answer_to(verb, reply)
     assert answer == outcome
     assert getattr(answer, "spelling", None) == getattr(outcome, "spelling", None)

@@ -24,7 +24,7 @@ from ..sources import is_well_formed
 from ..state.limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS, SPELLED_SIZES
 from . import verbs
 from .hello import PROTOCOL
-from .verbs import FIELDS, MAX_ID, MAX_PAGE, NOTICES, TAG_SIZES, Notice, Reply, Request, Scalar
+from .verbs import MAX_ID, MAX_PAGE, TAG_SIZES, Notice, Reply, Request, Scalar
 
 MAX_REQUEST_BYTES: Final = 192 * 1024
 """Longest request: an answer of the longest, and what goes with it."""
@@ -237,19 +237,14 @@ def read_reply(frame: memoryview | bytes) -> Reply | Notice | Cached:
     message = _read(_unpack_reply, frame)
     if message[2] == "hit" and is_hit(message):
         return cast("Cached", message)
-    version, number, name = message[:3]
-    fields = message[3:]
-    if version != PROTOCOL and (name != "error" or fields[:1] != ("version",)):
+    version, number, name, *fields = message
+    if version != PROTOCOL and (name != "error" or fields[:1] != ["version"]):
         raise RemoteProtocolError("the daemon speaks another version of the protocol")
-    if number == 0:
-        if name not in NOTICES or not verbs.fits(fields, NOTICES[name]):
-            raise RemoteProtocolError("an unknown notice")
-        return Notice(name, fields)
-    if name not in FIELDS or not verbs.fits(fields, FIELDS[name], name):
-        raise RemoteProtocolError("an unknown status, or one with wrong fields")
-    if name == "ok" and not _is_finite(fields):
-        raise RemoteProtocolError("a field is none of the protocol's types")
-    return Reply(number, name, fields, version)
+    given = tuple(fields)
+    reply = Notice(name, given) if number == 0 else Reply(number, name, given, version)
+    if not verbs.is_in_order(reply) or (name == "ok" and not _is_finite(given)):
+        raise RemoteProtocolError("an unknown status or notice, or one with wrong fields")
+    return reply
 
 
 _PLAIN: Final = frozenset({bytes, str, int, bool, type(None)})
@@ -311,7 +306,21 @@ def encode(message: Request | Reply | Notice) -> bytes:
     Raises:
         LocalProtocolError: The message breaks the protocol. Nothing of it is quoted.
     """
-    limit, parts = _checked(message)
+    limit, least = MAX_REPLY_BYTES, 1
+    parts: tuple[Any, ...]
+    if isinstance(message, Request):
+        refused = verbs.refusal(message)
+        if refused is not None:
+            raise LocalProtocolError(refused[1])
+        limit, parts = MAX_REQUEST_BYTES, (PROTOCOL, message.id, message.verb, *message.args)
+    elif not verbs.is_in_order(message):
+        raise LocalProtocolError("no such reply or notice, or one with wrong fields")
+    elif isinstance(message, Reply):
+        parts = message.version, message.id, message.status, *message.fields
+    else:
+        least, parts = 0, (PROTOCOL, 0, message.name, *message.fields)
+    if type(parts[1]) is not int or not least <= parts[1] <= MAX_ID:
+        raise LocalProtocolError(f"ids are 1 to {MAX_ID}")
     try:
         body: bytes = _pack(parts)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
@@ -319,22 +328,3 @@ def encode(message: Request | Reply | Notice) -> bytes:
     if len(body) > limit:
         raise LocalProtocolError(f"a frame has at most {limit} bytes, not {len(body)}")
     return _length(len(body)) + body
-
-
-def _checked(message: Request | Reply | Notice) -> tuple[int, tuple[Any, ...]]:
-    if isinstance(message, Notice):
-        if message.name not in NOTICES or not verbs.fits(message.fields, NOTICES[message.name]):
-            raise LocalProtocolError("no such notice")
-        return MAX_REPLY_BYTES, (PROTOCOL, 0, message.name, *message.fields)
-    if type(message.id) is not int or not 0 < message.id <= MAX_ID:
-        raise LocalProtocolError("ids are 1 to 4294967295")
-    if isinstance(message, Request):
-        refused = verbs.refusal(message)
-        if refused is not None:
-            raise LocalProtocolError(refused[1])
-        return MAX_REQUEST_BYTES, (PROTOCOL, message.id, message.verb, *message.args)
-    if message.status not in FIELDS or not verbs.fits(
-        message.fields, FIELDS[message.status], message.status
-    ):
-        raise LocalProtocolError("no such reply, or one with wrong fields")
-    return MAX_REPLY_BYTES, (message.version, message.id, message.status, *message.fields)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from server.account_limits import limits_of, policy_of
 from server.cache.connections import Connections
-from server.cache.server_connection import READ_BYTES, Connection, ConnectionLimits, Counts
+from server.cache.server_connection import READ_BYTES, Connection, ConnectionLimits
 from server.cache.service import Service
 from server.settings.reloading import Reloading
 from server.settings.table import Settings
@@ -36,7 +37,7 @@ async def serving(settings: Settings, now: Callable[[], float]) -> AsyncIterator
         "evals", os.getpid(), lambda: storage.epochs, lambda: reloading.digest
     )
     service = Service(accounts, connections, dict, reloading)
-    room, counts = memoryview(bytearray(READ_BYTES)), Counts()
+    room, counts = memoryview(bytearray(READ_BYTES)), Counter[str]()
 
     def connection() -> Connection:
         one = Connection(service, ConnectionLimits(), counts, room)

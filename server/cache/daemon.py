@@ -92,14 +92,13 @@ class Daemon:
         )
         self._secret_file = settings.secret_file
         self._secret: SecretUse | None = None
-        self._secret_trouble = ""
         self._begun = time.monotonic()
-        self._stop: asyncio.Future[int] | None = None
+        self._stopping = asyncio.Event()
+        self._code = EXIT_OK
 
     async def run(self) -> int:
         """Serve; return the exit code."""
         loop = asyncio.get_running_loop()
-        self._stop = loop.create_future()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
@@ -119,18 +118,11 @@ class Daemon:
             "session" if sessions == 1 else "sessions",
         )
         try:
-            code = await self._stop
+            await self._stopping.wait()
         finally:
             for task in tasks:
                 task.cancel()
             self._listener.pause()
-        await self._wind_up()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-        logger.info("cache daemon stopped")
-        return code
-
-    async def _wind_up(self) -> None:
         self._file.withdraw()
         self._service.stop()
         # Answers all that still waits, and puts on the disk what is not there yet.
@@ -139,12 +131,13 @@ class Daemon:
         self._file.close()
         if self._secret is not None:
             self._secret.close()
+        logger.info("cache daemon stopped")
+        return self._code
 
     def _on_signal(self, number: signal.Signals) -> None:
-        assert self._stop is not None
-        if not self._stop.done():
+        if not self._stopping.is_set():
             logger.info("%s: stopping", number.name)
-            self._stop.set_result(EXIT_OK)
+            self._stopping.set()
             return
         logger.warning("%s again: stopping at once", number.name)
         self._file.close()
@@ -159,11 +152,10 @@ class Daemon:
 
     async def _look_at_secret(self) -> None:
         while True:
+            await asyncio.sleep(SECRET_SECONDS if self._secret is None else LOOK_SECONDS)
             if self._secret is None:
-                await asyncio.sleep(SECRET_SECONDS)
                 self._take_secret()
             else:
-                await asyncio.sleep(LOOK_SECONDS)
                 self._secret.look()
 
     def _take_secret(self) -> None:
@@ -173,11 +165,9 @@ class Daemon:
         except SecretMissing:
             return  # a worker makes it, or writes it back
         except ConfigurationError as exc:
-            if str(exc) != self._secret_trouble:
-                self._secret_trouble = str(exc)
-                logger.warning(
-                    "%s Until then nobody can tell whether the workers have the same secret.", exc
-                )
+            self._complaints.make(
+                f"{exc} Until then nobody can tell whether the workers have the same secret."
+            )
             return
         self._connections.learn_secret(secret_tag(self._secret.secret))
 
@@ -188,8 +178,7 @@ class Daemon:
         )
 
     async def _watch_path(self) -> None:
-        assert self._stop is not None
-        while not self._stop.done():
+        while not self._stopping.is_set():
             await asyncio.sleep(PATH_SECONDS)
             if not self._file.is_in_place():
                 self._restore_path()
@@ -200,7 +189,6 @@ class Daemon:
         What cannot be written now can be later: connected clients are served meanwhile, and an end
         would be followed by starts that fail for the same reason.
         """
-        assert self._stop is not None
         self._listener.pause()
         try:
             # Connections made by the old file would be lost unread.
@@ -212,7 +200,8 @@ class Daemon:
                 self._file.path,
                 exc,
             )
-            self._stop.set_result(EXIT_SUPPLANTED)
+            self._code = EXIT_SUPPLANTED
+            self._stopping.set()
             return
         except ConfigurationError as exc:
             self._complaints.make(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import math
 import resource
 import socket
 import time
+from collections import Counter
 from typing import Final
 
 from .connections import Connections
 from .credentials import is_trusted, peer_uid
-from .server_connection import READ_BYTES, Connection, ConnectionLimits, Counts
+from .server_connection import READ_BYTES, TOTALS, Connection, ConnectionLimits
 from .service import Service
 from .socket_file import SocketFile
 
@@ -82,7 +82,7 @@ class Listener:
         self._limits = limits
         self._complain = complaints.make
         self._most = min(limits.connections, _descriptors(limits.connections) - SPARE_DESCRIPTORS)
-        self._counts = Counts()
+        self._counts: Counter[str] = Counter()
         self._room = memoryview(bytearray(READ_BYTES))
         self._admitting: set[asyncio.Task[None]] = set()
         self._running = False
@@ -112,10 +112,7 @@ class Listener:
         return {
             "limit_connections": self._most,
             "connections": len(self._connections),
-            "connections_total": self._counts.accepted,
-            "refused_total": self._counts.refused,
-            "kicked_total": self._counts.kicked,
-            "protocol_errors_total": self._counts.protocol_errors,
+            **{total: self._counts[total] for total in TOTALS},
         }
 
     def accept(self) -> None:
@@ -134,7 +131,7 @@ class Listener:
             if refusal is not None:
                 # Before a byte was read, and without a word.
                 accepted.close()
-                self._counts.refused += 1
+                self._counts["refused_total"] += 1
                 self._complain(refusal)
                 continue
             self._admit(accepted)
@@ -156,9 +153,8 @@ class Listener:
         One that holds a lease or waits is not idle. A worker whose connection gives way opens
         another one when it needs it.
         """
-        idle = [(since, one) for one in self._connections if (since := one.idle_since) is not None]
-        since, longest = min(idle, key=lambda pair: pair[0], default=(math.inf, None))
-        if longest is None or time.perf_counter() - since < self._limits.idle_seconds:
+        longest = min(self._connections, key=lambda one: one.idle_since, default=None)
+        if longest is None or time.perf_counter() - longest.idle_since < self._limits.idle_seconds:
             return False
         longest.kick()
         self._connections.discard(longest)  # now, as another takes its place at once
@@ -169,7 +165,7 @@ class Listener:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
         connection = Connection(self._service, self._limits, self._counts, self._room)
-        self._counts.accepted += 1
+        self._counts["connections_total"] += 1
         self._connections.add(connection)
         connection.gone.add_done_callback(lambda _: self._connections.discard(connection))
         task = loop.create_task(self._attach(connection, accepted))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from array import array
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,6 +25,9 @@ FLUSH_FRAMES: Final = 16
 
 CLOSING: Final = ("overload",)
 """Begins the fields of an error after which the connection is closed: the client does not read."""
+
+TOTALS: Final = ("connections_total", "refused_total", "kicked_total", "protocol_errors_total")
+"""Connections counted since start, by the names of `docs/protocol.md`."""
 
 SAMPLES: Final = 1024
 """Latest times kept of each verb: enough for a 99th percentile, sorted in a moment."""
@@ -49,16 +53,6 @@ class ConnectionLimits:
     frame_seconds: float = 5.0
     unread_seconds: float = 5.0
     unread_bytes: int = 32 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many connections there were since start, and how many ended why."""
-
-    accepted: int = 0
-    refused: int = 0
-    kicked: int = 0
-    protocol_errors: int = 0
 
 
 class Latency:
@@ -124,7 +118,7 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, handler: Handler, limits: ConnectionLimits, counts: Counts, room: memoryview
+        self, handler: Handler, limits: ConnectionLimits, counts: Counter[str], room: memoryview
     ) -> None:
         self.waiting: dict[int, Waiter | None] = {}
         self.leases: dict[int, bytes] = {}
@@ -192,7 +186,7 @@ class Connection(asyncio.BufferedProtocol):
                 if len(self._out) >= FLUSH_FRAMES:
                     self.flush()
         except RemoteProtocolError:
-            self._counts.protocol_errors += 1
+            self._counts["protocol_errors_total"] += 1
             self._ending = True
         finally:
             self._in_batch = False
@@ -231,8 +225,8 @@ class Connection(asyncio.BufferedProtocol):
     # What the handler, the listener and the daemon call.
 
     @property
-    def idle_since(self) -> float | None:
-        """When it last asked, by `perf_counter`; None while it has, sends or reads something."""
+    def idle_since(self) -> float:
+        """When it last asked, by `perf_counter`; infinite while it has, sends or reads anything."""
         busy = (
             self.waiting
             or self.leases
@@ -241,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
             or self._half_frame is not None
             or self._unread is not None
         )
-        return None if busy else self._asked_at
+        return math.inf if busy else self._asked_at
 
     def send(self, message: Reply | Notice) -> None:
         """Send together with whatever else is sent in this round of the loop."""
@@ -284,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
     def kick(self) -> None:
         """End the connection now, and count it: the client has used more than its limits."""
         if self._transport is not None:
-            self._counts.kicked += 1
+            self._counts["kicked_total"] += 1
             self.abort()
 
     # How it works.

@@ -1,7 +1,6 @@
 """Requests of the cache protocol, carried out on the accounts. No sockets.
 
-What is cached is answered at once. All else is submitted, and answered when the accounts have
-decided it: within the same call, or later.
+Some are answered at once, and some when the accounts have decided them.
 """
 
 from __future__ import annotations
@@ -9,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ..errors import ConfigurationError, RemoteProtocolError
+from ..settings.reloading import Reloading
 from ..state.accounts import Accounts
 from ..state.storage import StorageAway
 from ..state.vocabulary import SHAPES, Ask, Away, Fail, Fulfil, Get, Lease, Outcome, Waiting
@@ -36,23 +36,8 @@ OVERLOAD: Final = ("overload", "too many requests in flight")
 """Error for a client that asks on while nothing is answered."""
 
 
-class Reloading(Protocol):
-    """The settings of this process."""
-
-    @property
-    def digest(self) -> bytes:
-        """What tells those that hold now from others."""
-
-    def reload(self) -> Mapping[str, object]:
-        """Read and apply them again; return what has changed.
-
-        Raises:
-            ConfigurationError: One is wrong; nothing has changed.
-        """
-
-
 class Service:
-    """All verbs; the handler of connections.
+    """Carries out all verbs.
 
     Args:
         accounts: Decide.
@@ -93,11 +78,7 @@ class Service:
         }
 
     def hit(self, connection: Connection, message: wire.Login) -> bytes | None:
-        """Return the frame of a `hit` for an `ask` in order.
-
-        Returns:
-            None when there is none, or none at once: `handle` finds out.
-        """
+        """Return the frame of a `hit` for an `ask` in order; None if `handle` has to find out."""
         _, number, _, _, account, key, source, budget = message
         if self._stopping or connection.secret_differs or number in connection.waiting:
             return None

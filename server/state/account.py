@@ -116,16 +116,8 @@ KNOWN_SOURCES: Final = ""
 READING: Final = None
 """The circle of all who ask for answers of an account."""
 
-ROWS: Final[dict[str, type[Any]]] = {
-    "known": Known,
-    "pairs": Pair,
-    "guesses": Attempt,
-    "handles": Handle,
-    "leases": Granted,
-    "ended": Ended,
-    "busy": Busy,
-}
-"""The lists of a state, and what is in them."""
+LISTS: Final = ("known", "pairs", "guesses", "handles", "leases", "ended", "busy")
+"""The lists of a state, each of some of these rows."""
 
 RUN_OUT: Final = ("known", "handles", "leases", "ended", "busy")
 """Those of which a row is dropped when its time is over."""
@@ -190,7 +182,7 @@ def whose(budget: bytes, spelled: bytes) -> bytes:
 
 @dataclass(slots=True)
 class AccountState:
-    """All that there is about one account. `ROWS` says what is in its lists.
+    """All that there is about one account.
 
     Failures (from `total` to `guesses`) are of those accounts whose budget key this account is:
     nearly always of this one alone.
@@ -262,8 +254,8 @@ class AccountState:
         return tuple(one.until for one in self.all_counters() if one.until > now)
 
     def lists(self) -> Iterator[list[Any]]:
-        """Yield its lists, in the order of `ROWS`."""
-        return (getattr(self, name) for name in ROWS)
+        """Yield all lists of rows."""
+        return (getattr(self, name) for name in LISTS)
 
     def all_counters(self) -> Iterator[Counter]:
         """Yield the counter over all sources, then those of the sources."""

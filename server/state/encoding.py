@@ -12,13 +12,25 @@ before it are what goes to the disk.
 from __future__ import annotations
 
 import math
-from itertools import accumulate, chain, pairwise
+from itertools import chain
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
-from .account import FORGET_AFTER, NO_GENERATION, ROWS, AccountState, Counter
+from .account import (
+    FORGET_AFTER,
+    NO_GENERATION,
+    AccountState,
+    Attempt,
+    Busy,
+    Counter,
+    Ended,
+    Granted,
+    Handle,
+    Known,
+    Pair,
+)
 from .storage import TAG_BYTES, Kind, StorageAway
 
 FORMAT: Final = 1
@@ -82,12 +94,15 @@ def load(data: bytes) -> AccountState:
     header = header_of(data)
     if header.form != FORMAT:
         raise StorageAway("a state was written by a newer version")
-    ends = *accumulate(header.sizes, initial=LAYOUT.size), len(data)
-    key, spelling, value, *packed = (data[begin:end] for begin, end in pairwise(ends))
+    spelling_at = LAYOUT.size + header.key_size
+    value_at = spelling_at + header.spelling_size
+    known_at = value_at + header.value_size
+    lasting_at = known_at + header.known_size
+    moment_at = lasting_at + header.lasting_size
     state = AccountState(
-        key=key,
-        spelling=spelling if header.is_spelled else None,
-        value=value,
+        key=data[LAYOUT.size : spelling_at],
+        spelling=data[spelling_at:value_at] if header.is_spelled else None,
+        value=data[value_at:known_at],
         stored=header.stored,
         expires=header.expires,
         seen=header.seen,
@@ -95,44 +110,42 @@ def load(data: bytes) -> AccountState:
         flushed=header.flushed,
         unlocked=header.unlocked,
     )
-    known, lasting, moment = (msgpack.unpackb(part) if part else None for part in packed)
-    if known:
-        _take_rows(state, known=known)
-    if lasting:
-        total, state.fell, state.full_until, sources, pairs, guesses, handles = lasting
+    if header.known_size:
+        state.known = _rows(Known, msgpack.unpackb(data[known_at:lasting_at]))
+    if header.lasting_size:
+        total, state.fell, state.full_until, sources, pairs, guesses, handles = msgpack.unpackb(
+            data[lasting_at:moment_at]
+        )
         state.total = Counter(*total)
         state.sources = {source: Counter(*counter) for source, counter in sources}
-        _take_rows(state, pairs=pairs, guesses=guesses, handles=handles)
-    if moment:
-        state.next_at, leases, ended, busy = moment
-        _take_rows(state, leases=leases, ended=ended, busy=busy)
+        state.pairs, state.guesses = _rows(Pair, pairs), _rows(Attempt, guesses)
+        state.handles = _rows(Handle, handles)
+    if moment_at < len(data):
+        state.next_at, leases, ended, busy = msgpack.unpackb(data[moment_at:])
+        state.leases, state.ended = _rows(Granted, leases), _rows(Ended, ended)
+        state.busy = _rows(Busy, busy)
     return state
 
 
 def dump(state: AccountState, name: bytes) -> tuple[bytes, bytes]:
     """Return the value, with `name` (8 bytes) for its tag, and the part of it that lasts."""
-    counters = [(source, _fields(one)) for source, one in state.sources.items()]
-    total = _fields(state.total) if state.total.last else ()
-    lasting = [total, state.fell, state.full_until, counters]
-    lasting += [state.pairs, state.guesses, state.handles]
-    moment = [state.next_at, state.leases, state.ended, state.busy]
-    parts = [state.key, state.spelling or b"", state.value, _packed(*state.known)]
-    parts.append(_packed(*lasting))
-    header = Header(
-        name,
-        state.seen,
-        FORMAT,
-        state.generation,
-        state.flushed,
-        state.unlocked,
-        state.careful_until(),
-        state.stored,
-        state.expires,
-        state.spelling is not None,
-        *map(len, parts),
+    spelling, known = state.spelling or b"", _packed(*state.known)
+    lasting = _packed(
+        _fields(state.total) if state.total.last else (),
+        state.fell,
+        state.full_until,
+        [(source, _fields(one)) for source, one in state.sources.items()],
+        state.pairs,
+        state.guesses,
+        state.handles,
     )
-    lasts = b"".join((LAYOUT.pack(*header), *parts))
-    return lasts + _packed(*moment), lasts
+    header = LAYOUT.pack(
+        *(name, state.seen, FORMAT, state.generation, state.flushed, state.unlocked),
+        *(state.careful_until(), state.stored, state.expires, state.spelling is not None),
+        *(len(state.key), len(spelling), len(state.value), len(known), len(lasting)),
+    )
+    lasts = header + state.key + spelling + state.value + known + lasting
+    return lasts + _packed(state.next_at, state.leases, state.ended, state.busy), lasts
 
 
 def changes(old: bytes | None, new: bytes, lasts: bytes) -> bytes | None:
@@ -193,10 +206,8 @@ def _fields(one: Counter) -> tuple[Any, ...]:
     return one.failures, one.telling, one.locks, one.until, one.last, one.firm, one.spellings
 
 
-def _take_rows(state: AccountState, **lists: list[list[Any]]) -> None:
-    for name, rows in lists.items():
-        if rows:
-            setattr(state, name, [*map(ROWS[name]._make, rows)])
+def _rows(kind: Any, rows: list[Any]) -> Any:
+    return [kind(*row) for row in rows]
 
 
 def _packed(*values: object) -> bytes:

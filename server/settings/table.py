@@ -51,9 +51,9 @@ class Settings:
     """
 
     host: str = _setting(
-        "0.0.0.0", parsers.host, "IPv4 address to listen at; 0.0.0.0 is each of this machine"
+        "0.0.0.0", parsers.host, "IPv4 address to listen on; 0.0.0.0 means all of this machine's"
     )
-    port: int = _setting(8000, parsers.port, "port to listen at")
+    port: int = _setting(8000, parsers.port, "port to listen on")
     workers: int = _setting(
         2, parsers.workers, "number of workers; with fewer than 2 a restart closes the port"
     )
@@ -68,7 +68,7 @@ class Settings:
     state_dir: Path = _setting(
         lambda: usual(os.environ).state,
         parsers.path,
-        "folder of all that outlives a process; never cleared",
+        "folder of all persistent state; never cleared",
     )
     log_dir: Path = _setting(None, parsers.path, "folder of all logs")
     portal_url: str = _setting(
@@ -77,17 +77,17 @@ class Settings:
         "address of OIG Cloud; plain http only to this machine",
     )
     ca_file: Path | None = _setting(
-        None, parsers.path, "further trusted certificates (PEM), beside the system's"
+        None, parsers.path, "additional trusted certificates (PEM), besides the system's"
     )
     run_dir: Path = _setting(None, parsers.path, "folder of socket, secret and sessions (0700)")
     cache_socket: Path = _setting(None, parsers.path, "socket of the cache daemon")
     secret_file: Path = _setting(
-        None, parsers.path, "secret that all workers share; made when missing"
+        None, parsers.path, "secret that all workers share; created when missing"
     )
     snapshot_file: Path = _setting(
         None,
         parsers.path,
-        "what 0.1.0 left of sessions, read once; `sessions.db`, which has them now, is beside it",
+        "sessions left by 0.1.0, read once; `sessions.db`, which replaces it, is beside it",
     )
     session_ttl: float = _setting(
         43200.0, parsers.seconds, "a session is dropped this long after its login"
@@ -95,11 +95,14 @@ class Settings:
     session_idle: float = _setting(
         600.0,
         parsers.seconds,
-        "check_auth looks first at a session that OIG Cloud has not answered for this long",
+        "check_auth first tests a session that has had no answer from OIG Cloud for this long",
         live=True,
     )
     max_sessions: int = _setting(
-        100_000, parsers.count, "most sessions held; the least recently used goes", live=True
+        100_000,
+        parsers.count,
+        "maximum number of cached sessions; the least recently used is evicted",
+        live=True,
     )
     wrong_per_source: int = _setting(
         5,
@@ -113,13 +116,13 @@ class Settings:
     wrong_accounts_per_source: int = _setting(
         20,
         parsers.accounts_or_none,
-        "accounts per hour at which a source may fail; 0 for any number",
+        "accounts per hour at which a source may fail; 0 disables the limit",
         live=True,
     )
     shared_sources: tuple[Network, ...] = _setting(
         (),
         parsers.networks,
-        "networks of many people: no OIG_WRONG_ACCOUNTS_PER_SOURCE and no limit of connections",
+        "networks of many people: exempt from OIG_WRONG_ACCOUNTS_PER_SOURCE and connection limits",
     )
     lock_first: float = _setting(
         30.0, parsers.seconds, "length of the first lock; each further one is twice that", live=True
@@ -134,18 +137,18 @@ class Settings:
     known_source: float = _setting(
         30 * 86400.0,
         parsers.positive,
-        "a source that logged in stays allowed while others lock the account",
+        "how long a source that logged in is exempt from locks that others cause",
         live=True,
     )
     logins_per_second: float = _setting(
-        2.0, parsers.positive, "logins sent to the portal, all workers together", live=True
+        2.0, parsers.positive, "logins sent to the portal, across all workers", live=True
     )
     login_burst: int = _setting(
-        10, parsers.count, "logins that may go out at once after a quiet time", live=True
+        10, parsers.count, "logins that may be sent at once after an idle period", live=True
     )
     logins_at_once: int = _setting(4, parsers.count, "logins under way at the same time", live=True)
     allowed_hosts: tuple[str, ...] = _setting(
-        (), parsers.hosts, "names under which /mcp may be called, beside localhost"
+        (), parsers.hosts, "names under which /mcp may be called, besides localhost"
     )
     allowed_origins: tuple[str, ...] = _setting(
         (), parsers.origins, "other web pages that may call /mcp, as https://host[:port]"
@@ -158,35 +161,35 @@ class Settings:
     login: str = _setting(
         "browser",
         parsers.login,
-        "chat: no login by browser, neither at OIG_PUBLIC_URL nor for clients on this machine",
+        "chat: no browser login, neither at OIG_PUBLIC_URL nor for clients on this machine",
     )
     chat_hosts: tuple[str, ...] = _setting(
-        (), parsers.hosts, "further names of the server, under which there is no browser login"
+        (), parsers.hosts, "additional names of the server, without browser login"
     )
     chat_passwords: str = _setting(
-        "on", parsers.switch, "off: no e-mail and password in arguments of tools"
+        "on", parsers.switch, "off: tools accept no e-mail and password as arguments"
     )
     login_redirects: tuple[str, ...] = _setting(
         (),
         parsers.login_redirects,
-        "further https hosts and schemes (name:) of clients that an owner may be sent back to",
+        "additional https hosts and schemes (name:) to which a login may redirect",
     )
     client_documents: str = _setting(
-        "on", parsers.switch, "off: clients are not looked up at an address of theirs"
+        "on", parsers.switch, "off: no metadata document of a client is fetched"
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        (), parsers.proxies, "addresses whose X-Forwarded-For and X-Forwarded-Proto are believed"
+        (), parsers.proxies, "proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"
     )
     calls_per_minute: int = _setting(
         600,
         parsers.count_or_none,
-        "calls of tools per account and worker, half of them at once; 0 for no limit",
+        "tool calls per account and worker, half of them at once; 0 disables the limit",
         live=True,
     )
     live_ttl: float = _setting(
         30.0,
         parsers.seconds,
-        "live data is shared for so long, and then asked for again",
+        "live data is shared for this long, then requested again",
         live=True,
     )
     history_ttl: float = _setting(
@@ -195,12 +198,12 @@ class Settings:
     allowed_emails: tuple[str, ...] | None = _setting(
         None,
         parsers.emails,
-        "only these accounts may use the server: a list, or a file with one e-mail a line",
+        "only these accounts may use the server: a list, or a file with one e-mail per line",
         live=True,
         private=True,
     )
     auth_log: Path = _setting(
-        None, parsers.path, "failed logins, one stable line each, for fail2ban"
+        None, parsers.path, "log of failed logins, one stable line each, for fail2ban"
     )
     control: str = _setting(
         "off", parsers.switch, "on: tools that change the box, as docs/control.md says"
@@ -208,7 +211,7 @@ class Settings:
     journal: Path = _setting(
         None,
         parsers.path,
-        "journal of all changes made (SQLite, 0600); a record to keep, not a cache",
+        "journal of all changes made (SQLite, 0600); a permanent record, not a cache",
     )
     grants: Path = _setting(
         None, parsers.path, "connected clients of browser login (SQLite, 0600); do not back up"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from server.cache.backing import SqliteBacking
@@ -16,6 +14,7 @@ from server.state.vocabulary import Done, Fulfil, Lease, Put
 
 from .effort import Effort
 from .held import TTL, account, asked, key, value
+from .naps import Naps
 from .result import Budget, Figure, Line, WrongAnswer
 from .system import scratch
 
@@ -28,34 +27,10 @@ PER_SECOND = 100
 SECONDS = 5
 AT_ONCE = 500
 STORING = 16
-LOOK_SECONDS = 0.002
 
 MS = 1e3
 
 BARE = "latest that it was without a disk"
-
-
-class Loop:
-    """How late the loop was."""
-
-    def __init__(self) -> None:
-        self.latest = 0.0
-
-    @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Look while the block runs."""
-        watching = asyncio.ensure_future(self._look())
-        try:
-            yield
-            await asyncio.sleep(2 * LOOK_SECONDS)  # for a nap that it has slept too long
-        finally:
-            watching.cancel()
-
-    async def _look(self) -> None:
-        while True:
-            begin = time.perf_counter()
-            await asyncio.sleep(LOOK_SECONDS)
-            self.latest = max(self.latest, time.perf_counter() - begin - LOOK_SECONDS)
 
 
 class House:
@@ -115,7 +90,7 @@ def behind_logins(effort: Effort) -> list[Line]:
         bare["crowd"].append(asyncio.run(_crowd(None))[1] * MS)
     for _ in range(effort.fills):
         with scratch() as folder:
-            seconds, late = asyncio.run(_filled(folder, effort.many))
+            seconds, late = asyncio.run(filled(folder, effort.many))
             full.append(seconds)
             filling.append(late * MS)
             weights.append((folder / "sessions.db").stat().st_size / effort.many)
@@ -124,7 +99,7 @@ def behind_logins(effort: Effort) -> list[Line]:
             starts.append(time.perf_counter() - begin)
             if held != effort.many:
                 raise WrongAnswer(f"{held} of {effort.many} sessions were there after a restart")
-        bare["filling"].append(asyncio.run(_filled(None, effort.many))[1] * MS)
+        bare["filling"].append(asyncio.run(filled(None, effort.many))[1] * MS)
     return [
         Line(
             f"latest that the loop was, {PER_SECOND} logins a second",
@@ -163,44 +138,49 @@ def behind_logins(effort: Effort) -> list[Line]:
 
 
 async def _calm(folder: Path | None) -> tuple[list[float], float]:
-    house, loop, times = House(folder), Loop(), []
+    house, naps, times = House(folder), Naps(), []
 
     async def one(number: int) -> None:
         times.append(await house.log_in(number))
 
-    async with loop.watched(), asyncio.TaskGroup() as group:
+    async with naps.taken(), asyncio.TaskGroup() as group:
         for number in range(SECONDS * PER_SECOND):
             group.create_task(one(number))
             await asyncio.sleep(1.0 / PER_SECOND)
     await house.accounts.stop()
-    return sorted(times), loop.latest
+    return sorted(times), naps.latest
 
 
 async def _crowd(folder: Path | None) -> tuple[float, float]:
-    house, loop = House(folder), Loop()
+    house, naps = House(folder), Naps()
     begin = time.perf_counter()
-    async with loop.watched(), asyncio.TaskGroup() as group:
+    async with naps.taken(), asyncio.TaskGroup() as group:
         for number in range(AT_ONCE):
             group.create_task(house.put(number))
     seconds = time.perf_counter() - begin
     await house.accounts.stop()
-    return seconds, loop.latest
+    return seconds, naps.latest
 
 
-async def _filled(folder: Path | None, many: int) -> tuple[float, float]:
-    house, loop, numbers = House(folder), Loop(), iter(range(many))
+async def filled(folder: Path | None, many: int) -> tuple[float, float]:
+    """Store many sessions in a folder, or in memory.
+
+    Returns:
+        Seconds until all were confirmed, and the most seconds that the loop was late.
+    """
+    house, naps, numbers = House(folder), Naps(), iter(range(many))
 
     async def some() -> None:
         for number in numbers:
             await house.put(number)
 
     begin = time.perf_counter()
-    async with loop.watched(), asyncio.TaskGroup() as group:
+    async with naps.taken(), asyncio.TaskGroup() as group:
         for _ in range(STORING):
             group.create_task(some())
     seconds = time.perf_counter() - begin
     await house.accounts.stop()
-    return seconds, loop.latest
+    return seconds, naps.latest
 
 
 async def _started(folder: Path) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import bearer, disk, http, lookup, memory, misses, startup, validation
+from . import bearer, disk, http, late, lookup, memory, misses, startup, validation
 from .effort import Effort
 from .result import Line
 
@@ -90,8 +90,19 @@ with everything that is kept beside it (account, known source).""",
 In one process and without a socket: what the cache daemon decides with, its memory, and the file
 behind that, in a folder for temporary files. A login counts from when it is there to when it is
 confirmed, which is after the commit. How late the loop was is the longest of many naps of 2 ms,
-less the nap; that is what a cached call would have had to wait.""",
+less the nap, and less the time in which other processes had the processors; that is what a cached
+call would have had to wait.""",
         disk.behind_logins,
+    ),
+    Part(
+        "late",
+        "how late a daemon with many sessions is because of its disk",
+        """\
+A daemon that begins with many sessions on its disk and is asked over its socket for logins, so many
+a second: the lease, a turn at the portal, and the sealed session, which is confirmed once it is on
+the disk. Then, in turns, the same daemon that writes nothing. How late its loop is it looks itself,
+as above.""",
+        late.for_the_disk,
     ),
     Part(
         "misses",

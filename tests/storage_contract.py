@@ -26,33 +26,29 @@ class StorageContract:
     async def test_a_value_is_there_once_it_was_swapped_in(self, storage):
         for name in self.names:
             assert await storage.load(name) is None
-            assert await storage.swap(name, None, tagged(1, b"a"), entry()) == (
-                True,
-                tagged(1, b"a"),
-            )
+            assert await storage.swap(name, None, tagged(1, b"a"), entry())
             assert await storage.load(name) == tagged(1, b"a")
 
     async def test_a_swap_is_lost_when_another_was_made_meanwhile(self, storage):
         for name in self.names:
             old = tagged(1, b"a")
             await storage.swap(name, None, old, entry())
-            assert await storage.swap(name, None, tagged(2, b"b"), entry()) == (False, old)
-            assert (await storage.swap(name, old, tagged(3, b"c"), entry()))[0]
-            lost = await storage.swap(name, old, tagged(4, b"d"), entry())
-            assert lost == (False, tagged(3, b"c"))
+            assert not await storage.swap(name, None, tagged(2, b"b"), entry())
+            assert await storage.swap(name, old, tagged(3, b"c"), entry())
+            assert not await storage.swap(name, old, tagged(4, b"d"), entry())
             assert await storage.load(name) == tagged(3, b"c")
 
     async def test_the_tag_alone_says_which_value_it_was(self, storage):
         name = self.names[0]
         await storage.swap(name, None, tagged(1, b"a"), entry())
-        assert (await storage.swap(name, tagged(1, b"other"), tagged(2, b"b"), entry()))[0]
+        assert await storage.swap(name, tagged(1, b"other"), tagged(2, b"b"), entry())
 
     async def test_a_value_that_was_dropped_is_none(self, storage):
         for name in self.names:
             await storage.swap(name, None, tagged(1, b"a"), entry())
-            assert await storage.swap(name, tagged(1, b"a"), None, entry()) == (True, None)
+            assert await storage.swap(name, tagged(1, b"a"), None, entry())
             assert await storage.load(name) is None
-            assert (await storage.swap(name, tagged(1, b"a"), None, entry()))[0] is False
+            assert not await storage.swap(name, tagged(1, b"a"), None, entry())
 
     async def test_a_handle_leads_to_its_account_as_long_as_it_is_there(self, storage):
         account, handle = b"a" * 32, b"h" * 16

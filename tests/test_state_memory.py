@@ -4,7 +4,7 @@ import pytest
 
 from server.state.limits import Limits
 from server.state.memory import MemoryStorage
-from server.state.storage import Kind, of_account, of_source
+from server.state.storage import SOURCE, Kind, of_account, of_source
 
 from . import storage_contract
 from .storage_contract import entry, state, tagged
@@ -30,7 +30,7 @@ async def put(storage, number, kind):
     fields = {"key": b"k" * 32, "value": value, "expires": 2000.0} if value else {}
     name = of_account(account(number))
     old = await storage.load(name)
-    done, _ = await storage.swap(name, old, state(number, **fields), entry(kind))
+    done = await storage.swap(name, old, state(number, **fields), entry(kind))
     assert done
 
 
@@ -81,7 +81,7 @@ async def test_without_room_for_a_lock_strangers_are_refused_for_a_while(storage
 
 async def source(storage, number, kind):
     name = of_source(f"192.0.2.{number}")
-    assert (await storage.swap(name, None, tagged(number, b"x"), entry(kind)))[0]
+    assert await storage.swap(name, None, tagged(number, b"x"), entry(kind))
     return await storage.load(name) is not None
 
 
@@ -125,5 +125,5 @@ async def test_a_source_for_which_there_is_no_room_is_not_on_the_disk_either():
     for number in range(1, 6):
         name, row = of_source(f"192.0.2.{number}"), tagged(number, b"x")
         await storage.swap(name, None, row, entry(Kind.LOCKED, lasting=row))
-    assert [name for name in disk.rows if name[:1] == b"s"] == storage._values.sources()
-    assert len(storage._values.sources()) == LIMITS.sources
+    assert [name for name in disk.rows if name[:1] == SOURCE] == storage._values.names(SOURCE)
+    assert len(storage._values.names(SOURCE)) == LIMITS.sources

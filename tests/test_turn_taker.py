@@ -39,7 +39,7 @@ class SharedStorage(MemoryStorage):
         await asyncio.sleep(0)
         if before is self.value and before == old:
             self.value = new
-        return self.value is new, self.value
+        return self.value is new
 
     async def dead(self, owners):
         return frozenset()

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
 from . import encoding
 from .limits import Limits
 from .spraying import SourceState
-from .storage import Answer, Entry, Epochs, Kind, Restored, of_account
+from .storage import ACCOUNT, SOURCE, Answer, Entry, Epochs, Kind, Restored, of_account
 
 CROWDED_SECONDS: Final = 30.0
 """For how long strangers are refused when there was no room for a lock."""
@@ -95,7 +95,7 @@ class Values:
                 entry = Entry(encoding.kind_of(state, now), 0.0, handles=handles)
             self.replace(of_account(account), row, entry)
         for source, row in restored.sources:
-            self.replace(b"s" + source, row, Entry(SourceState.load(row).kind(), 0.0))
+            self.replace(SOURCE + source, row, Entry(SourceState.load(row).kind(), 0.0))
 
     def get(self, name: bytes) -> Slot | None:
         """Return where a value stands; None if there is none."""
@@ -117,7 +117,7 @@ class Values:
             return False
         slot = slot or Slot(self._now())
         slot.data, slot.handles = new, entry.handles
-        by_kind = self._sources if name[:1] == b"s" else self._accounts
+        by_kind = self._sources if name[:1] == SOURCE else self._accounts
         by_kind[kind][name] = slot
         self._count(name, slot, 1)
         for handle in entry.handles:
@@ -139,25 +139,24 @@ class Values:
         locked = self._accounts[Kind.LOCKED]
         return [*islice(reversed(self.sessions), most), *islice(locked, most)]
 
-    def accounts(self) -> list[bytes]:
-        """Return the names of all accounts, in no certain order."""
-        return _names(*self._accounts.values(), self._flushed)
-
-    def sources(self) -> list[bytes]:
-        """Return the names of all sources, in no certain order."""
-        return _names(*self._sources.values())
+    def names(self, table: bytes) -> list[bytes]:
+        """Return all names that begin with `ACCOUNT` or `SOURCE`, in no certain order."""
+        names: list[bytes] = []
+        for slots in self._all(table):
+            names += dict.keys(slots)  # not in its own order, which takes twenty times as long
+        return names
 
     def in_order(self) -> list[bytes]:
         """Return all names, so that restored in that order the values go in the same order."""
-        by_kind = *self._sources.values(), self._flushed, *self._accounts.values()
-        return [name for slots in by_kind for name in slots]
+        return [name for table in (SOURCE, ACCOUNT) for one in self._all(table) for name in one]
 
     # How it works.
 
     def _all(self, name: bytes) -> tuple[Slots, ...]:
-        if name[:1] == b"s":
+        """Return where a value of that name may stand."""
+        if name[:1] == SOURCE:
             return (*self._sources.values(),)
-        return (*self._accounts.values(), self._flushed)
+        return (self._flushed, *self._accounts.values())
 
     def _take_out(self, name: bytes) -> Slot | None:
         for slots in self._all(name):
@@ -171,7 +170,7 @@ class Values:
 
     def _make_room(self, name: bytes, kind: Kind) -> Kind | None:
         """Evict what goes for a value; return the kind to store it as, None if nothing goes."""
-        is_source, limits = name[:1] == b"s", self.limits
+        is_source, limits = name[:1] == SOURCE, self.limits
         by_kind = self._sources if is_source else self._accounts
         locked = by_kind[Kind.LOCKED]
         evictable, most = [by_kind[Kind.BLANK], by_kind[Kind.OTHER]], limits.others
@@ -198,25 +197,18 @@ class Values:
     def _evict(self, slots: Slots) -> None:
         name, slot = next(iter(slots.items()))
         self._take_out(name)
-        self.evicted_accounts += name[:1] == b"a"
+        self.evicted_accounts += name[:1] == ACCOUNT
         self.evicted_handles += len(slot.handles)
         self._evicted(name)
 
     def _count(self, name: bytes, slot: Slot, sign: int) -> None:
         self.bytes += sign * len(slot.data)
-        if name[:1] == b"s":
+        if name[:1] == SOURCE:
             return
         header = encoding.header_of(slot.data)
         if header.value_size and header.flushed == self._epoch:
             self.session_count += sign
             self.session_bytes += sign * header.value_size
-
-
-def _names(*by_kind: Slots) -> list[bytes]:
-    names: list[bytes] = []
-    for slots in by_kind:
-        names += dict.keys(slots)  # not in its own order, which takes twenty times as long
-    return names
 
 
 class Bounds(NamedTuple):
@@ -226,6 +218,10 @@ class Bounds(NamedTuple):
     most_bytes: int
     per_account: int
     account_bytes: float = math.inf
+
+
+Named = tuple[bytes, bytes]
+"""An account, and the key of an answer."""
 
 
 class Answers:
@@ -242,72 +238,72 @@ class Answers:
         self.bytes = 0
         self.evicted = 0
         # The least recently used first, of all and of each account.
-        self._order: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
-        self._accounts: dict[bytes, OrderedDict[bytes, Answer]] = {}
+        self._answers: OrderedDict[Named, Answer] = OrderedDict()
+        self._accounts: dict[bytes, OrderedDict[Named, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._answers)
 
     def use(self, account: bytes, key: bytes, now: float) -> Answer | None:
         """Return an answer that has time left, and count the use."""
-        answers = self._accounts.get(account)
-        answer = None if answers is None else answers.get(key)
-        if answers is None or answer is None:
+        name = account, key
+        answer = self._answers.get(name)
+        if answer is None:
             return None
         if answer.expires <= now:
-            self._drop(account, key)
+            self._drop(name)
             return None
-        answers.move_to_end(key)
-        self._order.move_to_end((account, key))
+        self._answers.move_to_end(name)
+        self._accounts[account].move_to_end(name)
         return answer
 
     def put(self, account: bytes, key: bytes, answer: Answer) -> None:
         """Store an answer in place of the one under the same key, evicting others for room."""
-        self._drop(account, key)
-        size, bounds = len(answer.value), self.bounds
-        answers = self._accounts.get(account, OrderedDict())
-        account_bytes = sum(len(one.value) for one in answers.values()) + size
-        while answers and (
-            len(answers) >= bounds.per_account or account_bytes > bounds.account_bytes
+        name, size, bounds = (account, key), len(answer.value), self.bounds
+        self._drop(name)
+        own = self._accounts.get(account, OrderedDict())
+        most_own = bounds.account_bytes - size
+        while own and (
+            len(own) >= bounds.per_account
+            or sum(len(self._answers[one].value) for one in own) > most_own
         ):
-            oldest, evicted = next(iter(answers.items()))
-            account_bytes -= len(evicted.value)
-            self._evict(account, oldest)
-        while self._order and (len(self) >= bounds.most or self.bytes + size > bounds.most_bytes):
-            self._evict(*next(iter(self._order)))
-        self._accounts.setdefault(account, OrderedDict())[key] = answer
-        self._order[account, key] = None
+            self._evict(own)
+        while self._answers and (len(self) >= bounds.most or self.bytes + size > bounds.most_bytes):
+            self._evict(self._answers)
+        self._answers[name] = answer
+        self._accounts.setdefault(account, OrderedDict())[name] = None
         self.bytes += size
 
     def drop_account(self, account: bytes) -> int:
         """Drop the answers of an account; return how many there were."""
-        keys = list(self._accounts.get(account, ()))
-        for key in keys:
-            self._drop(account, key)
-        return len(keys)
+        names = list(self._accounts.get(account, ()))
+        for name in names:
+            self._drop(name)
+        return len(names)
 
     def drop_expired(self, now: float, most: int) -> None:
         """Drop what has run out among the least recently used, so many looked at."""
-        for account, key in list(islice(self._order, most)):
-            if self._accounts[account][key].expires <= now:
-                self._drop(account, key)
+        for name, answer in list(islice(self._answers.items(), most)):
+            if answer.expires <= now:
+                self._drop(name)
 
     def clear(self) -> None:
         """Drop all."""
-        self._order.clear()
+        self._answers.clear()
         self._accounts.clear()
         self.bytes = 0
 
-    def _evict(self, account: bytes, key: bytes) -> None:
-        self._drop(account, key)
+    def _evict(self, names: Iterable[Named]) -> None:
+        """Drop the least recently used of some."""
+        self._drop(next(iter(names)))
         self.evicted += 1
 
-    def _drop(self, account: bytes, key: bytes) -> None:
-        answers = self._accounts.get(account)
-        answer = None if answers is None else answers.pop(key, None)
-        if answers is None or answer is None:
+    def _drop(self, name: Named) -> None:
+        answer = self._answers.pop(name, None)
+        if answer is None:
             return
-        if not answers:
-            del self._accounts[account]
-        del self._order[account, key]
         self.bytes -= len(answer.value)
+        own = self._accounts[name[0]]
+        del own[name]
+        if not own:
+            del self._accounts[name[0]]

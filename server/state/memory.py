@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -18,9 +19,11 @@ from . import encoding
 from .eviction import Answers, Bounds, Values
 from .limits import Limits
 from .storage import (
+    ACCOUNT,
     EPOCHS,
     OWNER_BYTES,
     PATIENCE,
+    SOURCE,
     TAG_BYTES,
     Answer,
     Backing,
@@ -32,9 +35,6 @@ from .storage import (
 )
 
 ORIGIN_BYTES: Final = 16
-
-MAX_PENDING: Final = 1024
-"""Numbers of rows that may be on the disk by now, before they are looked through."""
 
 PAGE: Final = 500
 """Rows that are put again in one go, when the file was lost."""
@@ -66,7 +66,7 @@ class MemoryStorage:
         self._clock = now
         # No moment is 0: it stands for never.
         self._offset = max(0.0, 1.0 - now()) if restored is None else restored.clock - now()
-        # Numbers of rows by name, while they may not be on the disk.
+        # Numbers of rows by name, until `sweep` finds them on the disk.
         self._pending: dict[bytes, int] = {}
         self._values = Values(limits, self.now, lambda name: self._write(name, None))
         self._unswept: list[bytes] = []
@@ -134,19 +134,17 @@ class MemoryStorage:
         slot = self._values.get(name)
         return None if slot is None else slot.data
 
-    async def swap(
-        self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry
-    ) -> tuple[bool, bytes | None]:
+    async def swap(self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry) -> bool:
         """As `Storage.swap`; never raises."""
         slot = self._values.get(name)
-        there = None if slot is None else slot.data
-        if _tag(there) != _tag(old):
-            return False, there
+        there = b"" if slot is None else slot.data
+        if there[:TAG_BYTES] != (old or b"")[:TAG_BYTES]:
+            return False
         if not self._values.replace(name, new, entry):
             self._write(name, None)
         elif entry.lasting is not None:
             self._write(name, entry.lasting or None)
-        return True, new
+        return True
 
     @asynccontextmanager
     async def watch(self, _name: bytes) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
@@ -201,14 +199,14 @@ class MemoryStorage:
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """As `Storage.accounts`."""
         values = self._values
-        for name in values.accounts() if latest is None else values.latest(latest):
+        for name in values.names(ACCOUNT) if latest is None else values.latest(latest):
             slot = values.get(name)
             if slot is not None:
                 yield name[1:], slot.data
 
     async def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """As `Storage.sources`."""
-        for name in self._values.sources():
+        for name in self._values.names(SOURCE):
             slot = self._values.get(name)
             if slot is not None:
                 yield name[1:].decode(), slot.data
@@ -218,13 +216,12 @@ class MemoryStorage:
         now = self.now()
         for answers in self._answers.values():
             answers.drop_expired(now, most)
-        backing = self._backing
-        if backing is not None and len(self._pending) > MAX_PENDING:
-            self._pending = {
-                name: number for name, number in self._pending.items() if number > backing.committed
-            }
+        committed = 0 if self._backing is None else self._backing.committed
+        self._pending = {
+            name: number for name, number in self._pending.items() if number > committed
+        }
         if not self._unswept:
-            self._unswept = self._values.accounts() + self._values.sources()
+            self._unswept = self._values.names(ACCOUNT) + self._values.names(SOURCE)
         names = self._unswept[-most:]
         del self._unswept[-most:]
         slots = ((name, self._values.get(name)) for name in names)
@@ -238,7 +235,7 @@ class MemoryStorage:
             "bytes": values.session_bytes,
             "limit_sessions": values.limits.sessions,
             "evicted_total": values.evicted_accounts,
-            "accounts": len(values.accounts()),
+            "accounts": len(values.names(ACCOUNT)),
             "accounts_bytes": values.bytes,
             "answers": len(fetched),
             "answers_bytes": fetched.bytes,
@@ -255,9 +252,7 @@ class MemoryStorage:
     def put_all(self) -> None:
         """Put all that lasts once more, a page at a time: the disk has lost it."""
         self._write_epochs()
-        names = self._values.in_order()
-        names.reverse()
-        self._put_again(names)
+        self._put_again(iter(self._values.in_order()))
 
     async def aclose(self) -> None:
         """As `Storage.aclose`."""
@@ -273,26 +268,22 @@ class MemoryStorage:
     def _write_epochs(self) -> None:
         self._write(EPOCHS, msgpack.packb(self.epochs))
 
-    def _put_again(self, names: list[bytes]) -> None:
-        """Put the last of some values, and the others soon: the latest used comes last."""
-        for name in reversed(names[-PAGE:]):
+    def _put_again(self, names: Iterator[bytes]) -> None:
+        """Put the next page of some values, and the others soon."""
+        page = list(islice(names, PAGE))
+        for name in page:
             slot = self._values.get(name)
             if slot is not None:
-                row = encoding.lasting_of(slot.data) if name[:1] == b"a" else slot.data
+                row = encoding.lasting_of(slot.data) if name[:1] == ACCOUNT else slot.data
                 self._write(name, row)
-        del names[-PAGE:]
-        if names:
+        if page:
             asyncio.get_running_loop().call_soon(self._put_again, names)
 
     def _is_committed(self, name: bytes) -> bool:
-        number = self._pending.get(name)
         backing = self._backing
-        if number is None or backing is None or backing.failing:
+        if backing is None or backing.failing:
             return True
-        if number > backing.committed:
-            return False
-        del self._pending[name]
-        return True
+        return self._pending.get(name, 0) <= backing.committed
 
 
 def _bounds(limits: Limits) -> dict[Room, Bounds]:
@@ -302,7 +293,3 @@ def _bounds(limits: Limits) -> dict[Room, Bounds]:
             *(limits.put, limits.put_bytes, limits.put_per_account, limits.put_account_bytes)
         ),
     }
-
-
-def _tag(data: bytes | None) -> bytes | None:
-    return None if data is None else data[:TAG_BYTES]

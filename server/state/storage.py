@@ -25,6 +25,11 @@ PATIENCE: Final = 0.25
 POLL_SECONDS: Final = 0.5
 """How often a value is looked at that other processes change: notifications may get lost."""
 
+ACCOUNT: Final = b"a"
+SOURCE: Final = b"s"
+"""With what the names of values begin: the state of an account, and what a source has failed at
+over accounts."""
+
 TURNS: Final = b"turns"
 """Name of the value that orders logins."""
 
@@ -37,12 +42,12 @@ Room = Literal["fetched", "put"]
 
 def of_account(account: bytes) -> bytes:
     """Return the name of an account's state."""
-    return b"a" + account
+    return ACCOUNT + account
 
 
 def of_source(source: str) -> bytes:
     """Return the name of what a source has failed at over accounts."""
-    return b"s" + source.encode()
+    return SOURCE + source.encode()
 
 
 class StorageAway(Exception):
@@ -162,14 +167,11 @@ class Storage(Protocol):
         """
         ...
 
-    async def swap(
-        self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry
-    ) -> tuple[bool, bytes | None]:
+    async def swap(self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry) -> bool:
         """Replace a value if its tag is that of `old`; None stands for no value.
 
         Returns:
-            Whether it was replaced, and the value that there is now. A reply that got lost may have
-            been a yes.
+            Whether it was replaced. If the storage is away, it may have been all the same.
         """
         ...
 

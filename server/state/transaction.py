@@ -203,7 +203,7 @@ class Transaction:
         self, name: bytes, new: bytes | None, entry: Entry, lasting: bytes | None
     ) -> bool:
         old = self._loaded[name]
-        done, _ = await self._storage.swap(name, old, new, entry._replace(lasting=lasting))
+        done = await self._storage.swap(name, old, new, entry._replace(lasting=lasting))
         if done:
             self.swapped.append(name)
         return done

@@ -171,7 +171,7 @@ class TurnTaker:
             self._apply(*changes, await storage.dead(others) if others else frozenset())
             new = self._turns.dump(self._random(TAG_BYTES))
             entry = Entry(Kind.LOCKED, FOREVER, wake=True)
-            done, _ = await storage.swap(TURNS, data, new, entry)
+            done = await storage.swap(TURNS, data, new, entry)
             self._data = new if done else None
             if done:
                 return

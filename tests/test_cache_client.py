@@ -438,6 +438,18 @@ async def test_a_daemon_of_another_protocol_is_as_none_for_readings_and_agrees_t
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+async def test_a_daemon_that_was_away_a_moment_ago_is_asked_for_its_version_before_a_change(
+    folder, connect
+):
+    one = connect(folder / "puppet.sock")
+    with pytest.raises(CacheUnavailable):
+        await bounded(one.call(LOOK))
+    async with Puppet(folder / "puppet.sock") as puppet:
+        puppet.welcome = Reply(1, "error", ("version", "only version 3 is spoken here"), 3)
+        with pytest.raises(VersionsDiffer):
+            await bounded(one.agree())
+
+
 @pytest.mark.parametrize("answer", [("error", ("shutdown", "it stops")), ("ok", ("1.2.3",))])
 async def test_a_daemon_that_does_not_tell_its_version_is_taken_for_none(puppet, connect, answer):
     puppet.welcome = Reply(1, *answer)

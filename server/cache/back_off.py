@@ -20,7 +20,7 @@ SUSPICION_SECONDS: Final = 5.0
 
 
 class BackOff:
-    """Whether the daemon may be asked now. Times are seconds on the loop's clock.
+    """Whether the daemon may be asked. Times are seconds on the loop's clock.
 
     Args:
         where: Its socket, for the errors.
@@ -49,14 +49,9 @@ class BackOff:
         """Take note that it could not be reached."""
         self._begin(now + ABSENT_SECONDS, why)
 
-    def check(self, now: float) -> None:
-        """Return if it is not left alone now.
-
-        Raises:
-            CacheUnavailable: It is.
-        """
-        if now < self._until:
-            raise self.unavailable()
+    def left(self, now: float) -> float:
+        """Return for how many seconds it is left alone still; 0 if it may be asked."""
+        return max(0.0, self._until - now)
 
     @contextmanager
     def asking(self, now: float) -> Iterator[None]:
@@ -75,8 +70,7 @@ class BackOff:
         if not self.suspect:
             yield
             return
-        self.check(now)
-        if self._probing:
+        if self._probing or self.left(now):
             raise self.unavailable()
         self._probing = True
         try:

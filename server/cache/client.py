@@ -123,11 +123,15 @@ class CacheClient:
     async def agree(self) -> None:
         """Return if changes can be made, as far as versions go.
 
+        A daemon that was away a moment ago may be back, and be of another version: it is asked as
+        soon as it may be.
+
         Raises:
             VersionsDiffer: The daemon, or another worker, is of a version that makes no change
                 together with this one.
             CacheUnavailable: As `call`.
         """
+        await asyncio.sleep(self._back_off.left(asyncio.get_running_loop().time()))
         try:
             welcome = await self.ping()
         except CacheUnavailable:
@@ -218,7 +222,8 @@ class CacheClient:
             raise self._back_off.unavailable(STOPS)
         if self._connecting is None:
             loop = asyncio.get_running_loop()
-            self._back_off.check(loop.time())
+            if self._back_off.left(loop.time()):
+                raise self._back_off.unavailable()
             self._connecting = loop.create_task(self._open(loop))
             self._connecting.add_done_callback(self._opened)
         # One attempt for all who need it: a caller who gives up must not take it from the others.

@@ -74,7 +74,7 @@ class Desk:
         self.house.loop.do(lambda: self.house.accounts.fetched(account, key, value, ttl))
 
     def rest(self, account) -> None:
-        self.house.loop.do(lambda: self.house.accounts.rest(account))
+        self.house.loop.do(lambda: self.house.accounts.begin_gap(account))
 
     def peek_answer(self, number):
         found = self.house.get(key(number), account=account(number // 10))

@@ -108,7 +108,7 @@ def test_who_waits_for_a_login_that_has_not_begun_is_recalled(house):
 
 
 def test_the_gap_and_a_busy_portal_hold_here_as_well(house):
-    house.loop.do(lambda: house.accounts.rest(account(1)))
+    house.loop.do(lambda: house.accounts.begin_gap(account(1)))
     assert isinstance(house.share(50), Ticket)
     house.loop.do(lambda: house.accounts.leave_alone(account(2), BUSY, 30.0))
     assert house.share(50, of=2) == Unavailable(BUSY, 30.0)

@@ -1,7 +1,4 @@
-"""Accounts in a worker, for the time in which the storage that all share is away.
-
-The same decisions over memory, with small rules; and copies of what the shared storage has told.
-"""
+"""Accounts in a worker, for the time without the daemon: the same decisions, over copies."""
 
 from __future__ import annotations
 
@@ -10,12 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from . import failures, leases, locks, logins
-from .account import READING
 from .accounts import Accounts
 from .decider import Decider
 from .limits import plain
 from .logins import Credential
-from .vocabulary import Ask, Done, Forget, Hit, Locked, Outcome, Recalled, Request
+from .vocabulary import Ask, Done, Fail, Forget, Hit, Locked, Outcome, Recalled, Request
 
 SEEN_SLACK: Final = 60.0
 """Seconds for which a copy may lag behind in when the portal last answered for its session: spares
@@ -23,10 +19,10 @@ a change after nearly every answer. It is then looked at so much too early."""
 
 
 class Copies(Accounts):
-    """Accounts over memory that learn from another storage. What is learnt counts at once."""
+    """Accounts over memory that learn from the daemon. What they learn counts at once."""
 
     def adopt(self, account: bytes, key: bytes, hit: Hit, source: str) -> None:
-        """Store a copy of a session that another storage gave to a source; mostly it is there."""
+        """Store a copy of a session that the daemon gave to a source, unless it is there."""
         copy = self.hit(account[:32] + (hit.spelling or b""), key, source)
         if copy is not None and copy.value == hit.value and copy.idle - hit.idle < SEEN_SLACK:
             return
@@ -53,7 +49,7 @@ class Copies(Accounts):
         self.submit(request, lambda _: None)
 
     def judge(self, asked: Ask, *, accepted: bool) -> None:
-        """Take over what the portal said of a login under a lease of another storage."""
+        """Count what the portal said of a login under a lease of the daemon."""
         one = Credential.of(asked)
 
         def change(decider: Decider) -> None:
@@ -67,17 +63,15 @@ class Copies(Accounts):
 
         self._change(one.budget, change)
 
-    def lock(self, account: bytes, source: str, told: Locked, budget: bytes | None = None) -> None:
-        """Take over a lock that another storage told of."""
-        budget = budget or plain(account)
-
-        def change(decider: Decider) -> None:
-            locks.lock(decider.state, source, told, decider.context)
-
-        self._change(budget, change)
+    def lock(self, account: bytes, source: str, lock: Locked, budget: bytes | None = None) -> None:
+        """Adopt a lock of the daemon."""
+        self._change(
+            budget or plain(account),
+            lambda decider: locks.lock(decider.state, source, lock, decider.context),
+        )
 
     def fetched(self, account: bytes, key: bytes, value: bytes, ttl: float) -> None:
-        """Store an answer that could not be told to another storage; who waits here is told."""
+        """Store an answer that the daemon could not be given; those who wait here get it."""
 
         def change(decider: Decider) -> None:
             leases.note_answered(decider.state, decider.context)
@@ -86,8 +80,8 @@ class Copies(Accounts):
 
         self._change(account, change)
 
-    def rest(self, account: bytes) -> None:
-        """Begin the gap of an account: the portal is asked for it under another's lease."""
+    def begin_gap(self, account: bytes) -> None:
+        """Begin the gap of an account: the portal is asked for it under a lease of the daemon."""
 
         def change(decider: Decider) -> None:
             decider.state.next_at = decider.context.now + decider.context.limits.gap
@@ -95,12 +89,8 @@ class Copies(Accounts):
         self._change(account, change)
 
     def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
-        """Ask the portal nothing for an account for so long: it said so to somebody else."""
-
-        def change(decider: Decider) -> None:
-            leases.leave_alone(decider.state, READING, reason, seconds, decider.context)
-
-        self._change(account, change)
+        """Ask the portal nothing for an account for so long, if that is what the reason means."""
+        self.do(Fail("turn", account, None, None, reason, seconds))
 
     @property
     def has_waiting_logins(self) -> bool:
@@ -108,14 +98,14 @@ class Copies(Accounts):
         return any(group.credential is not None for group in self._rounds.room.groups())
 
     def recall(self) -> None:
-        """Let those who wait for a login that has not begun ask elsewhere."""
+        """Let those who wait for a login that has not begun ask the daemon."""
         for group in self._rounds.room.groups():
             if group.credential is not None and group.token is None:
                 for waiter in list(group.waiters):
                     self.cancel(waiter)
                     waiter.reply(Recalled())
 
-    def _change(self, account: bytes, change: Callable[[Decider], None]) -> None:
+    def _change(self, account: bytes, change: Callable[[Decider], object]) -> None:
         async def work(decider: Decider) -> Outcome:
             change(decider)
             return Done()

@@ -179,7 +179,7 @@ class WorkerAccounts:
             case None:
                 return await self._local.call(request)
             case Lease() | Turn():
-                self._local.rest(request.account)
+                self._local.begin_gap(request.account)
             case Unavailable(reason, retry_after):
                 self._local.leave_alone(request.account, reason, retry_after)
         return outcome

@@ -86,6 +86,8 @@ def said(request: Request, drops: int) -> tuple[str, tuple[Scalar, ...]]:
         request: What is asked.
         drops: How often something was dropped on purpose, as far as this process knows.
     """
+    if type(request) is Ask and request.space == "login":
+        return "ask", request  # in order already; nearly every request is one
     assert not isinstance(request, Unlock), "operators ask for this, and no worker"
     verb = _VERBS[type(request)]
     match request:

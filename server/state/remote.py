@@ -100,10 +100,13 @@ class Remote:
         """Number of connections made so far."""
         return self._client.generation
 
-    async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
+    def call(self, request: Request, waits: Waits | None = None) -> Awaitable[Outcome]:
         """As `Client.call`."""
-        if not self._opened:
-            return await self._asked(self._client.call(request, waits))
+        if self._opened:
+            return self._call(request, waits)
+        return self._asked(self._client.call(request, waits))
+
+    async def _call(self, request: Request, waits: Waits | None) -> Outcome:
         await self._hand_over(self._account_of(request))
         outcome = await self._asked(self._client.call(request, waits))
         if isinstance(outcome, Found) and self.lacks(outcome.account):

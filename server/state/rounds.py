@@ -271,11 +271,39 @@ class Rounds:
             looked = True
             for group in list(queue.groups.values()):
                 await decider.decide(group)
+        await self._begin_logins(decider)
         if not looked and queue.due is not None:
             # Those who were not looked at still wait for the time that they waited for, also if
             # that came in this very moment.
             decider.look_at(queue.due)
         return decider
+
+    async def _begin_logins(self, decider: Decider) -> None:
+        """Have logins begin in this very round that need not wait for their turns.
+
+        Only where turns are not shared, so that none is taken by a round whose swap may be lost;
+        and where the round found out nothing by which a turn may become another's.
+        """
+        if self._storage.is_shared or decider.transaction.has_effects:
+            return
+        woken = decider.queue.woken
+        joined = self._join_turns(decider)
+        decider.queue.woken = woken  # by its own turns
+        for group in joined:
+            if group.served is not None:
+                await decider.decide(group)
+
+    def _join_turns(self, decider: Decider) -> list[Group]:
+        """Have groups wait for their turns to log in that do not yet, and return them."""
+        joined = []
+        for group, lacks in decider.looked.items():
+            wants = lacks is Step.TURN and group.ticket is None and group not in decider.answered
+            if wants and group.waiters and group.credential is not None:
+                group.seen = True
+                counted = decider.transaction.states[group.credential.budget]
+                self.turns.join(group, (decider.state, counted), self.policy)
+                joined.append(group)
+        return joined
 
     async def _drop_dead(self, state: AccountState) -> None:
         """Drop the leases of an account whose holders are gone."""
@@ -297,7 +325,8 @@ class Rounds:
         """
         transaction, room = decider.transaction, self.room
         queue.due = decider.due
-        room.totals.update(transaction.counts)
+        for name, count in transaction.counts.items():
+            room.totals[name] += count
         self.census.take(transaction)
         transaction.committed()
         for source in transaction.forgiven:
@@ -311,10 +340,7 @@ class Rounds:
                 continue
             group.seen = True
             room.note_seen(group)
-            if decider.looked[group] is Step.TURN and group.ticket is None:
-                budget = queue.account if group.credential is None else group.credential.budget
-                states = decider.state, transaction.states[budget]
-                self.turns.join(group, states, self.policy)
+        self._join_turns(decider)
         if not queue.woken:  # else they may have an answer in the next round
             for group in waiting:
                 for waiter in list(group.waiters):

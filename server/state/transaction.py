@@ -6,7 +6,7 @@ crash can lose it any more (`on_durable`). Of a transaction whose swap was lost 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 
 from . import encoding, locks, spraying
@@ -41,7 +41,7 @@ class Transaction:
         self.account = account
         self.states: dict[bytes, AccountState] = {}
         self.answers: dict[bytes, tuple[Answer, Room]] = {}
-        self.counts: Counter[str] = Counter()
+        self.counts: defaultdict[str, int] = defaultdict(int)
         self.drops = False
         self.swapped: list[bytes] = []
         self.freed: set[str] = set()
@@ -63,7 +63,8 @@ class Transaction:
         name = of_account(account)
         data = self._loaded[name] = await self._storage.load(name)
         state = AccountState() if data is None else encoding.load(data)
-        self.counts["expired_total"] += bool(state.value) and state.expires <= self.context.now
+        if state.value and state.expires <= self.context.now:
+            self.counts["expired_total"] += 1
         generation = state.generation
         state.refresh(self._epochs, self.context.now)
         self._before[account] = generation, bool(state.value)
@@ -127,6 +128,11 @@ class Transaction:
         )
         return True
 
+    @property
+    def has_effects(self) -> bool:
+        """Whether anything is to be done when all is swapped."""
+        return bool(self._committed or self.forgiven)
+
     def committed(self) -> None:
         """Do what was to be done when all is swapped."""
         for do in self._committed:
@@ -180,30 +186,25 @@ class Transaction:
         new = state.dump(self.context.random(TAG_BYTES)) if state.tried or state.until else None
         if _body(self._loaded[name]) == _body(new):
             return True
-        return await self._swap(name, new, state.entry(self.context.policy, self.context.now), new)
+        entry = state.entry(self.context.policy, self.context.now)
+        return await self._swap(name, new, entry._replace(lasting=new))
 
     async def _swap_account(self, account: bytes, state: AccountState) -> bool:
         name = of_account(account)
         old, kind = self._loaded[name], encoding.kind_of(state, self.context.now)
         if state.is_empty():
-            return old is None or await self._swap(name, None, Entry(kind, 0.0), None)
+            return old is None or await self._swap(name, None, Entry(kind, 0.0))
         new, lasts = encoding.dump(state, self.context.random(TAG_BYTES))
         if _body(old) == _body(new):
             return True
         ends = encoding.lasts_until(state)
-        entry = Entry(
-            kind,
-            max(1.0, ends - self.context.now),
-            wake=state.woken,
-            handles=tuple(one.handle for one in state.handles),
-        )
-        return await self._swap(name, new, entry, encoding.changes(old, new, lasts))
+        handles = tuple(one.handle for one in state.handles)
+        lasting = encoding.changes(old, new, lasts)
+        entry = Entry(kind, max(1.0, ends - self.context.now), lasting, state.woken, handles)
+        return await self._swap(name, new, entry)
 
-    async def _swap(
-        self, name: bytes, new: bytes | None, entry: Entry, lasting: bytes | None
-    ) -> bool:
-        old = self._loaded[name]
-        done = await self._storage.swap(name, old, new, entry._replace(lasting=lasting))
+    async def _swap(self, name: bytes, new: bytes | None, entry: Entry) -> bool:
+        done = await self._storage.swap(name, self._loaded[name], new, entry)
         if done:
             self.swapped.append(name)
         return done

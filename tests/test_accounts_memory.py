@@ -1,14 +1,18 @@
 """Accounts over the storage in memory."""
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
 from server.state.limits import Policy
+from server.state.rounds import AT_ONCE
 from server.state.spraying import WINDOW
-from server.state.vocabulary import Lease, Locked
+from server.state.vocabulary import SHUTDOWN, Ask, Lease, Locked, Unavailable
 
 from . import accounts_contract as contract
 from . import answers_contract, endings_contract, failures_contract, spelling_contract
-from .accounts_house import CAFE, HOME, houses, key
+from .accounts_house import CAFE, HOME, account, houses, key
 from .answers_contract import Desk
 from .failures_contract import MANY, asked, guess, hang_up, spray
 
@@ -324,3 +328,56 @@ class TestRoomForSources:
         assert house.acquire(1, source=CAFE) == Locked(30.0, 0.0, 30.0)
         house.time += 30.0
         assert isinstance(house.acquire(1, source=CAFE), Lease)
+
+
+class TestBursts:
+    """Many requests of one turn of the loop."""
+
+    MANY = 4 * AT_ONCE
+
+    @pytest.fixture
+    def house(self, build):
+        return build(login_burst=2 * self.MANY, logins_at_once=2 * self.MANY)
+
+    def submit(self, house, outcomes, holder="worker"):
+        for number in range(self.MANY):
+            asked = Ask("login", account(number), key(number), f"10.{number}.0.1")
+            house.accounts.submit(asked, outcomes.append, holder)
+
+    def test_others_have_the_loop_between_the_logins_of_a_burst(self, house):
+        outcomes, seen = [], []
+
+        async def burst():
+            self.submit(house, outcomes)
+            while len(outcomes) < self.MANY:
+                seen.append(len(outcomes))
+                await asyncio.sleep(0)
+
+        house.loop.wait(burst())
+        assert all(isinstance(one, Lease) for one in outcomes)
+        assert max(later - now for now, later in pairwise([0, *seen])) <= AT_ONCE
+
+    def test_a_connection_that_closes_gets_no_lease_for_what_was_not_looked_at_yet(self, house):
+        outcomes = []
+
+        def burst():
+            self.submit(house, outcomes)
+            house.accounts.drop_holder("worker")
+
+        house.loop.do(burst)
+        house.loop.settle()
+        assert not house.leases
+        assert not house.left()
+        assert len(outcomes) <= AT_ONCE
+        assert isinstance(house.acquire(self.MANY - 1), Lease)
+
+    def test_when_it_stops_all_of_a_burst_are_answered(self, house):
+        outcomes = []
+
+        def burst():
+            self.submit(house, outcomes)
+            return house.accounts.stop()
+
+        house.loop.wait(house.loop.do(burst))
+        assert len(outcomes) == self.MANY
+        assert outcomes[-1] == Unavailable(SHUTDOWN, 1.0)

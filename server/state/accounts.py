@@ -262,7 +262,7 @@ class Accounts:
     def drop_holder(self, holder: Hashable) -> None:
         """Withdraw the requests of a holder that is gone, and pass on its leases."""
         room = self._rounds.room
-        for waiter in [one for one in room.waiters if one.holder == holder]:
+        for waiter in [one for one in self._rounds.waiters() if one.holder == holder]:
             self.cancel(waiter)
         for token in [token for token, one in room.leases.items() if one.holder == holder]:
             self.give_up(token)
@@ -270,7 +270,7 @@ class Accounts:
     async def stop(self) -> None:
         """Tell those who wait that they wait in vain, and end."""
         self._stopped = True
-        for waiter in list(self._rounds.room.waiters):
+        for waiter in self._rounds.waiters():
             self.cancel(waiter)
             waiter.reply(Unavailable(SHUTDOWN, 1.0))
         self._rounds.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -34,6 +35,9 @@ from .waiting_room import SOON, WaitingRoom
 
 MAX_TRIES: Final = 1000
 """Lost swaps after which something is wrong with the storage, not with the others."""
+
+AT_ONCE: Final = 32
+"""Rounds begun in one turn of the event loop: some milliseconds, in which nobody else is served."""
 
 Asked = tuple[Any, Waiter | None]
 """A request, or work of this process's own; and who waits for the outcome."""
@@ -79,6 +83,8 @@ class Rounds:
         self._random = random
         self.listeners = listeners
         self._queues: dict[bytes, Queue] = {}
+        self._due: deque[Queue] = deque()  # of those a round is to begin
+        self._left = AT_ONCE
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use(self, limits: Limits, policy: Policy) -> None:
@@ -124,6 +130,11 @@ class Rounds:
         else:
             self.submit(account, request, waiter)
 
+    def waiters(self) -> list[Waiter]:
+        """Return those without an answer, also those that no round has looked at yet."""
+        fresh = [waiter for queue in self._queues.values() for _, waiter in queue.fresh]
+        return [*self.room.waiters, *(waiter for waiter in fresh if waiter is not None)]
+
     def transaction(self, account: bytes = b"") -> Transaction:
         """Begin a transaction; one outside of any round is about no account."""
         return Transaction(self._storage, self.context(), account)
@@ -140,6 +151,7 @@ class Rounds:
 
     def close(self) -> None:
         """Begin no more rounds."""
+        self._due.clear()
         self.room.close()
         self.turns.close()
         for queue in self._queues.values():
@@ -150,8 +162,24 @@ class Rounds:
     # When a round is due.
 
     def _begin(self, queue: Queue) -> None:
-        if not queue.running:
-            queue.running = True
+        """Begin a round at once, or in a later turn of the loop if many began in this one."""
+        if queue.running:
+            return
+        queue.running = True
+        self._due.append(queue)
+        if self._left == AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._begin_more)
+        if self._left:
+            self._left -= 1
+            start(self._run(self._due.popleft()), self._tasks)
+
+    def _begin_more(self) -> None:
+        self._left = AT_ONCE
+        due = [self._due.popleft() for _ in range(min(AT_ONCE, len(self._due)))]
+        if due:
+            self._left -= len(due)
+            asyncio.get_running_loop().call_soon(self._begin_more)
+        for queue in due:
             start(self._run(queue), self._tasks)
 
     def _wake(self, queue: Queue) -> None:

@@ -196,6 +196,7 @@ class Accounts:
         deadline = self._storage.now() + self._rounds.limits.longest_wait
         waiter = Waiter(request, reply, holder, deadline)
         if self._stopped:
+            waiter.done = True
             reply(Unavailable(SHUTDOWN, 1.0))
         elif isinstance(request, Unlock):
             self._rounds.submit(request.budget, request, waiter)

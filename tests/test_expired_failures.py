@@ -81,3 +81,19 @@ def test_a_lock_that_lasts_longer_is_not_opened_by_it(build):
     house.time += 2 * A_DAY
     house.tidy()
     assert isinstance(house.acquire(9, of=1), Locked)
+
+
+def test_what_is_over_is_looked_at_once_and_not_again_and_again(build):
+    house = build(Policy(per_source=1)).start()
+    house.reject(1)
+    house.store(2, source_of_grant(bytes(16)), ttl=60.0)
+    house.time += house.limits.gap
+    house.fetch(3, of=2)
+    house.time += A_DAY / 2
+    house.tidy()
+    before = house.stat("rounds_total")
+    for _ in range(5):
+        house.tidy()
+    assert house.stat("rounds_total") == before
+    assert house.state(1).counters() == 2
+    assert not house.state(2).value

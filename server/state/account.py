@@ -150,7 +150,7 @@ class Counter:
         locks: Locks so far: the doubling level.
         until: When the last lock ends.
         last: When the last failure came.
-        firm: Whether telling failures alone have earned the last lock.
+        firm: Whether a lock is on that telling failures alone have earned.
         spellings: Of one source: how many were for which of the accounts of this budget.
     """
 
@@ -318,6 +318,8 @@ class AccountState:
 
     def _fall(self, now: float) -> None:
         """Lower counters by what the time since is good for, less all locks, and drop old ones."""
+        for one in self.all_counters():
+            one.firm = one.firm and one.until > now
         for source, one in list(self.sources.items()):
             if one.is_old(now) or not (one.failures or one.until > now):
                 del self.sources[source]

@@ -142,11 +142,7 @@ def counter_of(
     if counter is not None:
         return counter
     if len(state.sources) >= MAX_SOURCES + (MAX_KNOWN_SOURCES if known else 0):
-        loose = [
-            (one.telling, name)
-            for name, one in state.sources.items()
-            if not (one.firm and one.until > context.now)
-        ]
+        loose = [(one.telling, name) for name, one in state.sources.items() if not one.firm]
         if not loose:
             state.full_until = context.now + context.policy.first
             return None
@@ -161,13 +157,6 @@ def lock_firmly(counter: Counter, seconds: float, context: Context) -> None:
     counter.telling = max(counter.telling, 1)
     counter.firm = True
     counter.last = context.now
-
-
-def has_old(state: AccountState, now: float) -> bool:
-    """Return whether there are failures, or names of wrong passwords, that count no longer."""
-    return any(one.last and one.is_old(now) for one in state.all_counters()) or (
-        not state.total.last and any(one.until <= now for one in state.pairs)
-    )
 
 
 def _add(counter: Counter, budget: int, context: Context, *, telling: bool) -> None:

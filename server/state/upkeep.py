@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-from . import encoding, failures, locks
+from . import encoding, locks
 from .account import AccountState
 from .commands import Work, flush
 from .decider import Decider
@@ -238,12 +238,11 @@ class Upkeep:
         if header.value_size and not header.lasting_size:
             return False
         state = encoding.load(data)
-        return (
-            any(guess.until <= now for guess in state.guesses)
-            or encoding.lasts_until(state) <= now
-            or failures.has_old(state, now)
-            or (any(one.firm for one in state.all_counters()) and state.careful_until() <= now)
-        )
+        counted = state.counters(), len(state.pairs)
+        is_over = any(guess.until <= now for guess in state.guesses)
+        is_over = is_over or any(one.firm and one.until <= now for one in state.all_counters())
+        state.refresh(self._storage.epochs, now)
+        return is_over or state.is_empty() or counted != (state.counters(), len(state.pairs))
 
     async def _sessions(self, limit: int) -> Page:
         storage, rows = self._storage, []

@@ -4,8 +4,8 @@ Under supervisord the listening socket is descriptor 0. Alone, for development:
 `python -m server --port 8000`.
 
 Exit codes: 0 stopped on request, 2 wrong usage, 3 a part could not start (its log says which), 64 a
-wrong setting, 69 the address cannot be listened at, 75 the secret's file is missing while running
-processes hold it.
+wrong setting, 69 the address cannot be listened on, 75 the secret's file is missing while running
+processes use it.
 """
 
 from __future__ import annotations

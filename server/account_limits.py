@@ -1,4 +1,4 @@
-"""What the settings say of accounts: budgets of wrong passwords, and limits."""
+"""Limits of accounts and budgets of wrong passwords, from the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One place where the parts of a worker are put together."""
+"""The place where the parts of a worker are put together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a program is run as another user: for errors of a person who did so as the wrong one."""
+"""How to run a program as another user: for errors of somebody who ran it as the wrong one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What a tool's failure is, in one word each: stable codes, and what an assistant does about each.
+"""Stable codes of tool failures, with the advice to an assistant for each.
 
-Programs decide by the code and never by a text. `docs/errors.md` says what each means, for people
-who write clients. A code is split where what to do differs, and never changes its meaning.
+Programs decide by the code and never by a text. `docs/errors.md` explains the codes to authors of
+clients. Failures that need different reactions have different codes, and no code changes its
+meaning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work that goes on when whoever asked for it goes away."""
+"""Work that continues when its caller goes away."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Everything that can go wrong on purpose, by whose fault it is.
+"""The expected errors, by whose fault they are.
 
 OigError
 |-- ConfigurationError          the operator's: a setting, a file, a directory; the process stops
 |-- ProtocolError               bytes on the cache socket that are not the protocol
-|   |-- LocalProtocolError      we were about to send them
-|   `-- RemoteProtocolError     the peer sent them
+|   |-- LocalProtocolError      this side was about to send them
+|   `-- RemoteProtocolError     the other side sent them
 |-- CacheUnavailable            the cache daemon is not there or does not answer
 |   `-- VersionsDiffer          parts of the server are of versions that make no change together
 |-- JournalUnavailable          the journal of changes cannot be read or written
 |-- GrantsUnavailable           the record of connected clients cannot be read or written
 |   `-- GrantsBusy              another process writes it just now
-|-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
+|-- SessionExpired              OIG Cloud has ended the session; a new login is needed
 `-- SessionError                a call that fails; has a code, and a text for the caller
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
     |   `-- NotServed           the account is not on the allow-list; callers are told the same
@@ -18,15 +18,15 @@ OigError
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
     |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
     |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
-    |-- AccessDenied            the call carries no login, or one that is not let in
+        |-- AccessDenied            the call carries no login, or one that is refused
     |-- NotPermitted            the connection of the call's client has ended, or may only read
     |-- NotLoggedOut            nothing was ended, as the cache daemon cannot be asked
     |-- InvalidArguments        arguments that do not fit the tool, or each other
-    |-- BoxChoice               which box is meant is not clear, or the account has none such
-    |-- RangeError              the days asked for cannot be asked of the portal
+        |-- BoxChoice               the box is ambiguous, or the account has no such box
+    |-- RangeError              the requested days cannot be requested from the portal
     |-- ChangeRefused           a change of a box that is not made, and why
-    |-- CacheUnusable           the cache daemon gave something that does not fit here
-    |-- SecretDiffers           the daemon works with another secret than this worker
+    |-- CacheUnusable           the cache daemon's answer does not fit here
+    |-- SecretDiffers           the daemon uses another secret than this worker
     `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
         |-- PortalUnreachable   no connection: DNS, refused, reset
         |-- PortalTimeout       no answer in time
@@ -36,7 +36,7 @@ OigError
         |   `-- PortalOverloaded    503; the same, and nobody asked for fewer requests
         `-- PortalUnexpected    an answer that is no login: HTML, odd status, no cookie
 
-No message of any of these holds a password, a session id or a key.
+No message of these errors contains a password, a session id or a key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One line per event, to standard error; nothing a caller sent gets through.
+"""One line per event, to standard error, without anything that a caller sent.
 
-Messages of our own are written without secrets. Exceptions of libraries may quote what they were
-given (pydantic quotes whole arguments), so a logged exception is reduced to types and places.
+This program's messages contain no secrets. Exceptions of libraries may quote their input
+(pydantic quotes whole arguments), so a logged exception is reduced to types and places.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A file that names a living process: its id stands in it, and a lock says that it still lives.
+"""A file with the id of a running process, which locks it for as long as it runs.
 
 An id alone proves nothing. A killed process leaves its file behind, and the system gives its id to
-another process. The lock goes with the process, whatever ends it, so an id in a locked file is that
-of its holder. This needs no `/proc`, in which a hardened system hides processes.
+another process. The lock ends with the process, whatever ends it, so the id in a locked file is
+that of its holder. This needs no `/proc`, in which a hardened system hides processes.
 """
 
 from __future__ import annotations

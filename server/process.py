@@ -1,4 +1,4 @@
-"""What a process does to itself before it holds anything secret, or serves anybody."""
+"""Hardening that a process applies to itself before it loads a secret or serves a caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a call comes from: its address, and that in one spelling per neighbour; or its grant.
+"""Where a call comes from: its address, in one canonical spelling, or its grant.
 
 A call under a grant comes from that grant, wherever it was sent from: assistants in the cloud call
 for many owners from a few addresses, and for one owner from several.

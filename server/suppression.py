@@ -1,8 +1,8 @@
-"""Which lines of a log are written, and which are only counted, so that nobody fills it. Pure.
+"""Decides which log lines are written and which are only counted, so that nobody fills the log. Pure.
 
-Lines belong to groups. Each group has a quota; what goes beyond it is counted, and the count comes
-out once a minute as a line of its own. No count is lost: that of a group that is given up comes out
-as well.
+Lines belong to groups. Each group has a quota; lines beyond it are counted, and the count is
+written once a minute as a line of its own. No count is lost: an evicted group writes its count,
+too.
 """
 
 from __future__ import annotations

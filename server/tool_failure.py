@@ -1,4 +1,4 @@
-"""A failure as the other side gets it: a text for an assistant, and the same for a program. Pure.
+"""A failure as it is sent: a text for an assistant, and an object for a program. Pure.
 
 The text says what happened and then what to do, which may name tools. The object has the first
 part alone as `message`, so that a client for people adds advice of its own for the code.

@@ -1,8 +1,8 @@
-"""Text from outside without the characters that people cannot see. Pure.
+"""Removes characters that people cannot see from text of others. Pure.
 
 Such a character can carry an instruction that a language model reads and its user does not, hide a
-word from a filter, or reverse what a terminal shows. Whatever the portal or a client wrote, and is
-shown, logged or kept, goes through here first.
+word from a filter, or reverse what a terminal shows. All text from the portal or a client passes
+through here before it is shown, logged or stored.
 """
 
 from __future__ import annotations

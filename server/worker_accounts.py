@@ -1,4 +1,4 @@
-"""How a worker gets at the accounts that all share: the daemon, and what is left without it."""
+"""How a worker reaches the shared accounts: through the daemon, and locally without it."""
 
 from __future__ import annotations
 

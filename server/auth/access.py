@@ -1,20 +1,20 @@
-"""Whose data a call is about: its credentials, wherever they stand, and the session they open.
+"""Authenticates a call: finds its credentials and opens the session of their account.
 
-The ways to log in: first what the call itself says, then the headers (`credential_headers`):
+The ways to log in, arguments before headers (`credential_headers`):
 
-1. the argument `session`, a handle that check_auth gave;
+1. the argument `session`, a handle that check_auth returned;
 2. the arguments `email` and `password` (check_auth only);
 3. `Authorization: Basic` with e-mail and password;
 4. `X-OIG-Email` and `X-OIG-Password`;
-5. `Authorization: Bearer` with an access token of ours, which the endpoint has read (see
+5. `Authorization: Bearer` with an access token of this server, which the endpoint has read (see
    `oauth.bearer`): the login behind its grant.
 
-Headers of both kinds of 3 and 4 must agree, none of 4 may stand beside 5, and each may be sent
-once. Any other `Authorization: Bearer` is ignored.
+Headers of 3 and 4 must agree, those of 4 may not accompany 5, and each may be sent only once. Any
+other `Authorization: Bearer` is ignored.
 
-When a handle has ended, the login in the headers stands in for it, but only if the handle was made
-for the same account: a call that names one account must never be answered with another's data. It
-does not where the tool says so: nobody who agreed to a change has seen that login.
+When a handle has ended, the login in the headers replaces it, but only if the handle was made for
+the same account: a call that names one account must never be answered with another's data. A tool
+can forbid this: nobody who agreed to a change has seen that login.
 """
 
 from __future__ import annotations

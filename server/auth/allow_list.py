@@ -1,17 +1,15 @@
-"""Logins for listed accounts only, in a way that does not show which accounts are listed.
+"""Admits logins of listed accounts only, without revealing which accounts are listed.
 
-The list stands in front of the portal, where a login would be sent under a lease. So an account
-that is not on it has the budgets, locks, pace and memory of a rejected one without any code of its
-own.
-In place of its login the portal gets one that names nobody: the same request with an e-mail and a
-password of no characters. What is left to see from outside:
+The list is checked where a login would be sent to the portal under a lease. So an account that is
+not listed has the budgets, locks, rate limit and rejection memory of a rejected one without any
+code of its own. In place of its login the portal gets an empty one: the same request with an
+e-mail and a password of no characters. An observer could compare:
 
-1. The text: one for both, which says that either may be the case.
-2. The portal in trouble: whatever befalls a login befalls that of nobody, at the same moment and
-   with the same code, text and seconds to wait. Nothing is remembered of it, since what is
-   remembered differs from what a login meets now.
-3. The time: all that are no session are answered at whole steps of time and none quicker than
-   another: see `padding`.
+1. The text: it is the same for both, and says that either may be the case.
+2. Portal failures: an empty login fails like any other, at the same moment and with the same code,
+   text and seconds to wait. Nothing of it is remembered, because a remembered failure could differ
+   from the present one.
+3. The time: all failed logins are answered at whole steps of time: see `padding`.
 """
 
 from __future__ import annotations

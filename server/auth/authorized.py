@@ -1,10 +1,9 @@
-"""Who a valid access token speaks for, on its way from the endpoint to the tools.
+"""The grant of a valid access token, on its way from the endpoint to the tools.
 
-The endpoint puts it into the ASGI scope of the request, and the tools find it there. Between the
-head of a request and what it leads to lies time, some of which its client chooses: how long it
-holds the body back, what a batch does first, what waits for the portal. So the grant is asked for
-again, by `Authorized.check`, whenever the caller's session is opened or used, and right before a
-change is sent.
+The endpoint puts it into the ASGI scope of the request, where the tools find it. Time passes
+between the head of a request and its effect, and the client controls part of it: it can delay the
+body, let a batch do other work first, or wait for the portal. So `Authorized.check` reads the grant
+again whenever the caller's session is opened or used, and right before a change is sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A file to which several processes append lines, renamed when it has grown and made anew."""
+"""A file to which several processes append lines, and which is rotated when it is full."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = 5
 class BoundedFile:
     """Appends whole lines; every process may have one of its own on the same path.
 
-    The file may also be moved away by others at any time: it is made anew then.
+    Others may also move the file away at any time: it is then created again.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""How fast one account may call tools: an agent in a loop must not take a worker from the others.
+"""Rate limit of tool calls per account: an agent in a loop must not monopolise a worker.
 
 A token bucket for each account, written as the moment at which it will be full again (the generic
 cell rate algorithm, ITU-T I.371). Each worker counts for itself.

@@ -1,21 +1,21 @@
-"""The log of failed logins, in stable lines, for fail2ban and its like.
+"""The log of failed logins, in lines of a stable format, for fail2ban and similar programs.
 
     2026-11-22T10:00:00Z oig-cloud-mcp: failed login from 192.0.2.7 account 0123456789ab: rejected
     2026-11-22T10:01:00Z oig-cloud-mcp: 412 more failed logins from 192.0.2.7
 
-The address is the caller's own (not the /64 that budgets are counted for) or `unknown`, the account
-a fingerprint. `docs/fail2ban/` has the filter; `tests/test_fail2ban.py` holds the lines to it. The
-filter does not count `repeated`: the same wrong pair again, for which nobody asked the portal. It
-counts `unjudged`: the caller went away before its login had its turn.
+The address is the caller's own (not the /64 for which budgets are counted) or `unknown`, the
+account a fingerprint. `docs/fail2ban/` has the filter; `tests/test_fail2ban.py` checks the lines
+with it. The filter does not count `repeated`: the same wrong pair again, answered without asking
+the portal. It counts `unjudged`: the caller went away before its login had its turn.
 
-The file is bounded, so nobody may write it full:
+The file is bounded, so that nobody can fill it:
 
-1. Of one account and source, `repeated` is one line a minute, with the number of times, and so is
-   `unjudged`. So an owner whose client gives up too early is not banned for it, and one who tries
-   many accounts and hangs up is.
+1. For one account and source, `repeated` is one line a minute, with the number of times, and so is
+   `unjudged`. So an owner whose client gives up too early is not banned for it, but a caller that
+   tries many accounts and hangs up is.
 2. Any other failure has a line of its own, up to a quota per source; then one line a minute counts.
-3. One who has a whole network has many sources. So there is a quota for all of them together. Only
-   rejected logins have a line beyond it: each cost a login at the portal, and
+3. A caller with a whole network has many sources. So there is a quota for all sources together.
+   Only rejected logins have lines beyond it: each costs a login at the portal, and
    `OIG_LOGINS_PER_SECOND` bounds those.
 
 Each worker has quotas of its own.

@@ -1,12 +1,12 @@
-"""Session handles: what a caller shows instead of e-mail and password.
+"""Session handles, which a caller presents instead of e-mail and password.
 
-A handle is random and known to the caller alone. The cache holds, under an HMAC of it, the keys of
-the credential it stands for, sealed under another: whoever has the cache's contents can open
-neither, and whoever has the handle can use the cached session while it lasts, but not log in.
+A handle is random and known only to its caller. The cache stores, under one HMAC of it, the keys of
+its credential, sealed under another. The cache's contents alone therefore open nothing, and the
+handle alone can use the cached session while it lasts, but cannot log in.
 
-Its end is a keyed fingerprint of its account, mixed with the random part: only the secret shows
-whose it is, also when the cache knows nothing of it any more, and two handles of one account have
-nothing in common.
+A handle ends with a keyed fingerprint of its account, mixed with the random part: only the secret
+reveals the account, even after the cache has dropped the handle, and two handles of one account
+have nothing in common.
 """
 
 from __future__ import annotations

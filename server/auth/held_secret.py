@@ -1,8 +1,7 @@
-"""Whether a secret that has no file just now is in the hands of a running process.
+"""Tells whether a running process uses a secret whose file is missing.
 
-A worker that starts in the moment in which the file is missing must not make another secret. The
-daemon knows whether it holds one itself or a worker that is connected to it does; then one of them
-writes the file back.
+A worker that starts while the file is missing must not create another secret. The daemon knows
+whether it, or a worker connected to it, has the secret; one of them then restores the file.
 """
 
 from __future__ import annotations

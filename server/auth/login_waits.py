@@ -1,8 +1,8 @@
-"""Which logins of a worker wait for their turn at the portal: some of each source, so many in all.
+"""Bounds the queued logins of a worker: per source, per network and in total.
 
-Each holds a request, and more in the daemon, for up to 40 seconds. The daemon orders those that
-wait and sees to it that owners go first; here it is seen to that there are not too many. Callers
-from one source who wait for the same login count as one.
+Each queued login occupies a request, and memory in the daemon, for up to 40 seconds. The daemon
+orders the queue so that owners go first; this module limits its length. Callers from one source
+that wait for the same login count once.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class LoginWaits:
         return self._tally.total
 
     def begin(self, answer: Answer, source: str, key: bytes) -> None:
-        """Count one who waits, until there is an answer or nobody awaits it any more.
+        """Count a waiter, until there is an answer or nobody awaits it any more.
 
-        To be called in the context of who waits.
+        To be called in the context of the waiter.
 
         1. A login whose source or network has too many waiting is refused.
         2. If there are too many in all, the oldest of the network with the most gives way: however

@@ -1,13 +1,13 @@
-"""Answers held back to whole steps of time, so that the time of one does not tell its cause. Pure.
+"""Delays answers to whole steps of time, so that timing does not reveal their cause. Pure.
 
-Two kinds of request that take about as long are answered at the same step. Where a step ends
-between them, the slower kind is seen; so no answer is quicker than the slowest of late, whatever
-kind that was:
+Two kinds of request that take about the same time are answered at the same step. If a step ended
+between them, the slower kind would be visible; so no answer is faster than the slowest recent one
+of any kind:
 
-1. The level rises with any request and falls for no one: requests that are quick take nothing off
-   it, however many a caller makes, and a quiet time does not either.
-2. It falls with the clock alone, when a whole period has brought nothing as slow.
-3. It is bounded: a portal that was slow for once costs that much later, and no more.
+1. Any request can raise the level, and none can lower it: neither many fast requests of a caller
+   nor an idle period reduces it.
+2. It falls only with time, when nothing was as slow during a whole period.
+3. It is bounded: a single slow answer of the portal delays later ones only up to a maximum.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ HIGHEST = 4
 bounds for how long those who are refused keep others waiting."""
 
 PERIOD = 43_200.0
-"""Seconds of a period, as long as a session lasts unless set: whoever uses the server logs in once
-in each, so that the level is seldom below what the login of a listed account takes."""
+"""Seconds of a period, as long as a session lasts by default: every user logs in once in each, so
+that the level is seldom below the time that the login of a listed account takes."""
 
 
 class Padding:

@@ -1,8 +1,8 @@
-"""Credentials into look-up keys, sessions into sealed values and back. Pure.
+"""Turns credentials into lookup keys, and sessions into sealed values and back. Pure.
 
-Whoever holds the cache's contents, its snapshot or its socket has neither e-mails nor usable
-sessions: keys are HMACs under the shared secret, and a value opens only with the password that
-the session was opened with.
+The cache's contents, its file and its socket reveal neither e-mails nor usable sessions: keys are
+HMACs under the shared secret, and a value opens only with the password with which the session was
+opened.
 
 HMAC serves as the key derivation (RFC 5869's expand step): the secret is uniformly random,
 so no slow hash is needed as long as it stays secret.

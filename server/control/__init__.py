@@ -1,1 +1,1 @@
-"""Changes of a box: planned, made once, looked after, written down."""
+"""Changes of a box: planned, made once, verified and recorded."""

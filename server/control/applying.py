@@ -1,11 +1,15 @@
-"""Making a planned change, once. The order of its steps is what makes it safe.
+"""Makes a planned change, once. The order of the steps makes it safe.
 
-The box is reserved in the journal; its settings are read afresh, over the session that the write
-will use, and compared with those of the plan; the account's turn at the portal has come; the client
-that asked is allowed to do so still; the reservation becomes the entry of the change, on the disk,
-if the box is this apply's still; then the write goes out, once; then what became of it is written
-down. A crash at any point leaves a reservation that blocks nobody, or an entry that says that
-nobody knows. No write is ever repeated.
+1. The box is reserved in the journal.
+2. Its settings are read afresh, over the session that the write will use, and compared with the
+   plan.
+3. The apply waits for the account's turn at the portal, and checks that its client may still make
+   changes.
+4. If the reservation still belongs to this apply, it becomes the entry of the change, on disk.
+5. The write is sent, once, and its outcome is recorded.
+
+A crash at any point leaves a reservation that blocks nobody, or an entry with an unknown outcome.
+No write is ever repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What every kind of change can say about itself and a box. Pure.
+"""The interface of every kind of change. Pure.
 
-A change is a wish in absolute terms ("mode Home 2"), never a difference: made twice it comes to the
-same, and undone it is a change like any other.
+A change is absolute ("mode Home 2"), never a difference: made twice it has the same effect, and
+undoing it is a change like any other.
 """
 
 from __future__ import annotations

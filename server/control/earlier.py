@@ -1,4 +1,4 @@
-"""Changes that a box may get still, sent before the one that is wished now. What they mean."""
+"""Earlier changes that may still reach a box, and what they mean for a new one."""
 
 from __future__ import annotations
 

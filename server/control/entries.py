@@ -1,4 +1,4 @@
-"""The journal as tasks use it: each call in a thread, for it waits for the disk."""
+"""The journal for asynchronous callers: each call runs in a thread, because it waits for the disk."""
 
 from __future__ import annotations
 

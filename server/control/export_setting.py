@@ -1,6 +1,7 @@
-"""How a box's inverter is set to export, whatever the box itself permits. Pure.
+"""The export setting of a box's inverter, whatever the box itself permits. Pure.
 
-A request changes just that, so it is what is read back. `readings.export` tells what comes of it.
+A request changes only this setting, so it is what is read back. `readings.export` interprets the
+result.
 """
 
 from __future__ import annotations

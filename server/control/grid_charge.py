@@ -1,7 +1,7 @@
 """Charging the battery from the grid to a percentage. Pure.
 
-Many boxes show the target only, and not whether they are charging. The target is then all that can
-be verified, so one that is set already cannot be asked for.
+Many boxes show only the target, and not whether they are charging. Then only the target can be
+verified, so a target that is already set cannot be requested.
 """
 
 # ruff: noqa: D102 - `Change` says what its methods do

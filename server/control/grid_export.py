@@ -1,10 +1,10 @@
 """Export to the grid: off, on, or limited to some watts. Pure.
 
-Off is the safe direction: it is refused only where export is off for certain, and is sent also
-where the present setting is not known.
+Off is the safe direction: it is refused only if export is certainly off, and is sent even if the
+present setting is unknown.
 
-Limited export is one request that carries switch and cap together. Two requests could be torn
-apart, and for as long as the second is missing the box would export without any cap.
+Limited export is one request with both switch and cap. With two requests the second could fail,
+and until it arrived the box would export without a cap.
 """
 
 # ruff: noqa: D102 - `Change` says what its methods do

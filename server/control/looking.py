@@ -1,4 +1,4 @@
-"""The changes of an account: how each stands, by reading back, and which there were."""
+"""The changes of an account: the status of each, by reading back, and the list of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a box was last heard of, by the time of a reading that a plan or an apply makes. Pure."""
+"""The last contact of a box, relative to the reading of a plan or an apply. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Plans, sealed into tokens that any worker can open, and nobody else. Pure.
+"""Plans, sealed into tokens that only the server's workers can open. Pure.
 
-A token holds the whole plan, so no worker keeps one. It is encrypted under a key that comes from
-the shared secret, and bound to the account and the portal: in other hands it does not open.
+A token contains the whole plan, so no worker stores one. It is encrypted under a key derived from
+the shared secret, and bound to the account and the portal: it opens for no other account.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Planning a change: the box is read afresh, and nothing is sent but that."""
+"""Plans a change: reads the box afresh, and sends nothing else."""
 
 from __future__ import annotations
 

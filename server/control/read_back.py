@@ -1,4 +1,4 @@
-"""Reading back: what an answer of the portal tells of a change that was sent before it. Pure."""
+"""Reads back: what an answer of the portal says about a change that was sent before it. Pure."""
 
 from __future__ import annotations
 

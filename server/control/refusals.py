@@ -1,4 +1,4 @@
-"""What a caller is told of a change that is in the way. Pure."""
+"""Refusals of a plan or an apply because of another change. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A box while an apply has it: reserved in the journal, until its change is sent or it gives up."""
+"""The reservation of a box during an apply, until its change is sent or the apply ends."""
 
 from __future__ import annotations
 

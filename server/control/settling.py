@@ -1,4 +1,4 @@
-"""What a reading of the portal tells of a change that was sent, written into the journal."""
+"""Records in the journal what a reading of the portal says about changes that were sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Looked:
 
 
 class Settling:
-    """Settles changes by readings, whoever made them: a look, a plan or an apply.
+    """Settles changes by the readings of a look, a plan or an apply.
 
     Args:
         entries: The journal.

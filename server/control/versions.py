@@ -1,4 +1,4 @@
-"""That all processes of the server are of one version, without which no box is changed."""
+"""Checks that all processes of the server have one version; otherwise no box is changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a change: for how long, how many at a time, and not beyond the worker's end."""
+"""Waits for a change: bounded in time and number, and ended by a stop of the worker."""
 
 from __future__ import annotations
 

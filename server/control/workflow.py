@@ -1,7 +1,7 @@
-"""Changes of a box, in two steps that any worker can take: plan, apply. And looking after them.
+"""Changes of a box in two steps that any worker can take, plan and apply, and their verification.
 
-From its entry on a change keeps its box from being planned or changed otherwise, until a reading
-settles it: whichever is made first, by a plan, an apply or a look.
+From its journal entry on, a change blocks other plans and changes of its box, until a reading of a
+plan, an apply or a look settles it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""An e-mail as the cache knows it: a keyed fingerprint that cannot be turned back.
+"""An e-mail as the cache knows it: a keyed fingerprint that cannot be reversed.
 
-Workers and `cachectl` make it, each from the shared secret; the daemon sees only the result.
+Workers and `cachectl` compute it from the shared secret; the daemon sees only the result.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _ignored(char: str) -> bool:
 
 
 def is_folded(email: str) -> bool:
-    """Return whether folding may leave another mailbox than normalising does: the quick way."""
+    """Return whether folding may give another mailbox than normalising: a fast check."""
     return not email.isascii() or SEVERAL_S.search(email.casefold()) is not None
 
 

@@ -1,9 +1,9 @@
-"""Putting a new secret in the place of the old one, while nobody uses that.
+"""Replaces the secret by a new one while no process uses it.
 
-Every key, seal, handle and plan is made with the secret, and each process reads it once. Two of
-them at work at the same time would be two servers that refuse each other's handles. So who uses the
-secret holds a shared lock on its file for life (`secret_use.py`), and who replaces it needs the
-lock alone.
+Every key, seal, handle and plan is derived from the secret, and each process reads it once. Two
+secrets in use at the same time would make two servers that refuse each other's handles. So a
+process that uses the secret holds a shared lock on its file for life (`secret_use.py`), and
+replacing the secret needs the exclusive lock.
 """
 
 from __future__ import annotations

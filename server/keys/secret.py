@@ -16,7 +16,7 @@ MIN_BYTES = 32
 """Shortest secret taken: as long as the fingerprints made with it."""
 
 MAX_BYTES = 65_536
-"""Longest file read: whoever points us at something bigger has mistaken the file."""
+"""Longest file read: anything bigger is the wrong file."""
 
 ANEW = (
     "Or have a new one made, with which every user logs in once more: stop the whole server, "

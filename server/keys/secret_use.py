@@ -1,19 +1,19 @@
-"""The secret in the hands of a process that works with it, and its file meanwhile.
+"""The secret of a process that uses it, and the state of its file meanwhile.
 
-Who works with the secret holds a shared lock on its file, so that `rotation.py` finds nobody at
-work when it replaces it; and looks at the file now and then. What a look may find:
+A process that uses the secret holds a shared lock on its file, so that `rotation.py` replaces it
+only when no process uses it; and checks the file now and then. What a check may find:
 
-1. The file as it was: nothing is done. That costs one `lstat`.
-2. No file, or no folder: the same bytes are written back. Otherwise the next process to start
-   would make another secret, and refuse all that was made with this one. A link puts them there,
-   so of several processes one is the first, and nobody replaces what another has put there.
-3. No file, and the folder is on another file system than before: nothing is written. Whoever takes
-   the secret's disk away does not want it on the one below.
-4. The file cannot be written, as on a full disk: said once, tried again at every look.
-5. Another file with the same secret, as from a backup: it is locked in place of the old one.
-6. Another secret: somebody has put it there. Said once and left alone. This process goes on with
-   what it holds; one that starts now takes the other one.
-7. A link, a folder, a file of another user or open to others: as 6, in the words of
+1. The file is unchanged: nothing is done. That costs one `lstat`.
+2. No file, or no folder: the same bytes are restored. Otherwise the next process to start would
+   create another secret, and refuse everything made with this one. A hard link puts the file in
+   place, so one of several processes is first, and none replaces the file of another.
+3. No file, and the folder is on another file system than before: nothing is written. A secret on a
+   disk that was unmounted must not be written to the disk below.
+4. The file cannot be written, for example on a full disk: reported once, retried at every check.
+5. Another file with the same secret, for example from a backup: it is locked in place of the old.
+6. Another secret: somebody has put it there. Reported once and left alone. This process keeps its
+   secret; one that starts now uses the other.
+7. A link, a folder, a file of another user or open to others: as 6, with the message of
    `secret.read_secret`.
 """
 

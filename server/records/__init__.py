@@ -1,1 +1,1 @@
-"""What must not be lost: records on the disk, which no flush, crash or restart takes away."""
+"""Durable records on disk, which survive every flush, crash and restart."""

@@ -1,11 +1,10 @@
 """One SQLite file that all processes of a server share: how a record is opened, read and written.
 
-A record is no cache: a commit is on the disk before it returns, and a crash at any moment leaves
-what was committed.
+A record is not a cache: a commit is on disk before it returns, and survives a crash at any moment.
 
-Every transaction opens the file anew, which costs less than a millisecond next to waiting for the
-disk: a file that was put back from a backup is used at once, and no connection wanders between
-threads. Only `glance` keeps one, and looks each time whether the file is still the same.
+Every transaction opens the file again, which costs less than a millisecond beside waiting for the
+disk: a file restored from a backup is used at once, and no connection is shared between threads.
+Only `glance` keeps a connection, and checks each time whether the file is still the same.
 """
 
 from __future__ import annotations

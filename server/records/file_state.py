@@ -1,4 +1,4 @@
-"""Whether a file has changed since it was last looked at, by how it looks from outside."""
+"""Tells by its metadata whether a file has changed since the last check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grants in memory as they stand in the file, for as long as that looks the same from outside."""
+"""Caches grants in memory for as long as the metadata of their file stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client was granted, as the store holds it, and what can be said of it. Pure."""
+"""A grant to a client, as it is stored, and its derived states. Pure."""
 
 from __future__ import annotations
 

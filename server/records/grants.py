@@ -1,13 +1,13 @@
 """Grants of all clients: SQLite in one file, shared by all processes of a server.
 
-A record and no cache: what a client was allowed survives a flush, a crash and the daemon's absence.
+It is a record, not a cache: grants survive a flush, a crash and the absence of the daemon.
 The file alone opens nothing: e-mail and password are sealed under keys that only tokens carry.
 
-Nothing is written ahead (`Contents.ahead`): who reads while another process commits waits for some
-milliseconds; in return nothing of an ended grant is left in a log, and a file that is put back
-while the server runs is used at once.
+There is no write-ahead log (`Contents.ahead`): a reader waits for some milliseconds while another
+process commits; in return nothing of an ended grant is left in a log, and a file restored while
+the server runs is used at once.
 
-Each change of a state is one transaction that looks first, so any worker may make it.
+Each change of state is one transaction that checks the present state, so any worker may make it.
 """
 
 from __future__ import annotations
@@ -161,9 +161,9 @@ class GrantStore:
         return self._write(work, default=None)
 
     def note_used(self, grant_id: bytes, now: float) -> None:
-        """Write down on which day a grant was last used.
+        """Record the day on which a grant was last used.
 
-        Whoever has the grant at hand asks `Grant.used_today` first, which costs no write.
+        Callers with the grant at hand check `Grant.used_today` first, which costs no write.
         """
         self._write(
             lambda grants: grants.execute(

@@ -1,8 +1,8 @@
 """The journal of all changes: SQLite in one file, shared by all processes of a server.
 
-It is a record and no cache. What was about to be sent is on the disk before it is sent, so that a
-crash at any moment leaves an entry; and an entry's id is unique, so that a plan is made once even
-when everything was restarted in between.
+It is a record, not a cache. A change is on disk before it is sent, so that a crash at any moment
+leaves an entry; and an entry's id is unique, so that a plan is applied only once even if everything
+was restarted in between.
 """
 
 from __future__ import annotations

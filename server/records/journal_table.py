@@ -1,4 +1,4 @@
-"""The journal's tables, and how a file of a former version is brought up to date."""
+"""The journal's tables, and the migration of a file of a former version."""
 
 from __future__ import annotations
 

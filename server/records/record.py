@@ -1,4 +1,4 @@
-"""One change as the journal holds it, and what can be said of it. Pure."""
+"""One change as the journal stores it, and its derived status. Pure."""
 
 from __future__ import annotations
 

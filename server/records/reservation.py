@@ -1,4 +1,4 @@
-"""A box that an apply has reserved, and for how long it keeps it. Pure."""
+"""The reservation of a box for an apply, and its expiry. Pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Reservation:
     reserved_at: float = 0.0
 
     def left(self, now: float) -> float:
-        """Return the seconds for which it still keeps its box, 0 when its time is over.
+        """Return the seconds until the reservation expires, 0 when it has expired.
 
-        The clock begins anew with the machine: a time to come is one of before.
+        The clock restarts at each boot, so a time in the future is from before the last boot.
         """
         passed = now - self.reserved_at
         return LASTS - passed if 0.0 <= passed < LASTS else 0.0

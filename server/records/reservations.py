@@ -1,13 +1,13 @@
-"""Which apply has a box: a row of the journal, reserved before the box is read for the write.
+"""Reservations of boxes: rows of the journal, inserted before the box is read for the write.
 
 The row is the only lock on a box, and all processes of a server see it. It becomes the entry of the
-change in one conditional update, by the token that only its apply knows; so whatever is believed of
-an apply that stands still, two can never both send. That is all that makes a second write
-impossible. Whether an apply lives, and for how long its row keeps others waiting, decides only how
-soon the next one may begin.
+change in one conditional update, by a token that only its apply knows. So two applies never both
+send, whatever is assumed about a stalled one: this alone makes a second write impossible. Whether
+an apply is alive, and for how long its row blocks others, decides only how soon the next one may
+begin.
 
-An apply lives while its process holds a lock on a file beside the journal (`pid_file.py`): the lock
-ends with the process, whatever ends it, and stays with one that is stopped.
+An apply is alive while its process holds a lock on a file beside the journal (`pid_file.py`): the
+lock ends with the process, whatever ends it, and a stopped process keeps it.
 """
 
 from __future__ import annotations

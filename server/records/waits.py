@@ -1,8 +1,8 @@
-"""Which calls wait for a change: the places of each account, which all processes count.
+"""Counts the calls that wait for a change: limited places per account, across all processes.
 
-They stand in the journal's file, for that is what all workers of a server have in common, with or
-without the cache daemon. A place ends by itself a little after the longest wait, so one that a
-killed worker leaves is free again within a minute or so.
+They are stored in the journal's file, which all workers of a server share even without the cache
+daemon. A place expires a little after the longest wait, so that of a killed worker is free again
+within about a minute.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Places:
             if version_of(journal) < COUNTED:
                 return None
             now = self._now()
-            # The clock begins anew with the machine: what ends too late is of before.
+            # The clock restarts at each boot: a place that ends too late is from before it.
             journal.execute("DELETE FROM waits WHERE ends <= ?1 OR ends > ?1 + ?2", (now, LONGEST))
             taken: dict[int, float] = dict(
                 journal.execute("SELECT place, ends FROM waits WHERE account = ?", (account,))

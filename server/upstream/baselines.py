@@ -1,9 +1,9 @@
-"""What earlier answers of the portal showed, kept in the cache beside the answers themselves.
+"""Observations from earlier answers of the portal, stored in the cache beside the answers themselves.
 
-It is sealed like them, shared by all workers, and goes with them: by a flush, by a new password,
-when the last handle is logged out, by a restart of the cache daemon, and when nobody has read an
-account for a month. Then the time of day decides alone to which day counters belong, and zeros of
-a meter count for less.
+They are sealed like the answers, shared by all workers, and dropped with them: by a flush, a new
+password, the log-out of the last handle, a restart of the cache daemon, and when nobody has read an
+account for a month. Then only the time of day decides to which day counters belong, and zeros of a
+meter count for less.
 """
 
 from __future__ import annotations

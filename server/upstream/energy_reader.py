@@ -1,8 +1,8 @@
-"""The energy of many days, read from the portal in as few requests as it bears.
+"""Reads the energy of many days from the portal in as few requests as possible.
 
-Days that were read before and do not change any more are not asked for again. The others are asked
-for together, the newest first; when the portal refuses, or its answer does not show which day is
-which, fewer at a time. A call asks so many requests and lasts so long, and then says what is left.
+Cached days that no longer change are not requested again. The others are requested together, the
+newest first; if the portal refuses, or its answer does not show which day is which, fewer at a
+time. A call is limited in requests and time, and reports the days that were not read.
 """
 
 from __future__ import annotations

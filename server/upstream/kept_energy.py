@@ -1,12 +1,12 @@
-"""The energy of days that do not change any more, kept in the cache by the month.
+"""Caches the energy of days that no longer change, by the month.
 
-A complete day is. One that lacks something is no longer expected to change after a week, but the
-lack may be a passing defect of the portal: it is believed for as long as the portal had said the
-same when it was last asked. A defect is therefore believed for as long again as it lasted, and a
-real gap is asked for again after an hour, two, four and so on.
+A complete day no longer changes. An incomplete one is not expected to change after a week, but the
+gap may be a passing defect of the portal: it is cached for as long as the portal had said the same
+when it was last asked. A defect is therefore cached for as long again as it lasted, and a real gap
+is requested again after an hour, two, four and so on.
 
-It is sealed and shared by all workers like the portal's answers, and goes with them: by a flush, by
-a new password, by a restart of the cache daemon.
+It is sealed and shared by all workers like the portal's answers, and dropped with them: by a flush,
+a new password, or a restart of the cache daemon.
 """
 
 from __future__ import annotations

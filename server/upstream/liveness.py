@@ -1,8 +1,8 @@
-"""Whether a session still lives at the portal, seen before it is handed out.
+"""Tests whether a session is still alive at the portal before it is returned.
 
-A caller that is told of a session tells others, who rely on it. So one that the portal has not
-answered for in a while is looked at first, with a read that all callers share and that the reading
-tools use as well. A session that is in use costs nothing: the cache knows of its answers.
+Callers pass a session on and rely on it. So a session without a recent answer from the portal is
+tested first, with a read that all callers and the reading tools share. A session in use costs
+nothing: the cache knows the time of its last answer.
 """
 
 from __future__ import annotations

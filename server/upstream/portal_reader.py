@@ -1,6 +1,6 @@
-"""What is read of OIG Cloud for the tools: live data, history, notifications.
+"""Reads live data, history and notifications from OIG Cloud for the tools.
 
-Each is read by a single flight, and kept in the cache for as long as it may be shared.
+Each is read by a single flight, and cached for as long as it may be shared.
 """
 
 from __future__ import annotations

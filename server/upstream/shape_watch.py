@@ -1,4 +1,4 @@
-"""Tells operators when the portal's answers change shape: a counter, and one line an hour."""
+"""Reports to operators when the portal's answers change shape: a counter, and one line an hour."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""What the portal says, asked once for everybody.
+"""Single flight over the portal: one request serves all concurrent callers.
 
 Answers are shared through the cache daemon, sealed like sessions: any number of calls in all
-workers cost one request per account within an answer's time. A session that turns out to be dead
-is dropped, replaced by one login, and the read repeated once. Whatever is asked of the portal for
-an account takes its turn in the daemon, so that requests keep their distance and stop when the
-portal asks for fewer.
+workers cost one request per account during an answer's lifetime. A dead session is dropped and
+replaced by one login, and the read is repeated once. Every request for an account takes its turn in
+the daemon, so that requests are spaced and stop when the portal asks for fewer.
 """
 
 from __future__ import annotations
@@ -202,7 +201,7 @@ class SingleFlight:
         read: Read,
         nothing: object,
     ) -> Answered:
-        """Ask the portal for all who wait for the answer, and tell them."""
+        """Ask the portal on behalf of all waiters, and pass the answer on to them."""
         try:
             answered = await self._fetch(granted, read, nothing, lease)
         except PortalError as exc:

@@ -1,4 +1,4 @@
-"""Decides which log lines are written and which are only counted, so that nobody fills the log. Pure.
+"""Decides which log lines are written and which only counted, so that a log stays small. Pure.
 
 Lines belong to groups. Each group has a quota; lines beyond it are counted, and the count is
 written once a minute as a line of its own. No count is lost: an evicted group writes its count,

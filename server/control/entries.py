@@ -1,4 +1,4 @@
-"""The journal for asynchronous callers: each call runs in a thread, because it waits for the disk."""
+"""The journal for asynchronous callers: each call runs in a thread, as it waits for the disk."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Accepting connections from listening sockets that several workers share.
 
-The loop's own servers accept every connection. A worker that has no room must leave a connection in
-the socket's queue, where its neighbour finds it: accepted, it could only be refused.
+The loop's own servers accept every connection. A worker without room must leave a connection in the
+socket's queue for another worker: once accepted, it could only be refused.
 """
 
 from __future__ import annotations

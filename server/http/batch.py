@@ -1,7 +1,7 @@
-"""Several messages in one POST: a JSON array, which protocol revision 2025-03-26 has and no other.
+"""Several messages in one POST: a JSON array, which only protocol revision 2025-03-26 has.
 
-The SDK takes one message at a time. A batch is therefore answered as its messages would be that
-came one after another, each in a POST of its own: no tool can tell the difference.
+The SDK takes one message at a time. So the messages of a batch are handled as if they had come one
+after another, each in a POST of its own: no tool can tell the difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The body of a request, up to some length."""
+"""Reads the body of a request, up to a limit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the server has none of is not advertised, and asking for one of it is the caller's mistake.
+"""Features that the server lacks are not advertised, and requesting one is the caller's mistake.
 
-The SDK advertises prompts and resources whether there are any or not, and clients show empty lists
-for them. It repeats the name of what it does not have, which may be a secret in the wrong place,
-and takes an unknown prompt for a fault of the server.
+The SDK advertises prompts and resources even if there are none, and clients show empty lists for
+them. It repeats the name of an unknown one, which may be a secret in the wrong place, and reports
+an unknown prompt as a fault of the server.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How a stopping worker closes a port that it shares with others.
 
-supervisord holds the listening socket as well. A worker that closes its own copy leaves the port
-open: good while another worker takes the connections. When none is left they would wait in the
-socket's queue, and be reset when supervisord closes it at last. `shutdown()` closes the socket for
-all who hold it, so that callers are refused at once.
+supervisord has the listening socket open as well. A worker that closes its own copy leaves the port
+open, which is right while another worker takes the connections. When none is left, they would wait
+in the socket's queue and be reset when supervisord finally closes it. `shutdown()` closes the
+socket for all processes, so that callers are refused at once.
 """
 
 from __future__ import annotations

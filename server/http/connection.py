@@ -1,7 +1,7 @@
-"""One HTTP connection, with bounds on what an unknown caller can make a worker hold.
+"""One HTTP connection, with bounds on the resources that an unknown caller can occupy.
 
-A request costs a few comparisons more than without them, and no timer: the worker goes over all
-its connections now and then and asks each whether its caller owes something for too long.
+The bounds cost a request a few comparisons and no timer: the worker checks all its connections
+periodically, and each says whether its caller has kept it waiting for too long.
 
 uvicorn's protocol and request cycle are private. What is used of them is bounded to the tested
 minor versions in requirements.txt, and tests/test_connection_end.py fails when they change.

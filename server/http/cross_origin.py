@@ -1,4 +1,4 @@
-"""What the page of another origin may read (CORS, Fetch standard 3.3)."""
+"""What a page of another origin may read (CORS, Fetch standard 3.3)."""
 
 from __future__ import annotations
 

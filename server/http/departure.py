@@ -1,7 +1,7 @@
-"""What a connection tells the app: whether its caller has gone and cannot be answered.
+"""How a connection reports to the application that its caller has gone.
 
 The connection puts a function into the ASGI scope of each request, and cancels the request when its
-caller goes. The app can tell that from the stop of a server, which cancels requests as well.
+caller goes. The function distinguishes this from a stop of the server, which cancels requests, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which requests are admitted: what the endpoint asks the judge, and its answers."""
+"""Which requests are admitted: the interface between the endpoint and its judge."""
 
 from __future__ import annotations
 

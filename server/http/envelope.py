@@ -1,8 +1,8 @@
-"""What must be right about a message before its request is looked at.
+"""Validates a message before its request is handled.
 
-The SDK's own refusals of malformed messages quote the message, password and all, or do not say what
-is wrong; everything that it would refuse that way is refused here first. A refusal names the field
-and repeats nothing that was sent.
+The SDK's own refusals of malformed messages quote the message, including passwords, or do not say
+what is wrong; everything that it would refuse in that way is refused here first. A refusal names
+the field and repeats nothing that was sent.
 """
 
 from __future__ import annotations

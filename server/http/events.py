@@ -1,7 +1,7 @@
-"""A JSON answer as a server-sent event, for clients that take nothing else.
+"""A JSON answer as a server-sent event, for clients that accept nothing else.
 
-No tool of ours has anything to tell before its result, so a stream is one event, sent when the
-result is there. Nothing is held open meanwhile that a stopping worker would cut.
+No tool here reports progress, so a stream is one event, sent when the result is ready. Until then
+no stream is open that a stopping worker would cut off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""In which order connections give way to others when there is no room. Pure.
+"""The order in which connections are evicted when there is no room. Pure.
 
-A network gives way in the measure of what it holds, so that many sources of one network gain
-nothing over one.
+A network loses connections in proportion to what it has, so that many sources of one network gain
+nothing over a single one.
 """
 
 from __future__ import annotations

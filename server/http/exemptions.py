@@ -1,4 +1,4 @@
-"""By which address a caller's share is bounded, and whose is not."""
+"""The address by which a caller's share is limited, and the callers without a limit."""
 
 from __future__ import annotations
 

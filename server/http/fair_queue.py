@@ -1,8 +1,8 @@
-"""Whose message is worked on next: networks take turns (fair queueing, RFC 970).
+"""Fair queueing of messages by network (RFC 970).
 
-A worker would work on all messages that have come at the same time, so each of a thousand would
-slow all the others down. Here few are begun at a time, and of those that wait one of each network
-in turn: a caller that sends hundreds waits for them, and any other for one of these.
+Without it a worker would process all messages at the same time, and each of a thousand would slow
+down all the others. Here few are processed at a time, and waiting networks take turns: a caller
+that sends hundreds of messages waits for its own, and any other caller for at most one of them.
 """
 
 from __future__ import annotations

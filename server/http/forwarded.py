@@ -1,8 +1,8 @@
 """Where a request behind trusted proxies comes from: `X-Forwarded-For` and `X-Forwarded-Proto`.
 
 Each proxy appends the address that it saw to `X-Forwarded-For`, so the list is believed from its
-right end on, as far as those who wrote it are trusted. Whatever stands further left may be the
-caller's own invention, and is not looked at.
+right end, as far as its authors are trusted. Entries further left may be the caller's invention,
+and are ignored.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Host and Origin checks, so that no web page can reach the server through a visitor's browser.
 
 A page that rebinds its own name to this machine still sends that name as Host. An IP literal cannot
-be rebound and passes as Host. As an origin it says nothing: any device in the house may serve a
-page, and so may any program on this machine. So an origin has to be the request's own address, or
-be allowed by name. A request without Origin is no page's.
+be rebound and passes as Host. As an origin it proves nothing: any device in the house can serve a
+page, and so can any program on this machine. So an origin must be the request's own address, or be
+allowed by name. A request without Origin does not come from a page.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Is the process alive, and can it do its work? For load balancers, start scripts and people.
 
-Strangers may ask here, and behind a proxy they come from an address like any other: nothing is told
-that only the operator needs, such as paths and process ids.
+Strangers may ask, too, and behind a proxy they look like any other caller: the answers contain
+nothing that only the operator needs, such as paths and process ids.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many tokens a JSON text has and how deep it nests, before it is parsed. Pure.
 
-What a text costs to parse and to check is not in its length: 1 MiB of `[` takes a hundred times as
-long as 1 MiB of one string, and no other request is answered meanwhile.
+The length of a text does not show what it costs to parse and check: 1 MiB of `[` takes a hundred
+times as long as 1 MiB of one string, and no other request is answered meanwhile.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A transport whose connection ends so that the caller can read the last answer.
 
-A socket that is closed while data lies in it unread, or still comes, sends a reset, and the reset
-makes the caller's system drop the answer that it has received but not read yet. So a connection
-whose request was not read to its end is closed in stages (RFC 9112 9.6): the answer and the end of
-our side are sent, what still comes is read and dropped, and the socket is closed when the caller
-closes, or after some time, or some bytes.
+A socket closed with unread data, or while data still arrives, sends a reset, and the reset makes
+the caller's system drop an answer that it has received but not yet read. So a connection whose
+request was not read to its end is closed in stages (RFC 9112 9.6): the answer and the end of this
+side are sent, further data are read and dropped, and the socket is closed when the caller closes,
+or after a limit of time or bytes.
 """
 
 from __future__ import annotations

@@ -63,10 +63,10 @@ def _was_listening(given: socket.socket) -> bool:
 
 
 def hold_ipv6_loopback(port: int) -> socket.socket | None:
-    """Hold a port of `::1` without listening there, so that no other user's program has it.
+    """Reserve a port on `::1` without listening there, so that no other user's program can take it.
 
-    Browsers that are given `localhost` try `::1` first, and the server listens by IPv4. Whoever
-    else listened there could show a login page of his own.
+    Browsers try `::1` first for `localhost`, and the server listens on IPv4. A program that
+    listened there could show a login page of its own.
 
     Args:
         port: Where the server listens.

@@ -1,8 +1,7 @@
-"""How those around a message learn that it waits for its turn to log in.
+"""Notifies the layers around a message that it waits for its turn to log in.
 
-A layer that wants to know registers in the message's context (contextvars), which follows it
-through the SDK and its tasks. The wait is found out about far below, at
-the connection to the cache daemon.
+A layer registers in the message's context (contextvars), which follows the message through the SDK
+and its tasks. The wait becomes known far below, at the connection to the cache daemon.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a request says of its own body and of the answer it takes (RFC 9110 8 and 12.5.1).
+"""The types and codings of a request's body and of the answers it accepts (RFC 9110 8 and 12.5.1).
 
-Names of types, codings and parameters mean the same in any case.
+Names of types, codings and parameters are case-insensitive.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the app tells a connection: its caller has proved an account.
+"""How the application reports to a connection that its caller has proved an account.
 
-The connection puts a function into the ASGI scope of each request, and the app calls it.
+The connection puts a function into the ASGI scope of each request, and the application calls it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ KEY = "oig.proved"
 
 
 def no_connection() -> None:
-    """Do nothing: the request came over no connection of ours."""
+    """Do nothing: the request came over no connection of this kind."""
 
 
 def proved(scope: Mapping[str, Any]) -> Callable[[], None]:

@@ -1,7 +1,7 @@
-"""A connection that can end before its caller is done: refused, for others, or for being late.
+"""A connection that can end early: refused, evicted, or timed out.
 
-A refusal is an answer that the app has not given. It is sent only where nobody can take it for the
-answer to another request.
+A refusal is an answer that the application has not given. It is sent only if nobody can take it for
+the answer to another request.
 """
 
 from __future__ import annotations

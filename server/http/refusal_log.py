@@ -1,6 +1,6 @@
-"""Log lines about names that were refused: each name once a minute, and few altogether.
+"""Log lines about refused names: each name once a minute, and few in total.
 
-The names are the callers', who may invent any number of them.
+Callers choose the names, and may invent any number of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the head of a request to /mcp must say, and how the SDK gets it."""
+"""Checks the head of a request to /mcp, and converts it for the SDK."""
 
 from __future__ import annotations
 

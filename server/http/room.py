@@ -1,19 +1,19 @@
-"""How many connections a worker has room for, and which one gives way to another.
+"""The capacity of a worker for connections, and which one is evicted for another.
 
-Anybody can connect and send requests that need no account, so a connection counts by what it has
-proved:
+Anybody can connect and send requests that need no account, so connections are ranked by what they
+have proved:
 
-1. One over which no account has been proved of late gives way first, whatever it asks and however
-   often, as soon as none of its requests is being answered; `eviction_order` says which. A newcomer
-   has a second to send its first request.
-2. Then one of them whose request waits for its turn to log in: in the same order, with 503. A crowd
-   that sends logins could keep all places otherwise. A login that has begun goes on, and its caller
-   finds the session.
-3. If there are few that never proved any, one over which an account was proved gives way: that with
-   the oldest proof, if it has been idle for some seconds.
-4. Otherwise some of the first kind end with the answers that they are waiting for.
+1. A connection over which no account was proved recently is evicted first, whatever it asks and
+   however often, as soon as none of its requests is being answered; `eviction_order` says which. A
+   newcomer has a second to send its first request.
+2. Then such a connection whose request waits for its turn to log in, in the same order, with 503:
+   otherwise a crowd that sends logins could occupy all places. A login that has begun continues,
+   and its caller finds the session at the next call.
+3. If few connections have never proved an account, one that has is evicted: that with the oldest
+   proof, if it has been idle for some seconds.
+4. Otherwise some of the first kind are closed after the answers for which they are waiting.
 
-Any other request that has come as a whole is never dropped.
+No other complete request is ever dropped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One connection that speaks TLS, with all the bounds of one that speaks none.
+"""One connection that speaks TLS, with all the bounds of a plain one.
 
-It has its place, its source and its time from the moment in which it is accepted. So a caller who
-never begins the handshake, or never ends it, is closed or gives way like one who sends no request.
+It occupies a place and has a source and a time limit from the moment it is accepted. So a caller
+that never begins or completes the handshake is closed or evicted like one that sends no request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one source may take of a worker, and all together. Pure.
+"""The share of a worker's resources that one source may take, and all together. Pure.
 
 Limits on one connection or one request do not bound their sum.
 """

@@ -1,7 +1,7 @@
-"""How many requests of one source are under way, whatever connections they come over.
+"""Limits the concurrent requests of one source, across all its connections.
 
-A proxy brings the requests of many callers over few connections, so connections cannot be counted
-for those behind it.
+A proxy carries the requests of many callers over few connections, so counting connections does not
+limit the callers behind it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTTP/1.1 that ignores offers to go on in another protocol.
+"""HTTP/1.1 that ignores offers to switch to another protocol.
 
 Java's HTTP client offers HTTP/2 (`Upgrade: h2c`) with each first request over plain http, and
 browsers offer WebSocket. A server may ignore that and answer in HTTP/1.1 (RFC 9110 7.8). httptools

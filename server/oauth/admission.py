@@ -1,21 +1,20 @@
-"""Which requests to the endpoint are let in where owners log in in the browser, and for what.
+"""Which requests to the endpoint are admitted where browser login is on, and with which rights.
 
 | the request carries | hard | soft | chat |
 |---|---|---|---|
-| a token of ours that is good | served, as far as its scope goes | the same | as without it |
+| a valid token of this server | served, within its scope | the same | as without it |
 | any other token | 401 | 401 | as without it |
 | `Authorization: Basic` or `X-OIG-*`, right or wrong | served | served | served |
 | none, but a login in the arguments of its tool | served | served | served |
 | none | 401, whatever it asks | 401 if it calls a tool | served |
 
-What is served without a login that is right fails in the tool, with an error that a model can read.
-Where the records cannot be read, a token of ours gets 503: at a 401 clients throw away tokens that
-are good.
+A request served without a valid login fails in the tool, with an error that a model can read. If
+the records cannot be read, a token of this server gets 503: at a 401 clients discard valid tokens.
 
-A batch is let in as a whole or not at all.
+A batch is admitted as a whole or not at all.
 
-A request is judged twice: by its head, so that no body is sent in vain, and when all of the
-body has come, for its client chooses when that is.
+A request is judged twice: by its head, so that no body is sent in vain, and again when the body is
+complete, because the client chooses when that is.
 """
 
 from __future__ import annotations

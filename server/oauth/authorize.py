@@ -1,7 +1,7 @@
-"""`/authorize`: an owner reads who asks for what, types the password, and lets a client in or not.
+"""`/authorize`: an owner reads which client asks for which rights, and grants them by a login.
 
-No cookie and no session: all that the page has to remember stands in its form, signed. Nothing is
-written before a password was right.
+There is no cookie and no session: the page's state is in its form, signed. Nothing is stored before
+a password was right.
 """
 
 from __future__ import annotations

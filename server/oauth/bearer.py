@@ -1,9 +1,9 @@
-"""`Authorization: Bearer` with an access token of ours: whom it speaks for, or why it does not.
+"""`Authorization: Bearer` with an access token of this server: its grant, or why it is refused.
 
-Everything that may change is read from the record of grants at each request: an owner who ends a
-connection or takes a right away is obeyed at once, by all workers, and also by what is under way
-(see `authorized`). What cannot change is what a token says, so the latest tokens are kept opened:
-not the login, which only token and record together give, and which lives as long as the call.
+Everything that may change is read from the record of grants at each request: when an owner ends a
+connection or revokes a right, this takes effect at once, in all workers and for calls under way
+(see `authorized`). The contents of a token cannot change, so the latest opened tokens are cached,
+but not the login, which needs token and record together and lives only as long as the call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Clients whose id is the address of a document that says what they are.
+"""Clients whose id is the address of a document that describes them.
 
 Source: draft-ietf-oauth-client-id-metadata-document. The document is fetched when an owner is about
-to log in, which strangers can cause: within the bounds of `Lookups`. The web sites that we or the
-operator know have bounds of their own, which no site of a stranger's can use up.
+to log in. Strangers can cause this, within the bounds of `Lookups`. Web sites known to the program
+or the operator have bounds of their own, which no stranger's site can use up.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Clients that describe themselves, and where a login's answer may be sent. Pure.
+"""Clients that describe themselves, and the allowed redirect addresses. Pure.
 
-A `client_id` of ours is the client's name and redirect URIs. Nothing is stored for it, so strangers
-can make the server store nothing, and it outlives restarts and a lost secret. It is not signed:
-anybody may register, so a signature would prove nothing. Owners are protected by the policy of
-`Redirects`, applied at each login: a stranger's "Claude" that sends the answer to the stranger is
-refused.
+A `client_id` issued here encodes the client's name and redirect URIs. Nothing is stored for it, so
+strangers cannot fill the disk, and it survives restarts and a lost secret. It is not signed:
+anybody may register, so a signature would prove nothing. The policy of `Redirects` protects owners
+at each login: a stranger's "Claude" that redirects to the stranger is refused.
 """
 
 from __future__ import annotations
@@ -246,7 +245,7 @@ class Redirects:
         return parts.scheme == "https" and self.knows(parts.where) and parts.host not in HANDING_ON
 
     def knows(self, site: str) -> bool:
-        """Return whether a web site is one of ours, or of the operator's."""
+        """Return whether a web site is known to the program or the operator."""
         return site in HOSTS or site in self._hosts
 
 

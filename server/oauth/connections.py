@@ -1,4 +1,4 @@
-"""`/connections`: an owner sees which clients are let in, changes what they may, and ends them.
+"""`/connections`: an owner sees the connected clients, changes their rights, and ends them.
 
 The password is asked for each time the page is opened, and there is no session after it: each
 button carries, signed, what it does, to which grant of which account, and until when.

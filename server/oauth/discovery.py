@@ -1,4 +1,4 @@
-"""The two documents that clients find a browser login by, as answers."""
+"""Serves the two documents by which clients discover browser login."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
 """`python -m server.oauth.document_fetch URL`: fetch the document of a client.
 
-Writes its bytes to standard output, and decides nothing about them. It is a process of its own, so
-that the limits of time and memory are the operating system's, and nothing that strangers have it
-read is read where passwords are. It takes nothing but the address: no option makes it weaker.
+Writes its bytes to standard output without interpreting them. It is a process of its own, so that
+the operating system enforces the limits of time and memory, and strangers' data are not read in a
+process with passwords. It takes only the address: no option weakens it.
 
-Where it may go is the point. The address comes from a stranger, who must not reach through this
-server what only this server can reach:
+The address comes from a stranger, who must not reach through this server what only this server can
+reach (SSRF):
 
-1. It is https, at the usual port, and a name with a dot in it.
-2. Each address that the name leads to must be public. One that is not is refused, also beside
-   others that are: such an answer is made on purpose.
-3. It connects to an address that was judged, and asks no resolver again. TLS proves that the name
-   is served there.
-4. No redirect is followed, no proxy asked, no cookie or other secret sent.
+1. It must be https on the default port, with a name that contains a dot.
+2. Every address of the name must be public. A private one is refused, even beside public ones: such
+   an answer is made on purpose.
+3. The connection goes to an address that was checked, without resolving again. TLS proves that the
+   name is served there.
+4. No redirect is followed, no proxy used, and no cookie or other secret sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Codes and refresh tokens into tokens (RFC 6749 3.2), and the end of a connection (RFC 7009).
+"""Exchanges codes and refresh tokens for tokens (RFC 6749 3.2), and revokes tokens (RFC 7009).
 
 Nothing here asks the portal: some clients give up after ten seconds, and a login may have to wait
-for its turn. Whether the password still holds is found out by the first call with the new token.
+for its turn. The first call with the new token shows whether the password is still valid.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How programs are answered: JSON that no cache keeps, also for what is refused (RFC 6749 5)."""
+"""Answers to programs: JSON with `no-store`, also for refusals (RFC 6749 5)."""
 
 from __future__ import annotations
 

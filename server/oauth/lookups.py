@@ -1,4 +1,4 @@
-"""Clients looked up at their addresses: how many at once, how often, and what is kept of them."""
+"""Looks clients up at their addresses, with limits of number and rate, and caches the results."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class _UnderWay:
 
 
 class Lookups:
-    """Looks clients up, one at a time, and keeps what came of it.
+    """Looks clients up, one at a time, and caches the results.
 
     Args:
         look: Gives the bytes at an address, None for nothing; raises `NobodyAnswers`. It may block.

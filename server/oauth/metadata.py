@@ -1,7 +1,7 @@
-"""What clients learn about the login: two documents and two challenges. Pure.
+"""The metadata of the login for clients: two documents and two challenges. Pure.
 
-The strings are compared by clients to the letter: `issuer` is without a slash at its end, and
-`resource` is exactly the address that users are told to configure.
+Clients compare the strings exactly: `issuer` has no trailing slash, and `resource` is exactly the
+address that users are told to configure.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Whether a request may be part of a browser login, and under which name of the server. Pure.
+"""Whether browser login applies to a request, and under which name of the server. Pure.
 
-The strengths:
+The modes:
 
 - `hard`: the server has a public address of its own. Every request without a credential is refused,
-  so that clients which only look for a login find it.
+  so that clients discover the login.
 - `soft`: on the owner's own computer. Only calls of tools need a credential.
 - `chat`: no browser login; nothing of it can be found, and everything is as it was before.
 """

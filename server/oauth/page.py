@@ -1,7 +1,7 @@
-"""Pages for people: templates filled in one language, and the headers that they go with.
+"""Pages for people: templates filled in one language, and their headers.
 
-No page has a script. One style stands in each, and its hash alone is allowed (CSP 3, 2.3.1), so
-text that slipped through the escaping could neither run nor dress up.
+No page has a script. Each contains one style sheet, and only its hash is allowed (CSP 3, 2.3.1), so
+text that escaped the escaping could neither run nor restyle the page.
 """
 
 from __future__ import annotations

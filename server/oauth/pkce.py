@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange (RFC 7636): only the client that began a login can end it. Pure."""
+"""Proof Key for Code Exchange (RFC 7636): only the client that began a login completes it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/register`: a client says what it is, and gets an id that says so again (RFC 7591).
+"""`/register`: a client describes itself, and gets an id that encodes this (RFC 7591).
 
 Nothing is stored, so it needs no permission and no limit of its own.
 """

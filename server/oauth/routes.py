@@ -1,4 +1,4 @@
-"""All paths of a browser login, put together, and which requests find them."""
+"""All paths of browser login, and which requests reach them."""
 
 from __future__ import annotations
 

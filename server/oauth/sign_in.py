@@ -1,7 +1,7 @@
-"""E-mail and password typed into a page, and the message when they open nothing.
+"""A login with e-mail and password typed into a page, and the message when it fails.
 
-They go the way of those in a tool's call: the same budgets and locks, the same list of accounts,
-the same time to a refusal, the same line in auth.log.
+It is treated like one in a tool call: with the same budgets and locks, the same list of accounts,
+the same delay of a refusal and the same line in auth.log.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the pages of the browser login say, by what each text is for.
+"""The texts of the browser login pages, by purpose.
 
-A text is plain: whatever a template puts into it, and the text itself, is escaped there. A field in
-braces stands for what the page knows. A new language is one more file with one more `Texts`.
+A text is plain: the template escapes both the text and the values inserted into it. A field in
+braces stands for a value of the page. A new language is one more file with one more `Texts`.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Codes, tokens and what else of a login travels through other hands. Pure.
+"""Codes, tokens and the other parts of a login that clients and browsers carry. Pure.
 
-Each has a key of its own, made of the shared secret, its purpose and the portal: none opens as
-another, and none at a server for another portal. A grant has a key too, which is stored nowhere.
-It lies in the grant's code and tokens, which only the secret opens, and the credential lies in the
-store, encrypted under both: neither the disk nor a token gives a password away.
+Each kind has a key of its own, derived from the shared secret, its purpose and the portal: none
+opens as another kind, or at a server for another portal. A grant also has a key, which is stored
+nowhere. It is in the grant's code and tokens, which only the secret opens, and the credential is in
+the store, encrypted under both: neither the disk nor a token reveals a password.
 
-1. Codes and tokens are encrypted (AES-256-GCM). Making one takes the right password first, so a key
+1. Codes and tokens are encrypted (AES-256-GCM). Making one requires the right password, so a key
    seals far fewer than the 2**32 values that random nonces allow (NIST SP 800-38D 8.3).
-2. A request for a login and the buttons of a page are signed, not encrypted: they hold nothing
-   secret, and strangers may have the server make any number of requests.
+2. A request for a login and the buttons of a page are signed, not encrypted: they contain nothing
+   secret, and strangers can make the server create any number of requests.
 
-What is opened says when it expires, and the caller compares: some want to tell what is too old from
-what was never ours.
+An opened value says when it expires, and the caller compares: some callers distinguish expired
+values from foreign ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One request of a browser for a page: its language, whether it comes from us, and its answer."""
+"""One request of a browser for a page: its language, its origin, and its answer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""OIG Cloud over HTTPS. Every failure becomes one of our own errors, here and nowhere else.
+"""OIG Cloud over HTTPS. Every failure becomes an error of this program, here and nowhere else.
 
-A session's id is given to each read and goes out with that one request. Nothing is kept.
+Each read gets a session's id, which is sent with that one request. Nothing is stored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a failed exchange with the portal means: foreign exceptions in, our own errors out.
+"""Translates exceptions of the HTTP library into errors of this program.
 
-Not a word of a foreign message is used: it may quote what the other side sent.
+No foreign message is used: it may quote what the other side sent.
 """
 
 from __future__ import annotations

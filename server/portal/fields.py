@@ -1,6 +1,6 @@
-"""The fields that the portal is known to send: those that every box has, and all others.
+"""The known fields of the portal's answers: those that every box has, and all others.
 
-Read off answers of 2023 and 2025, and programs that use the portal. Pure.
+They are taken from answers of 2023 and 2025, and from programs that use the portal. Pure.
 """
 
 from __future__ import annotations

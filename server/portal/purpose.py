@@ -1,4 +1,4 @@
-"""What is asked of the portal: that decides what a failure may say, and an answer's length."""
+"""The purpose of a request to the portal, which decides a failure's text and an answer's limit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the portal's answer to a read means. Pure: data out, or an error.
+"""Interprets the portal's answer to a read. Pure: returns data, or raises an error.
 
-The portal does not say that a session has ended; each of its scripts shows it in its own way.
+The portal does not announce that a session has ended; each of its scripts shows it in its own way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the portal's answers mean, first of all the one to a login. Pure: values in, values out.
+"""Interprets the portal's answers, above all the one to a login. Pure: values in, values out.
 
 Only two answers say anything about the password: the portal's success, and an empty or well-formed
 JSON answer that is not success. Everything else - a maintenance page, a firewall's 403, a cut-off

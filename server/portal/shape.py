@@ -1,6 +1,6 @@
-"""Whether an answer of the portal has the shape that is known. Pure; of values nothing is kept.
+"""Compares an answer of the portal with the known shape. Pure; no values are kept.
 
-What an answer lacks is judged over all boxes in it, for one box may be of a kind of its own.
+A field counts as missing only if no box in the answer has it, because boxes are of several kinds.
 """
 
 from __future__ import annotations

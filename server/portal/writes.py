@@ -1,11 +1,11 @@
-"""Writes to the portal: what is sent for a change, and what the answer says. Pure.
+"""Writes to the portal: what is sent for a change, and how the answer is interpreted. Pure.
 
 The contract is that of July 2026: JSON, whole numbers, the header that marks a script's request,
 and the box's id in every body. A write is sent once. That the portal once took forms instead is
 no reason to try one after a refusal: docs/control.md says why.
 
-No answer proves that a change was made, for the portal's words of success are not known. How it
-speaks of a failure is known, and an answer is judged by that; all else is for reading back.
+No answer proves that a change was made, because the portal's words of success are unknown. Its
+words of failure are known and decide the outcome; only reading back decides everything else.
 """
 
 from __future__ import annotations

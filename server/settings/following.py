@@ -1,18 +1,18 @@
-"""A worker that reads its settings again when the cache daemon has.
+"""Makes a worker reload its settings when the cache daemon has.
 
-What the daemon answers when a worker tells it of its live settings:
+The daemon's answer when a worker reports the digest of its live settings:
 
 1. They are the same: nothing is to be done.
-2. They differ, and the worker has not yet read them again: the daemon has asked it to, as it asks
-   each worker once per connection. What comes of that counts.
-3. They differ though the worker has read them again. Its files were changed by hand after the
-   daemon had read them, its environment is another, or they cannot be read. A list of allowed
-   e-mails may be gone, so this does not pass in silence: the log says it once, and `/readyz`
-   answers 503, which keeps a balancer's callers from this worker.
+2. They differ, and the worker has not yet reloaded: the daemon asks each worker to do so once per
+   connection, and the result of that counts.
+3. They differ although the worker has reloaded. Its files were edited after the daemon read them,
+   its environment differs, or they cannot be read. The list of allowed e-mails may be missing, so
+   this is reported: the log says it once, and `/readyz` answers 503, so that a load balancer sends
+   no callers to this worker.
 
-In 3 calls are served all the same. The daemon has only a digest, so nobody can say which of the two
-is right, and a list that is long in force must not be lifted or replaced by a guess.
-`cachectl reload` lets the daemon read what the worker has read, or names what is wrong with it.
+In case 3 calls are still served. The daemon has only a digest, so nobody can say which of the two
+is right, and a list in force must not be lifted or replaced by a guess. `cachectl reload` makes the
+daemon read what the worker has read, or names what is wrong with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What somebody has given as settings, and where."""
+"""The values given for settings, and their sources."""
 
 from __future__ import annotations
 

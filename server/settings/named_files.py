@@ -1,4 +1,4 @@
-"""Files that settings name: no two settings one file, and what is written a file that can be."""
+"""Checks the files that settings name: no two settings share one, and written ones are writable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variables of the environment that begin as settings do and are none."""
+"""Environment variables with the prefix of settings that are not settings."""
 
 from __future__ import annotations
 

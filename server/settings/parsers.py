@@ -1,6 +1,6 @@
-"""The text of a setting into its value. A `ValueError` says what the value must be.
+"""Parses the text of a setting into its value. A `ValueError` says what the value must be.
 
-It begins with `must`, or says that something is not a number. What was given is not repeated: it
+It begins with `must`, or says that something is not a number. The given text is not repeated: it
 may be a secret that was put into the wrong variable.
 """
 

@@ -1,4 +1,4 @@
-"""Where state and logs lie unless a setting says otherwise.
+"""The default paths of state and logs.
 
 Pure in `choose`; `usual` looks at the machine.
 """

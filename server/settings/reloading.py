@@ -1,6 +1,6 @@
-"""Settings that are changed while the server runs: all are checked first, then taken at once.
+"""Changes settings while the server runs: all are checked first, then adopted together.
 
-These are the live ones of `settings`. A process keeps the others as they were at its start.
+This applies to the live settings. A process keeps the others as they were when it started.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The settings file: one `NAME=value` a line. Pure.
+"""The settings file: one `NAME=value` per line. Pure.
 
-What is taken here has the same meaning as an `EnvironmentFile` of systemd, so that one file serves
-both (systemd.exec(5)); what would be read differently by people and by systemd is refused.
+Accepted lines have the same meaning as in a systemd `EnvironmentFile`, so that one file serves both
+(systemd.exec(5)); lines that people and systemd would read differently are refused.
 
     # a comment, and so is a line that begins with ;
     OIG_PORT=8123

@@ -1,6 +1,6 @@
 """Every setting: its name, its default, what it means and which values it takes.
 
-`loading.py` says where values come from; nobody else looks there.
+`loading.py` alone knows the sources of values.
 """
 
 from __future__ import annotations

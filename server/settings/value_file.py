@@ -1,4 +1,4 @@
-"""A file that holds the value of a setting: read whole, never waited for, and told by its path."""
+"""Reads a file with the value of a setting, without blocking; errors name its path."""
 
 from __future__ import annotations
 

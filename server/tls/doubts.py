@@ -1,4 +1,4 @@
-"""What an operator should see to about a certificate that works. Pure."""
+"""Warnings to the operator about a certificate that works. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The certificate that new connections get: that of the files, as they are now.
+"""The certificate for new connections: always that of the current files.
 
-Certificates are renewed on disk while the server runs. The files are looked at now and then, and
-connections that come later are made with what they hold by then; those that are there go on.
+Certificates are renewed on disk while the server runs. The files are checked periodically, and new
+connections use their current content; existing ones continue.
 """
 
 from __future__ import annotations

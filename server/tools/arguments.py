@@ -1,10 +1,10 @@
-"""What is taken as an argument of a tool, in whichever way a client writes it. Pure.
+"""Which notations of a tool's argument are accepted. Pure.
 
-Models and clients write the same value in several ways. Where its meaning is beyond doubt it is
-taken:
+Models and clients write the same value in several ways. A value is accepted if its meaning is
+beyond doubt:
 
-1. `null` and `""` are what many send for an argument that is left out: models that must fill in
-   every one, and forms that were cleared. Blanks are text.
+1. `null` and `""` mean that the argument is omitted, as sent by models that must fill in every
+   argument, and by cleared forms. Blanks are text.
 2. `48.0`, `"48"` and `"48.0"` are the whole number 48, `"6.5"` is 6.5; `"true"` and `"False"` are
    booleans.
 3. An id that consists of digits may come as a number: some clients make one of any digits.

@@ -1,4 +1,4 @@
-"""The caller behind a tool's call, from its arguments and the HTTP request."""
+"""Identifies the caller of a tool by its arguments and the HTTP request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tools say of a change: as it is planned, and how it stands."""
+"""The results of the control tools: a planned change, and the status of a change."""
 
 from __future__ import annotations
 

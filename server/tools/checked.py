@@ -1,9 +1,9 @@
-"""Tools whose failures are reported in our own words, each with a code.
+"""Tools whose failures have messages and codes of this server.
 
-The SDK answers arguments that do not fit with pydantic's text, which quotes them: a call that
+The SDK answers invalid arguments with pydantic's text, which quotes them: a call that
 forgets its e-mail would get the password back. Here no argument is ever repeated. The SDK does
-repeat what is no place for a secret: a request's id, and the name of a method, prompt or resource
-that it does not know.
+repeat values that should never be secret: a request's id, and the name of an unknown method, prompt
+or resource.
 """
 
 from __future__ import annotations

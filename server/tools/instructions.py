@@ -1,7 +1,7 @@
-"""What an assistant is told about the server before it calls any tool. Pure.
+"""The server's instructions to an assistant, given before it calls any tool. Pure.
 
-Clients put the text into the model's context once, and some cut it: it stays short, and what a
-single tool needs stands in that tool's description.
+Clients put the text into the model's context once, and some truncate it: it stays short, and
+anything about a single tool is in that tool's description.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tools as they are listed together: what one of them says, the next does not repeat."""
+"""The list of all tools, in which no tool repeats what an earlier one says."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tools that read the battery box.
 
-Each asks, reads and tells; what the numbers mean is in `readings`, whose account it is in `access`.
+`readings` interprets the numbers, and `access` identifies the account.
 """
 
 from __future__ import annotations

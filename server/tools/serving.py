@@ -1,4 +1,4 @@
-"""The MCP server over our tools, which tells of a tool that it does not have as of any failure.
+"""The MCP server over the tools, which reports an unknown tool like any other failure.
 
 The SDK's own text quotes the name, and has no code.
 """

@@ -1,6 +1,6 @@
-"""The tool that says what is wrong with a box, and where it gets its answers.
+"""The tool that says what is wrong with a box, and gathers the answers for it.
 
-What comes of that is decided in `readings.status`.
+`readings.status` decides the verdict.
 """
 
 from __future__ import annotations

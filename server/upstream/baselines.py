@@ -1,4 +1,4 @@
-"""Observations from earlier answers of the portal, stored in the cache beside the answers themselves.
+"""Observations from earlier answers of the portal, stored in the cache beside the answers.
 
 They are sealed like the answers, shared by all workers, and dropped with them: by a flush, a new
 password, the log-out of the last handle, a restart of the cache daemon, and when nobody has read an

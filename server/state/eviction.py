@@ -69,11 +69,11 @@ class Values:
         self, limits: Limits, now: Callable[[], float], evicted: Callable[[bytes], None]
     ) -> None:
         self.limits = limits
-        self._accounts: dict[Kind, Slots] = {kind: OrderedDict() for kind in Kind}
-        self._sources: dict[Kind, Slots] = {kind: OrderedDict() for kind in Kind}
-        self.sessions = self._accounts[Kind.SESSION]
-        # Accounts whose session was flushed: each is somewhere else once it has been looked at.
-        self._flushed: Slots = OrderedDict()
+        # By kind; under None accounts whose session was flushed, until each is looked at.
+        self._tables: dict[bytes, dict[Kind | None, Slots]] = {
+            table: {kind: OrderedDict() for kind in (None, *Kind)} for table in (SOURCE, ACCOUNT)
+        }
+        self.sessions = self._tables[ACCOUNT][Kind.SESSION]
         self._epoch = 0
         self.handles: dict[bytes, bytes] = {}
         self.session_count = self.session_bytes = self.bytes = 0
@@ -99,7 +99,7 @@ class Values:
 
     def get(self, name: bytes) -> Slot | None:
         """Return where a value stands; None if there is none."""
-        for slots in self._all(name):
+        for slots in self._tables[name[:1]].values():
             slot = slots.get(name)
             if slot is not None:
                 return slot
@@ -117,8 +117,7 @@ class Values:
             return False
         slot = slot or Slot(self._now())
         slot.data, slot.handles = new, entry.handles
-        by_kind = self._sources if name[:1] == SOURCE else self._accounts
-        by_kind[kind][name] = slot
+        self._tables[name[:1]][kind][name] = slot
         self._count(name, slot, 1)
         for handle in entry.handles:
             self.handles[handle] = name[1:]
@@ -127,39 +126,35 @@ class Values:
     def flush(self, epoch: int) -> None:
         """Put all sessions aside, at once, however many: they are of an earlier epoch."""
         self._epoch = epoch
-        if self._flushed:
-            self._flushed.update(self.sessions)
+        accounts = self._tables[ACCOUNT]
+        if accounts[None]:
+            accounts[None].update(self.sessions)
         else:
-            self._flushed = self.sessions
-        self.sessions = self._accounts[Kind.SESSION] = OrderedDict()
+            accounts[None] = self.sessions
+        self.sessions = accounts[Kind.SESSION] = OrderedDict()
         self.session_count = self.session_bytes = 0
 
     def latest(self, most: int) -> list[bytes]:
         """Return the names of so many accounts with a session, the latest used first."""
-        locked = self._accounts[Kind.LOCKED]
+        locked = self._tables[ACCOUNT][Kind.LOCKED]
         return [*islice(reversed(self.sessions), most), *islice(locked, most)]
 
     def names(self, table: bytes) -> list[bytes]:
         """Return all names that begin with `ACCOUNT` or `SOURCE`, in no certain order."""
         names: list[bytes] = []
-        for slots in self._all(table):
+        for slots in self._tables[table].values():
             names += dict.keys(slots)  # not in its own order, which takes twenty times as long
         return names
 
     def in_order(self) -> list[bytes]:
         """Return all names, so that restored in that order the values go in the same order."""
-        return [name for table in (SOURCE, ACCOUNT) for one in self._all(table) for name in one]
+        tables = self._tables.values()
+        return [name for table in tables for slots in table.values() for name in slots]
 
     # How it works.
 
-    def _all(self, name: bytes) -> tuple[Slots, ...]:
-        """Return where a value of that name may stand."""
-        if name[:1] == SOURCE:
-            return (*self._sources.values(),)
-        return (self._flushed, *self._accounts.values())
-
     def _take_out(self, name: bytes) -> Slot | None:
-        for slots in self._all(name):
+        for slots in self._tables[name[:1]].values():
             slot = slots.pop(name, None)
             if slot is not None:
                 self._count(name, slot, -1)
@@ -170,11 +165,10 @@ class Values:
 
     def _make_room(self, name: bytes, kind: Kind) -> Kind | None:
         """Evict what goes for a value; return the kind to store it as, None if nothing goes."""
-        is_source, limits = name[:1] == SOURCE, self.limits
-        by_kind = self._sources if is_source else self._accounts
-        locked = by_kind[Kind.LOCKED]
-        evictable, most = [by_kind[Kind.BLANK], by_kind[Kind.OTHER]], limits.others
-        if is_source:
+        table, limits = self._tables[name[:1]], self.limits
+        locked = table[Kind.LOCKED]
+        evictable, most = [table[Kind.BLANK], table[Kind.OTHER]], limits.others
+        if name[:1] == SOURCE:
             most = limits.sources - len(locked)
         elif kind is Kind.SESSION:
             evictable, most = [self.sessions], max(1, limits.sessions)

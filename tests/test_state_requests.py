@@ -65,7 +65,6 @@ def test_a_request_of_a_wrong_size_is_refused(request_of, arguments):
     [
         (Fulfil, ("login", account(1), key(1), TOKEN, b"value", 60.0, key(2))),
         (Get, ()),
-        (Get, (key(1), account(1))),
         (Get, (None, account(1), None, (key(1),) * 5)),
         (Put, ("handle", account(1), key(1), b"record", 60.0)),
         (Forget, ("login", account(1))),

@@ -25,7 +25,7 @@ up to a lock, and 5 + 24 guesses a day per source gain nothing against a passwor
 
 FALLS_EVERY: Final = 3600.0
 """Seconds without a lock for which the counter over all sources falls by one failure and one lock:
-24 guesses a day gain nothing against a password, and a guesser who gave up locks nobody out for
+24 guesses a day gain nothing against a password, and a guesser that gave up locks nobody out for
 longer than that takes."""
 
 # Rows of a state. Each matters until `until`, a time on the storage's clock, as all times here.
@@ -114,7 +114,7 @@ KNOWN_SOURCES: Final = ""
 """The circle of all sources known to an account; no source is called so."""
 
 READING: Final = None
-"""The circle of all who ask for answers of an account."""
+"""The circle of all that ask for answers of an account."""
 
 LISTS: Final = ("known", "pairs", "guesses", "handles", "leases", "ended", "busy")
 """The lists of a state, each of some of these rows."""
@@ -231,7 +231,7 @@ class AccountState:
     effects: list[Effect] = field(default_factory=list)
 
     def is_empty(self) -> bool:
-        """Return whether it says nothing: there need be no such value."""
+        """Return whether there is nothing in it: there need be no such value."""
         return not (
             self.value
             or self.generation != NO_GENERATION

@@ -49,7 +49,7 @@ class Header(NamedTuple):
     Attributes:
         tag: As every value has one.
         form: `FORMAT`.
-        careful_until: Until when a hit has to look at more than this and what is known.
+        careful_until: Until when a hit has to look at more than this and the known sources.
         is_spelled: Whether the spelling is known.
     """
 
@@ -68,11 +68,6 @@ class Header(NamedTuple):
     value_size: int
     known_size: int
     lasting_size: int
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Those of all parts but the last."""
-        return self[-5:]
 
     @property
     def lasts(self) -> bool:
@@ -171,7 +166,7 @@ def changes(old: bytes | None, new: bytes, lasts: bytes) -> bytes | None:
 
 def lasting_of(data: bytes) -> bytes:
     """Return what of a value goes to the disk."""
-    return data[: LAYOUT.size + sum(header_of(data).sizes)]
+    return data[: LAYOUT.size + sum(header_of(data)[-5:])]
 
 
 def kind_of(state: AccountState, now: float) -> Kind:
@@ -211,7 +206,7 @@ def _rows(kind: Any, rows: list[Any]) -> Any:
 
 
 def _packed(*values: object) -> bytes:
-    """Pack some values; nothing if none of them says anything."""
+    """Pack some values; nothing if all of them are empty."""
     return msgpack.packb(values) if any(values) else b""
 
 

@@ -31,9 +31,9 @@ def knows(state: AccountState, source: str, spelling: bytes | None, now: float) 
 
 
 def note_known(state: AccountState, source: str, spelling: bytes, context: Context) -> None:
-    """Note that a source proved the password; nothing of a grant, which is known by what it is.
+    """Note that a source proved the password.
 
-    Nothing either while it is known for most of its time still.
+    Not of a grant, which is known by its form, nor while most of a source's time is left.
     """
     if is_grant(source):
         return
@@ -61,7 +61,7 @@ def is_counted(state: AccountState, attempt: Attempt) -> bool:
 
 
 def note_pair(state: AccountState, pair: Pair) -> None:
-    """Remember a wrong pair, in place of what was known of it."""
+    """Remember a wrong pair, in place of what was noted of it."""
     others = [one for one in state.pairs if one.pair != pair.pair]
     state.pairs = [*others[1 - MAX_PAIRS :], pair]
 
@@ -135,8 +135,8 @@ def counter_of(
 ) -> Counter | None:
     """Return the counter of a source, a new one if need be; None if there is no room.
 
-    The one goes that has the fewest telling failures, the oldest of several; none whose lock
-    telling failures have earned.
+    The one with the fewest telling failures goes, the oldest of several, but none that is locked
+    firmly.
     """
     counter = state.sources.get(source)
     if counter is not None:

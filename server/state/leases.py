@@ -1,9 +1,9 @@
-"""Leases: one does the work for all who ask meanwhile, be it a login or a request to the portal.
+"""Leases: the holder does the work for all that ask meanwhile: a login, or a request to the portal.
 
-A login is asked for in `logins`; an answer of the portal here, in this order: what is stored;
-whether the portal wants to be left alone; who is asking it already; and then whether the account's
-gap is over. The holder of the lease asks for all. A turn is the same for a request that nobody
-shares: it has no lease and nothing to give back. Accounts do not wait for each other.
+`logins` decides about the former. An answer of the portal is asked for here, in this order: what is
+stored; whether the portal wants to be left alone; whether a lease for it is out; and then whether
+the account's gap is over. A turn is the same for a request that nobody shares: it has no lease and
+nothing to give back. Accounts do not wait for each other.
 
 Pure: what changes is the state that is given, which is the caller's own copy.
 """
@@ -21,11 +21,11 @@ NAME_BYTES: Final = 8
 """So much of a question's key stands for it in leases."""
 
 PACED_SECONDS: Final = 1.0
-"""Least `retry_after` of those for whom there is no room."""
+"""Least `retry_after` where there is no room."""
 
 
 class Wait(NamedTuple):
-    """The caller has to wait for a lease of somebody else, until then at most."""
+    """The caller has to wait for a lease that is out, until then at most."""
 
     token: bytes
     until: float
@@ -87,7 +87,7 @@ def name_generation(state: AccountState, context: Context) -> bytes:
 
 
 def grant(state: AccountState, space: str, key: bytes, context: Context) -> Lease:
-    """Grant a lease; any is a request to the portal, so the next one keeps its distance."""
+    """Grant a lease. Each is a request to the portal, so the account's gap begins."""
     token, lasts = context.random(TOKEN_BYTES), context.limits.lease_lasts
     state.leases.append(Granted(space, key, token, context.owner, context.now + lasts))
     state.next_at = context.now + context.limits.gap
@@ -112,14 +112,14 @@ def drop_dead(state: AccountState, is_alive: Callable[[Granted], bool]) -> None:
 def note_end(
     state: AccountState, token: bytes, reason: str, retry_after: float, context: Context
 ) -> None:
-    """Remember for a while how a lease ended, for those who wait."""
+    """Remember for a while how a lease ended, for its waiters."""
     now = context.now
     ended = Ended(token, reason, now + retry_after, now + ENDED_LASTS)
     state.ended = [*state.ended[1 - MAX_ENDED :], ended]
 
 
 def end_of(state: AccountState, waited: bytes | None, now: float) -> Rejected | Unavailable | None:
-    """Return how a lease ended that somebody has waited for; None if that is not known."""
+    """Return how a lease ended that was waited for; None if that is not known."""
     for one in state.ended:
         if one.token == waited:
             if one.reason == REJECTED:
@@ -139,7 +139,7 @@ def busy_for(state: AccountState, circle: str | None, now: float) -> Unavailable
 def leave_alone(
     state: AccountState, circle: str | None, reason: str, seconds: float, context: Context
 ) -> None:
-    """Leave the portal alone for a circle for so long, if that is what the portal said."""
+    """Leave the portal alone for a circle for so long, if the reason is one for that."""
     until = context.now + min(seconds, context.limits.busy_longest)
     same = [one for one in state.busy if one.circle == circle]
     if reason not in LEAVES_ALONE or any(one.until >= until for one in same):

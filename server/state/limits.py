@@ -18,7 +18,7 @@ SPELLED_SIZES: Final = frozenset({KEY_BYTES, KEY_BYTES + SPELLING_BYTES})
 """Sizes of an account or key with the tag of a spelling behind it."""
 
 HANDLE_BYTES: Final = 16
-"""So much of a handle's key is kept: no two of them are the same by chance."""
+"""So much of a handle's key is stored: no two of them are the same by chance."""
 
 TOKEN_BYTES: Final = 16
 """Size of a lease's token: nobody guesses 128 bits within its time."""
@@ -39,7 +39,7 @@ TTL_MAX: Final = 30 * 86400.0
 """Longest time to live in seconds: no immortal sessions."""
 
 RETRY_AFTER_MAX: Final = 30 * 86400.0
-"""Longest wait in seconds that a worker may tell of; a portal may ask for any."""
+"""Longest wait in seconds that a worker may report; a portal may ask for any."""
 
 ACCOUNT_SHOWN_BYTES: Final = 6
 """How much of an account's key operators see: enough to tell accounts apart, useless to look up."""
@@ -129,12 +129,11 @@ class Policy:
 
     def cut(self) -> Policy:
         """Return the budgets of one of many workers that count for themselves for a while."""
-        accounts = min(self.accounts_per_source, 5)
         return replace(
             self,
             per_source=min(self.per_source, 2),
             per_account=min(self.per_account, 5),
-            accounts_per_source=accounts,
+            accounts_per_source=min(self.accounts_per_source, 5),
         )
 
 
@@ -142,7 +141,7 @@ class Policy:
 class Limits:
     """What there is room for, and how long anything lasts, in seconds.
 
-    Each class of accounts has room of its own, so that whoever fills one pushes nobody out of
+    Each class of accounts has room of its own, so that filling one pushes nobody out of
     another.
 
     Attributes:
@@ -162,13 +161,13 @@ class Limits:
         longest_wait: How long anybody waits. Callers are promised an answer within 45 s; 5 s are
             left for a busy loop.
         waiters: Most requests that wait in a process, at some 500 bytes each.
-        turns: Most logins in line for their turn; at 2 a second a third of that is served in time.
+        turns: Most logins that wait for their turn; at 2 a second a third is served in time.
         rejected_memory: How long a rejected credential is answered from memory: spares the portal a
             client that tries again at once, and is over before somebody has changed their password
             there and wonders.
-        busy_longest: Longest time an account is left alone because the portal said so. Whatever it
-            said: after an hour one request finds out whether it still means it.
-        gap: Least time between two requests for one account: what the portal's own page keeps.
+        busy_longest: Longest time an account is left alone because the portal asked for it. After
+            an hour one request finds out whether that still holds.
+        gap: Least time between two requests for one account, as on the portal's own page.
         answers: Most answers that were fetched, and `answer_bytes` of their values.
         answer_bytes: Five hundred of the longest, far below what the machine has.
         answers_per_account: A month of every series there is, for a household's boxes.

@@ -62,7 +62,7 @@ waited for (40 s) and under way (35 s), so that a judgement comes first if there
 
 
 class Standing(NamedTuple):
-    """What the budget of accounts says of a source.
+    """What is left of a source's budget of accounts.
 
     Attributes:
         refused_until: Until when the source is over it.

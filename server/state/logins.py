@@ -1,4 +1,4 @@
-"""The session of an account: who gets it, who logs in for it, and what ends it.
+"""The session of an account: when it is given, when it takes a login, and what ends it.
 
 A login is asked for in this order:
 
@@ -10,7 +10,7 @@ A login is asked for in this order:
 4. What was rejected a moment ago.
 5. Whether the portal is to be left alone.
 6. Whether a login with this pair is under way: the caller waits for it, and learns how it ended.
-7. The caller's turn (`turns`); with it comes a lease, and one login for all who ask meanwhile.
+7. The caller's turn (`turns`); with it comes a lease, and one login for all that ask meanwhile.
 
 An account has one valid password at a time, so a session under a new key replaces the one under the
 old, and ends the handles and answers that came of it.
@@ -63,7 +63,7 @@ class Credential(NamedTuple):
 
     @classmethod
     def of(cls, asked: Ask) -> Credential:
-        """Return what somebody who asks for a login came with."""
+        """Return that of a request for a login."""
         budget = asked.budget or plain(asked.account)
         return cls(asked.key, asked.account, budget, asked.source)
 
@@ -106,7 +106,6 @@ class Login:
         credential: What the caller came with.
         state: Of the account.
         counted: Of its budget key, nearly always the same.
-        context: The rest.
         attempt: The credential as `locks` sees it.
     """
 
@@ -123,7 +122,7 @@ class Login:
     def ask(  # noqa: PLR0911 - one for each case above
         self, standing: Standing, *, waited: bytes | None = None, seen: bool, turn: bool
     ) -> Hit | Locked | Rejected | Unavailable | Lease | Wait | Step:
-        """Decide about a caller who wants a session: see above.
+        """Decide about a caller who wants a session, in the order above.
 
         Args:
             standing: What is left of the source's budget.
@@ -172,7 +171,7 @@ class Login:
         return replaced
 
     def fail(self, request: Fail) -> None:
-        """Count a login that failed, and remember how it ended for those who wait."""
+        """Count a login that failed, and remember how it ended for its waiters."""
         reason, seconds = request.reason, request.retry_after
         if reason == REJECTED:
             locks.rejected(self.counted, self.attempt, self.context)
@@ -207,7 +206,7 @@ class Login:
     def _refusal(self, waited: bytes | None) -> Rejected | Unavailable | Wait | None:
         """Return what comes of a pair that is not cached; None if the caller may log in."""
         state, now = self.state, self.context.now
-        # What the portal said to readers is not for strangers, who would learn that somebody reads.
+        # Not for strangers, who would learn by it that somebody reads.
         busy = leases.busy_for(state, READING, now) if self.attempt.known else None
         busy = busy or leases.busy_for(state, self._circle, now)
         if busy is not None:
@@ -219,9 +218,9 @@ class Login:
 
     @property
     def _circle(self) -> str:
-        """Those who learn of each other what the portal said at an account's logins.
+        """Sources that share what the portal said at logins of the account.
 
-        So a stranger learns nothing of an owner's logins, and keeps no owner from one.
+        So a stranger learns nothing of an owner's logins, and prevents none.
         """
         return KNOWN_SOURCES if self.attempt.known else self.attempt.source
 
@@ -262,7 +261,7 @@ def forget_session(state: AccountState, key: bytes, digest: bytes) -> int:
 
 
 def forget_login(state: AccountState, key: bytes) -> int:
-    """Drop the session of a credential and all that came of it, for a caller who has opened it."""
+    """Drop the session of a credential and all that came of it; return how many were dropped."""
     if state.key != key or not (state.value or state.handles):
         return 0
     state.end_session()

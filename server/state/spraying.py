@@ -1,10 +1,10 @@
 """Few passwords for many accounts: at how many accounts a source may fail within an hour.
 
 Budgets of an account do not see a source that tries one password at each of a thousand accounts
-(password spraying). So each source has a budget of different accounts. Over it, it is kept from
+(password spraying). So each source has a budget of different accounts. Over it, it is refused at
 accounts that do not know it until the oldest of its failures is an hour old; a login gives nothing
-back. What it tries and nobody has judged takes its part of the budget at once, but keeps it from
-nothing: what does not fit beside it waits.
+back. What it tries and nobody has judged takes its part of the budget at once, but locks nothing:
+what does not fit beside it waits.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SourceState:
 
     Attributes:
         tried: What it did at which accounts.
-        until: End of a lock that another storage told of.
+        until: End of a lock that another storage reported.
         unlocked: Epoch of the locks when it was written.
     """
 
@@ -125,7 +125,7 @@ class SourceState:
         return [one.failed for one in self.tried.values() if one.failed]
 
     def refused_until(self, policy: Policy) -> float:
-        """Return until when the source is kept from accounts that do not know it; 0.0 if not."""
+        """Return until when the source is refused at accounts that do not know it; 0.0 if not."""
         failed = sorted(self.failed())
         if not policy.accounts_per_source or len(failed) < policy.accounts_per_source:
             return self.until
@@ -162,7 +162,7 @@ class SourceState:
                     one.failed = 0.0  # a guess that is open stays one
                     if not one.open_until:
                         del self.tried[account]
-                # What another storage said ends altogether: the account may be the reason.
+                # A lock by another storage ends altogether: the account may be its reason.
                 self.until = 0.0
             case "refused":
                 self.until = max(self.until, effect.at)

@@ -45,10 +45,10 @@ class Ask(NamedTuple):
 
 
 class Fulfil(NamedTuple):
-    """Store what was done under a lease, and answer all who wait for it.
+    """Store what was done under a lease, and answer all that wait for it.
 
     Attributes:
-        handle: Key of a handle that leads to the session; it has a record.
+        handle: Key of a handle that leads to the session; `record` is what it stands for.
     """
 
     space: Space
@@ -147,7 +147,7 @@ Request = Ask | Fulfil | Fail | AskTurn | Get | Put | Forget | Unlock
 
 
 def short(handle: bytes) -> bytes:
-    """Return what is kept of a handle's key."""
+    """Return what is stored of a handle's key."""
     return handle[-HANDLE_BYTES:]
 
 
@@ -171,8 +171,7 @@ class Hit:
     spelling: bytes | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """Nothing is cached and the caller is the one to log in, or to ask the portal.
 
     Attributes:
@@ -191,9 +190,8 @@ class Rejected:
     """This very e-mail and password were rejected by the portal a moment ago."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """What this caller waited for could not be had; nothing else is known.
+class Unavailable(NamedTuple):
+    """What this caller waited for could not be had; that says nothing about the password.
 
     Attributes:
         reason: One of `UNAVAILABLE_REASONS`; of an answer also `EXPIRED`.
@@ -203,8 +201,7 @@ class Unavailable:
     retry_after: float
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(NamedTuple):
     """Too many wrong passwords; the same answer for a right and a wrong one.
 
     Attributes:
@@ -230,8 +227,7 @@ class Turn:
     """The portal may be sent one request for this account now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What there is of an account, or of that to which a handle leads.
 
     Attributes:
@@ -299,13 +295,13 @@ REJECTED: Final = "rejected"
 """Reason of a failed login that counts against the account and source."""
 
 PACED: Final = "paced"
-"""Reason of `Unavailable` when the shared pace kept the caller waiting for too long."""
+"""Reason of `Unavailable` when the shared pace made the caller wait for too long."""
 
 BUSY: Final = "busy"
 """Reason when the portal asked for fewer requests; after it an account is left alone for a time."""
 
 OVERLOADED: Final = "overloaded"
-"""The same when the portal did not ask, but said that it can serve nobody for a time."""
+"""The same when the portal did not ask for that, but cannot serve anybody for a time."""
 
 LEAVES_ALONE: Final = frozenset({BUSY, OVERLOADED})
 """Reasons after which the portal is asked nothing for an account for a time."""
@@ -317,7 +313,7 @@ ERASED: Final = "erased"
 """Reason of `Unavailable` when the account was forgotten while the caller waited."""
 
 GONE: Final = "gone"
-"""Reason of a `fail` that gives the lease back undecided; no waiter gets it."""
+"""Reason of a `fail` that gives the lease back undecided; no waiter is given it."""
 
 SHUTDOWN: Final = "shutdown"
 """Reason when a worker or this process stops."""

@@ -240,7 +240,7 @@ class House:
     def left(self) -> list[Any]:
         """Return what there is of those who wait."""
         rounds = self.accounts._rounds
-        room, turns = rounds.room, rounds.turns
+        room, turns = rounds.room, rounds.room.turns
         left = room.waiters, turns._turns.waiting, turns._groups, rounds._queues, room._unseen
         return [one for one in left if one]
 

@@ -90,6 +90,57 @@ class Decider:
         else:
             self.answer_all(group, outcome)
 
+    async def begin_logins(self) -> None:
+        """Grant leases for logins that need not wait for their turns.
+
+        Only where turns are not shared, so that none is taken by a round whose swap may be lost;
+        and not in a round that found out anything by which the turn may be another's.
+        """
+        if self.storage.is_shared or self.transaction.has_effects:
+            return
+        woken = self.queue.woken
+        joined = self._join_turns()
+        self.queue.woken = woken  # by its own turns
+        for group in joined:
+            if group.served is not None:
+                await self.decide(group)
+
+    def settle(self) -> None:
+        """Do what follows from the round at once, when all is swapped.
+
+        A login waits for its turn only after all that the round found out about sources is noted;
+        and nobody is sent `Waiting` who has a turn by then.
+        """
+        self.transaction.committed()
+        for source in self.transaction.forgiven:
+            self.room.turns.forgive(source)
+        for group in self.answered:
+            self.room.drop(group)
+        waiting = [one for one in self.looked if one not in self.answered and one.waiters]
+        for group in waiting:
+            if self.looked[group] is Step.ROOM:
+                self.room.note_unseen(group)
+            else:
+                group.seen = True
+                self.room.note_seen(group)
+        self._join_turns()
+        if not self.queue.woken:  # else they may have an answer in the next round
+            for waiter in [waiter for group in waiting for waiter in group.waiters]:
+                self.room.reply_waiting(waiter)
+        self.room.wake_unseen(self.transaction.freed, self.queue)
+
+    def _join_turns(self) -> list[Group]:
+        """Have groups wait for their turns to log in that do not yet, and return them."""
+        joined = []
+        for group, lacks in self.looked.items():
+            wants = lacks is Step.TURN and group.ticket is None and group not in self.answered
+            if wants and group.waiters and group.credential is not None:
+                group.seen = True
+                counted = self.transaction.states[group.credential.budget]
+                self.room.turns.join(group, (self.state, counted), self.context.policy)
+                joined.append(group)
+        return joined
+
     # What follows from a decision.
 
     def reply(self, waiter: Waiter, outcome: Outcome) -> None:

@@ -25,10 +25,8 @@ from .commands import carry_out
 from .decider import Decider, Listeners
 from .leases import drop_dead
 from .limits import Context, Limits, Policy
-from .logins import Step
 from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Census, Transaction
-from .turn_taker import TurnTaker
 from .vocabulary import Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
 from .waiters import Group, Queue, Waiter, start
 from .waiting_room import SOON, WaitingRoom
@@ -48,21 +46,13 @@ logger = logging.getLogger(__name__)
 class Rounds:
     """All rounds of this process.
 
-    Args:
-        storage: Where accounts are.
-        limits: Numbers and times.
-        policy: Budgets of wrong passwords.
-        random: Returns so many random bytes.
-        listeners: Called when something was dropped or unlocked.
-
     Attributes:
         limits: Numbers and times.
         policy: Budgets of wrong passwords.
         rejections_void: As in `Context`.
-        room: The waiters and leases.
-        turns: Takes turns.
-        census: Counts what is locked.
         listeners: Called when something was dropped or unlocked.
+        room: The waiters and leases.
+        census: Counts what is locked.
     """
 
     def __init__(
@@ -76,12 +66,11 @@ class Rounds:
         self.limits = limits
         self.policy = policy
         self.rejections_void = 0.0
-        self.turns = TurnTaker(storage, limits, random, lambda group: self._wake(group.queue))
-        self.room = WaitingRoom(storage.now, limits, self.turns, self._wake, self.submit)
+        self.listeners = listeners
+        self.room = WaitingRoom(storage, limits, random, self._wake, self.submit)
         self.census = Census()
         self._storage = storage
         self._random = random
-        self.listeners = listeners
         self._queues: dict[bytes, Queue] = {}
         self._due: deque[Queue] = deque()  # of those a round is to begin
         self._left = AT_ONCE
@@ -89,9 +78,8 @@ class Rounds:
 
     def use(self, limits: Limits, policy: Policy) -> None:
         """Go by other numbers from now on."""
-        self.limits = self.room.limits = limits
-        self.policy = policy
-        self.turns.use(limits)
+        self.limits, self.policy = limits, policy
+        self.room.turns.use(limits)
 
     def submit(self, account: bytes, request: Any, waiter: Waiter | None = None) -> None:
         """Have something decided for an account."""
@@ -100,7 +88,6 @@ class Rounds:
             queue = self._queues[account] = Queue(account)
         queue.fresh.append((request, waiter))
         self._begin(queue)
-        self.room.arm()
 
     async def outcome(self, account: bytes, request: Any) -> Outcome:
         """Have something decided that needs no waiting, and return what it came to.
@@ -153,7 +140,6 @@ class Rounds:
         """Begin no more rounds."""
         self._due.clear()
         self.room.close()
-        self.turns.close()
         for queue in self._queues.values():
             queue.stop()
         for task in self._tasks:
@@ -202,6 +188,7 @@ class Rounds:
         finally:
             queue.running = False
         self._look_later(queue)
+        self.room.arm()
 
     def _look_later(self, queue: Queue) -> None:
         if queue.timer is not None:
@@ -252,7 +239,11 @@ class Rounds:
                 group.token, group.ticket, group.served = token, ticket, served
         else:
             raise StorageAway("swaps are lost again and again")
-        self._settle(queue, decider)
+        for name, count in decider.transaction.counts.items():
+            self.room.totals[name] += count
+        self.census.take(decider.transaction)
+        queue.due = decider.due
+        decider.settle()
         await decider.transaction.durable()
 
     def _stand(self, queue: Queue, fresh: list[Asked]) -> dict[Group, None]:
@@ -299,39 +290,12 @@ class Rounds:
             looked = True
             for group in list(queue.groups.values()):
                 await decider.decide(group)
-        await self._begin_logins(decider)
+        await decider.begin_logins()
         if not looked and queue.due is not None:
             # Those who were not looked at still wait for the time that they waited for, also if
             # that came in this very moment.
             decider.look_at(queue.due)
         return decider
-
-    async def _begin_logins(self, decider: Decider) -> None:
-        """Have logins begin in this very round that need not wait for their turns.
-
-        Only where turns are not shared, so that none is taken by a round whose swap may be lost;
-        and where the round found out nothing by which a turn may become another's.
-        """
-        if self._storage.is_shared or decider.transaction.has_effects:
-            return
-        woken = decider.queue.woken
-        joined = self._join_turns(decider)
-        decider.queue.woken = woken  # by its own turns
-        for group in joined:
-            if group.served is not None:
-                await decider.decide(group)
-
-    def _join_turns(self, decider: Decider) -> list[Group]:
-        """Have groups wait for their turns to log in that do not yet, and return them."""
-        joined = []
-        for group, lacks in decider.looked.items():
-            wants = lacks is Step.TURN and group.ticket is None and group not in decider.answered
-            if wants and group.waiters and group.credential is not None:
-                group.seen = True
-                counted = decider.transaction.states[group.credential.budget]
-                self.turns.join(group, (decider.state, counted), self.policy)
-                joined.append(group)
-        return joined
 
     async def _drop_dead(self, state: AccountState) -> None:
         """Drop the leases of an account whose holders are gone."""
@@ -344,36 +308,6 @@ class Rounds:
             return lease.token in leases if lease.owner == owner else lease.owner not in dead
 
         drop_dead(state, is_alive)
-
-    def _settle(self, queue: Queue, decider: Decider) -> None:
-        """Do what follows from a round at once.
-
-        A login takes its place in the line for turns after all that the round found out about
-        sources; nobody is sent `Waiting` who has a turn by then.
-        """
-        transaction, room = decider.transaction, self.room
-        queue.due = decider.due
-        for name, count in transaction.counts.items():
-            room.totals[name] += count
-        self.census.take(transaction)
-        transaction.committed()
-        for source in transaction.forgiven:
-            self.turns.forgive(source)
-        for group in decider.answered:
-            room.drop(group)
-        waiting = [one for one in decider.looked if one not in decider.answered and one.waiters]
-        for group in waiting:
-            if decider.looked[group] is Step.ROOM:
-                room.note_unseen(group)
-                continue
-            group.seen = True
-            room.note_seen(group)
-        self._join_turns(decider)
-        if not queue.woken:  # else they may have an answer in the next round
-            for group in waiting:
-                for waiter in list(group.waiters):
-                    room.reply_waiting(waiter)
-        room.wake_unseen(transaction.freed, queue)
 
 
 def _fill(future: asyncio.Future[Outcome], outcome: Outcome) -> None:

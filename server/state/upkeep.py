@@ -74,7 +74,7 @@ class Upkeep:
         tried.clear()
         await transaction.commit()
         self._rounds.census.take(transaction)
-        self._rounds.turns.forgive(source)
+        self._rounds.room.turns.forgive(source)
         self._rounds.wake_all()
         self._rounds.listeners.unlocked(None, source)
         return dropped
@@ -109,7 +109,7 @@ class Upkeep:
         await self._storage.flush(sessions=sessions, locks=locked)
         if locked:
             self._rounds.census.forget_locks()
-            self._rounds.turns.forgive(None)
+            self._rounds.room.turns.forgive(None)
             self._rounds.listeners.unlocked(None, None)
         dropped = there if isinstance(there, int) else 0
         if sessions:
@@ -145,7 +145,7 @@ class Upkeep:
             "fetches": len(leases) - logging_in,
             "fetches_waiting": len(room.waiters) - waiting,
             "fetches_waits_total": room.totals["fetches_waits_total"],
-            "turns_waiting": rounds.turns.waiting,
+            "turns_waiting": room.turns.waiting,
             **rounds.census.stats(now),
         }
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from .limits import Limits, plain
 from .logins import Credential
+from .storage import Storage
 from .turn_taker import TurnTaker
 from .vocabulary import (
     GONE,
@@ -72,34 +73,32 @@ class WaitingRoom:
     """All that this process owes an answer, or has a lease for.
 
     Args:
-        now: Seconds on the storage's clock.
+        storage: Where accounts are.
         limits: Numbers and times.
-        turns: Takes turns.
+        random: Returns so many random bytes.
         wake: Has the groups of a queue looked at again.
         submit: Has something decided for an account.
 
     Attributes:
-        limits: Numbers and times.
+        turns: Takes turns to log in; has the limits that are in force.
         totals: Counts since start.
         waiters: Those without an answer, in the order of their arrival.
         leases: By token, the oldest first.
-        turns: Takes turns.
     """
 
     def __init__(
         self,
-        now: Callable[[], float],
+        storage: Storage,
         limits: Limits,
-        turns: TurnTaker,
+        random: Callable[[int], bytes],
         wake: Callable[[Queue], None],
         submit: Callable[[bytes, Any], None],
     ) -> None:
-        self.limits = limits
+        self.turns = TurnTaker(storage, limits, random, lambda group: wake(group.queue))
         self.totals: Counter[str] = Counter()
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.leases: dict[bytes, LeaseRecord] = {}
-        self.turns = turns
-        self._now = now
+        self._now = storage.now
         self._wake = wake
         self._submit = submit
         # Groups whose pair may not be compared yet, by their source.
@@ -134,7 +133,7 @@ class WaitingRoom:
         """Say once that the answer follows; if too many wait, one of them is sent away."""
         if waiter.waits or waiter.done:
             return
-        if len(self.waiters) > self.limits.waiters and not self._make_room():
+        if len(self.waiters) > self.turns.limits.waiters and not self._make_room():
             self._send_away([waiter])
         elif not waiter.done:
             waiter.waits = True
@@ -176,7 +175,7 @@ class WaitingRoom:
             is_login = group.credential is not None
             ahead = len(group.queue.groups)
             self.withdraw(waiter)
-            seconds = self.turns.paced() if is_login else max(SOON, ahead * self.limits.gap)
+            seconds = self.turns.paced() if is_login else max(SOON, ahead * self.turns.limits.gap)
             self.totals["unavailable_total" if is_login else "answers_unavailable_total"] += 1
             waiter.reply(Unavailable(PACED, seconds))
             groups[group] = None
@@ -254,19 +253,22 @@ class WaitingRoom:
         ends = [one.deadline for one in islice(self.waiters, 1)]
         ends += [one.until for one in islice(self.leases.values(), 1)]
         due = min(ends, default=None)
-        if due == self._due:
-            return
-        self.close()
+        if due != self._due:
+            self._set_timer(due)
+
+    def _set_timer(self, due: float | None) -> None:
         self._due = due
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if due is not None:
             delay = max(0.001, due - self._now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def close(self) -> None:
-        """Stop the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Look at the time no more, and take no more turns."""
+        self._set_timer(None)
+        self.turns.close()
 
     def _tick(self) -> None:
         self._due, now = None, self._now()

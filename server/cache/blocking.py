@@ -15,18 +15,20 @@ from ..errors import CacheUnavailable, OigError, RemoteProtocolError
 from . import wire
 from .credentials import connected
 from .hello import Hello, Welcome
-from .verbs import Notice, Reply, Request, Scalar
+from .verbs import Notice, Reply, Scalar
 
 READ_BYTES: Final = 64 * 1024
 """Bytes asked of the kernel at once; a whole page of sessions takes a few."""
+
+UNASKED: Final = "the daemon answered what was not asked"
 
 
 class RefusedError(OigError):
     """The daemon answered `error`.
 
     Attributes:
-        code: As in the protocol: `arguments`, `verb`, `version`, `settings`, `storage`,
-            `overload` or `shutdown`.
+        code: As in the protocol: `arguments`, `verb`, `version`, `settings`, `overload` or
+            `shutdown`.
         reason: What the daemon said.
     """
 
@@ -82,7 +84,7 @@ class BlockingClient:
             RemoteProtocolError: The answer is not the protocol, or no answer to this.
         """
         self._id += 1
-        frame = wire.encode(Request(self._id, verb, args))
+        frame = wire.request_frame(self._id, verb, args)
         try:
             reply = self._exchange(frame)
         except BaseException:
@@ -94,21 +96,19 @@ class BlockingClient:
         return reply.fields
 
     def hello(self, name: str) -> Welcome:
-        """Ask who the daemon is, as somebody who changes no box.
+        """Ask who the daemon is, as a process that changes no box.
 
         Args:
-            name: Of who asks.
+            name: Of this process.
 
         Raises:
-            CacheUnavailable: As `call`.
-            RefusedError: As `call`; with `version` by a daemon of another version.
-            RemoteProtocolError: As `call`.
+            OigError: As `call`; `RefusedError` with `version` by a daemon of another version.
         """
         # To look up the program's version takes longer than the whole exchange.
         welcome = Welcome.read(self.call("hello", *Hello.of(name, os.getpid(), "?", changes=None)))
         if welcome is None:
             self.close()
-            raise RemoteProtocolError("the daemon answered what was not asked")
+            raise RemoteProtocolError(UNASKED)
         return welcome
 
     def _exchange(self, frame: bytes) -> Reply:
@@ -131,16 +131,13 @@ class BlockingClient:
                     )
                 for body in self._reader.feed(data):
                     message = wire.read_reply(body)
-                    if isinstance(message, Notice):
-                        continue
-                    if (
-                        reply is not None
-                        or not isinstance(message, Reply)
-                        or message.id != self._id
-                        or message.status not in {"ok", "error"}
-                    ):
-                        raise RemoteProtocolError("the daemon answered what was not asked")
-                    reply = message
+                    match message:
+                        case Notice():
+                            pass
+                        case Reply(self._id, "ok" | "error") if reply is None:
+                            reply = message
+                        case _:
+                            raise RemoteProtocolError(UNASKED)
         except OSError as exc:
             raise self._unavailable(exc) from exc
         return reply

@@ -21,7 +21,7 @@ _XUCRED_BYTES: Final = 76
 
 
 class ForeignUserError(PermissionError):
-    """A process of another user listens where our cache daemon should.
+    """A process of another user listens where the cache daemon should.
 
     Attributes:
         uid: That user's id.
@@ -32,43 +32,42 @@ class ForeignUserError(PermissionError):
         self.uid = uid
 
 
-def peer_uid(peer: socket.socket) -> int | None:
-    """Give the user id of the process at the other end, as of its `connect` or `listen`.
+def peer_uid(connection: socket.socket) -> int | None:
+    """Return the user id of the process at the other end, as of its `connect` or `listen`.
 
-    Returns:
-        None where the system cannot tell; the folder's mode must do there.
+    None where the system does not say; the folder's mode must do there.
 
     Raises:
-        OSError: The peer is gone.
+        OSError: The other end is gone.
     """
     uid: int | None = None
     if sys.platform == "linux":
-        packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         uid = struct.unpack("3i", packed)[1]
     elif sys.platform == "darwin":
-        packed = peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES)
+        packed = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES)
         uid = struct.unpack_from("II", packed)[1]
     return uid
 
 
 def is_trusted(uid: int | None) -> bool:
-    """Say whether we speak with this user: with ourselves, and with root.
+    """Return whether this process speaks with a user: with its own, and with root.
 
-    Root can read our memory anyway. The reverse does not hold: a process of root speaks with
-    root's daemon only, and refuses another user's.
+    Root can read its memory anyway. The reverse does not hold: a process of root speaks with root's
+    daemon only, and refuses another user's.
     """
     return uid is None or uid in {os.geteuid(), 0}
 
 
 def connected(path: Path, timeout: float) -> socket.socket:
-    """Connect to a daemon of a user that we trust.
+    """Connect to a daemon of a trusted user.
 
     Args:
         path: Its socket.
         timeout: Of the socket from now on, in seconds; 0.0 makes one that does not block.
 
     Raises:
-        ForeignUserError: It is a user's that we do not trust.
+        ForeignUserError: It is another user's.
         OSError: Nobody is there.
     """
     endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -77,13 +76,11 @@ def connected(path: Path, timeout: float) -> socket.socket:
         # Local, so it succeeds or fails at once. asyncio would take a full backlog (EAGAIN) for a
         # connection under way.
         endpoint.connect(os.fspath(path))
-        _refuse_foreign(peer_uid(endpoint))
+        uid = peer_uid(endpoint)
     except BaseException:
         endpoint.close()
         raise
-    return endpoint
-
-
-def _refuse_foreign(uid: int | None) -> None:
     if uid is not None and not is_trusted(uid):
+        endpoint.close()
         raise ForeignUserError(uid)
+    return endpoint

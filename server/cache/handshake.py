@@ -41,7 +41,7 @@ class Handshake:
         drops: How often something was dropped on purpose at the daemon, as far as is known here.
         digest: Returns what tells the live settings of this process from others; None where nobody
             has to know.
-        on_settings: Called with whether they differ, each time that the daemon was told of ours.
+        on_settings: Called with whether they differ, each time that the daemon got the digest.
     """
 
     def __init__(self, hello: Hello, where: object, missed: Callable[[], object]) -> None:

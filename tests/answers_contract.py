@@ -11,8 +11,10 @@ from server.state.vocabulary import (
     EXPIRED,
     OVERLOADED,
     PACED,
+    Ask,
     AskTurn,
     Fail,
+    Fulfil,
     Hit,
     Lease,
     Missing,
@@ -71,7 +73,9 @@ class Desk:
         return self.house.does(Put("answer", account, key, value, ttl))
 
     def adopt(self, key, account, value, ttl) -> None:
-        self.house.loop.do(lambda: self.house.accounts.fetched(account, key, value, ttl))
+        fulfil = Fulfil("answer", account, key, bytes(16), value, ttl)
+        asked = Ask("answer", account, key)
+        self.house.loop.do(lambda: self.house.accounts.fulfilled(fulfil, asked))
 
     def rest(self, account) -> None:
         self.house.loop.do(lambda: self.house.accounts.begin_gap(account))

@@ -89,7 +89,7 @@ async def test_failures_that_a_worker_counted_itself_are_cleared_too(unlock):
             await one.ping()  # connected from now on
             for number in range(2):
                 wrong = Ask("login", JANA, key(number), HOME)
-                one.local.judge(wrong, accepted=False)
+                one.local.rejected(wrong)
             with BlockingClient(cache.path, PATIENCE) as operator:
                 operator.call(*UNLOCKS[unlock])
             await one.ping()

@@ -92,9 +92,18 @@ async def _fulfil(decider: Decider, request: Fulfil) -> Outcome:
         return Lost()
     is_valid = leases.take(decider.state, request.token)
     decider.end_lease(request.token, lost=not is_valid)
-    if not is_valid:
-        return Lost()
-    state, context, credential = decider.state, decider.context, record.credential
+    return await store(decider, request, record.credential) if is_valid else Lost()
+
+
+async def store(decider: Decider, request: Fulfil, credential: logins.Credential | None) -> Outcome:
+    """Store what was done under a lease, of this process or of the daemon.
+
+    Args:
+        decider: Decides about the account.
+        request: What was done.
+        credential: Of a login.
+    """
+    state, context = decider.state, decider.context
     if credential is None:
         leases.note_answered(state, context)
         decider.store_answer(request.key, request.value, request.ttl, "fetched")

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Final
 
-from . import failures, leases, locks, logins
+from . import failures, locks, logins
 from .accounts import Accounts
+from .commands import store
 from .decider import Decider
 from .limits import plain
-from .logins import Credential
-from .vocabulary import Ask, Done, Fail, Forget, Hit, Locked, Outcome, Recalled, Request
+from .logins import Credential, Login
+from .vocabulary import Ask, Done, Fail, Forget, Fulfil, Hit, Locked, Outcome, Recalled, Request
 
 SEEN_SLACK: Final = 60.0
 """Seconds for which a copy may lag behind in when the portal last answered for its session: spares
@@ -48,20 +49,27 @@ class Copies(Accounts):
         """Have a request carried out at once, whatever comes of it."""
         self.submit(request, lambda _: None)
 
-    def judge(self, asked: Ask, *, accepted: bool) -> None:
-        """Count what the portal said of a login under a lease of the daemon."""
+    def fulfilled(self, request: Fulfil, asked: Ask) -> None:
+        """Store what was done under a lease of the daemon, as under one of this process."""
+
+        async def work(decider: Decider) -> Outcome:
+            decider.state.woken = True
+            credential = Credential.of(asked) if asked.space == "login" else None
+            return await store(decider, request, credential)
+
+        self._rounds.submit(plain(request.account), work)
+
+    def rejected(self, asked: Ask) -> None:
+        """Count that the portal rejected a login under a lease of the daemon."""
         one = Credential.of(asked)
 
-        def change(decider: Decider) -> None:
-            counted, context = decider.state, decider.context
-            is_own = one.budget == plain(one.spelled)
-            attempt = one.attempt(known=is_own and one.is_known(counted, context.now))
-            if accepted:
-                locks.accepted(counted, attempt)
-            else:
-                locks.rejected(counted, attempt, context)
+        async def work(decider: Decider) -> Outcome:
+            counted = await decider.transaction.load(one.budget)
+            login = Login(one, decider.state, counted, decider.context)
+            locks.rejected(counted, login.attempt, decider.context)
+            return Done()
 
-        self._change(one.budget, change)
+        self._rounds.submit(plain(asked.account), work)
 
     def lock(self, account: bytes, source: str, lock: Locked, budget: bytes | None = None) -> None:
         """Adopt a lock of the daemon."""
@@ -69,16 +77,6 @@ class Copies(Accounts):
             budget or plain(account),
             lambda decider: locks.lock(decider.state, source, lock, decider.context),
         )
-
-    def fetched(self, account: bytes, key: bytes, value: bytes, ttl: float) -> None:
-        """Store an answer that the daemon could not be given; those who wait here get it."""
-
-        def change(decider: Decider) -> None:
-            leases.note_answered(decider.state, decider.context)
-            decider.store_answer(key, value, ttl, "fetched")
-            decider.state.woken = True
-
-        self._change(account, change)
 
     def begin_gap(self, account: bytes) -> None:
         """Begin the gap of an account: the portal is asked for it under a lease of the daemon."""

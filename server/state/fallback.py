@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
 from .decider import Listeners
-from .limits import FALLBACK, Policy, plain, tag
+from .limits import FALLBACK, Policy, plain
 from .remote import PROBE_SECONDS, Client, Remote, Waits
 from .vocabulary import (
     PACED,
@@ -43,7 +43,6 @@ from .vocabulary import (
     Request,
     Turn,
     Unavailable,
-    Unlock,
 )
 from .waiters import start
 
@@ -219,18 +218,14 @@ class WorkerAccounts:
             outcome, gone = Lost(), True
         # Not if it was refused: then the lease is out still, and can be given back.
         self._granted.pop(request.token, None)
-        if request.space == "answer":
-            if not gone:
-                return outcome
-            self._local.fetched(request.account, request.key, request.value, request.ttl)
+        is_login = request.space == "login"
+        if gone and (not is_login or granted.drops == self._drops):
+            self._local.fulfilled(request, granted.asked)
+            if is_login:
+                self._remote.opened(request)
             return Done()
-        if gone and granted.drops == self._drops:
-            # The daemon went away during the login: the session is for it when it is back.
-            self._adopt_login(request, granted.asked)
-            self._remote.opened(request)
-            return Done()
-        if isinstance(outcome, Done) and drops == self._drops:
-            self._adopt_login(request, granted.asked)
+        if is_login and isinstance(outcome, Done) and drops == self._drops:
+            self._local.fulfilled(request, granted.asked)
         return outcome
 
     async def _fail(self, request: Fail) -> Outcome:
@@ -243,7 +238,7 @@ class WorkerAccounts:
             return await self._remote.call(request)
         except CacheUnavailable:
             if granted is not None and request.reason == REJECTED:
-                self._local.judge(granted.asked, accepted=False)
+                self._local.rejected(granted.asked)
             return Done()
 
     # What there is.
@@ -308,35 +303,18 @@ class WorkerAccounts:
             handle = request.handle, found.record, found.record_left
             self._local.do(Put("handle", found.account, *handle, session=found.key))
 
-    def _adopt_login(self, request: Fulfil, asked: Ask) -> None:
-        account = plain(request.account)
-        hit = Hit(request.value, request.ttl, spelling=tag(request.account))
-        self._local.adopt(account, request.key, hit, asked.source)
-        self._local.judge(asked, accepted=True)
-        if request.handle is not None and request.record is not None:
-            handle = request.handle, request.record, request.ttl
-            self._local.do(Put("handle", account, *handle, session=request.key))
-
     def _dropped(self, account: bytes | None, budget: bytes | None) -> None:
         self._drops += 1
-        if account is None:
-            self._run(self._local.upkeep.flush("sessions"))
-        elif budget is None:
-            self._run(self._local.upkeep.flush("account", account))
-        else:
+        if account is not None and budget is not None:
             self._local.do(Forget("account", account, budget=budget))
+        else:
+            what = "sessions" if account is None else "account"
+            start(self._local.upkeep.flush(what, account), self._tasks)
 
     def _unlocked(self, budget: bytes | None, source: str | None) -> None:
         self._drops += 1
-        if budget is not None:
-            self._local.do(Unlock(budget))
-        elif source is not None:
-            self._run(self._local.upkeep.unlock(source=source))
+        upkeep = self._local.upkeep
+        if budget is None and source is None:
+            start(upkeep.flush("lockouts"), self._tasks)
         else:
-            self._run(self._local.upkeep.flush("lockouts"))
-
-    def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        async def run() -> None:
-            await coroutine
-
-        start(run(), self._tasks)
+            start(upkeep.unlock(budget, source), self._tasks)

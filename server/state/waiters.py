@@ -125,7 +125,7 @@ class Queue:
             self.watching.cancel()
 
 
-def start(coroutine: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+def start(coroutine: Coroutine[Any, Any, object], tasks: set[asyncio.Task[None]]) -> None:
     """Run a coroutine at once, and make a task of it only if it has to wait.
 
     Over a storage in memory it never does but for the disk, so that a request is answered within
@@ -144,12 +144,12 @@ def start(coroutine: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) 
     task.add_done_callback(tasks.discard)
 
 
-async def _go_on(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+async def _go_on(coroutine: Coroutine[Any, Any, object], waits_for: Any) -> None:
     await _resumed(coroutine, waits_for)
 
 
 @types.coroutine
-def _resumed(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+def _resumed(coroutine: Coroutine[Any, Any, object], waits_for: Any) -> Generator[Any, Any, None]:
     while True:
         try:
             go_on = partial(coroutine.send, (yield waits_for))

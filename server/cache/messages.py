@@ -50,6 +50,12 @@ REQUESTS: Final[Mapping[str, Callable[..., Request]]] = {
 
 _VERBS: Final = {request: verb for verb, request in REQUESTS.items()}
 
+_FIELDS: Final[Mapping[str, Mapping[str | None, tuple[str, ...]]]] = {
+    verb: {word: tuple(rule.name for rule in form) for word, form in ARGUMENTS[verb].items()}
+    for verb in REQUESTS
+}
+"""Names of the fields that the arguments are, in order; by the verb and its first argument."""
+
 _STATUSES: Final[Mapping[str, frozenset[str]]] = {
     "ask": frozenset({"hit", "lease", "rejected", "locked", "unavailable"}),
     "fulfil": frozenset({"ok", "lost"}),
@@ -102,7 +108,7 @@ def said(request: Request, drops: int) -> tuple[str, tuple[Scalar, ...]]:
         case Put(drops=None):
             request = request._replace(drops=drops)
     word = request.what if isinstance(request, Forget) else request.space
-    return verb, (word, *(getattr(request, rule.name) for rule in ARGUMENTS[verb][word]))
+    return verb, (word, *(getattr(request, name) for name in _FIELDS[verb][word]))
 
 
 def asked(verb: str, args: tuple[Any, ...]) -> Request:
@@ -110,10 +116,10 @@ def asked(verb: str, args: tuple[Any, ...]) -> Request:
     if verb == "turn":
         return AskTurn(*args)
     word, *values = args
-    form = ARGUMENTS[verb][word]
-    named = {rule.name: value for rule, value in zip(form, values, strict=False)}
+    names = _FIELDS[verb][word]
+    named = dict(zip(names, values, strict=False))
     if verb == "get":
-        return Get(**named, questions=tuple(values[len(form) :]))
+        return Get(**named, questions=tuple(values[len(names) :]))
     return REQUESTS[verb](word, **named)
 
 

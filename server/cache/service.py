@@ -14,8 +14,7 @@ from ..errors import ConfigurationError, RemoteProtocolError
 from ..settings.reloading import Reloading
 from ..state.accounts import Accounts
 from ..state.storage import StorageAway
-from ..state.vocabulary import SHAPES, Ask, Away, Fail, Fulfil, Get, Lease, Outcome, Waiting
-from ..state.vocabulary import Request as Asked
+from ..state.vocabulary import SHAPES, Away, Fail, Fulfil, Lease, Outcome, Waiting
 from . import verbs, wire
 from .connections import Connections
 from .hello import PROTOCOL
@@ -108,7 +107,7 @@ class Service:
         if refused is not None:
             connection.send(Reply(number, "error", refused, request.version))
         elif verb in REQUESTS:
-            self._decide(connection, number, asked(verb, args))
+            self._decide(connection, number, verb, args)
         else:
             self._verbs[verb](connection, number, *args)
 
@@ -123,26 +122,35 @@ class Service:
 
     # For workers.
 
-    def _decide(self, connection: Connection, number: int, request: Asked) -> None:
-        cached: Outcome | None = None
+    def _decide(
+        self, connection: Connection, number: int, verb: str, args: tuple[Any, ...]
+    ) -> None:
         try:
-            match request:
-                case Ask(space="answer", account=account, key=key):
-                    cached = self._accounts.hit_answer(account, key)
-                case Get(handle, account, key, questions):
-                    cached = self._accounts.found(handle, account, key, *questions)
-                case Fulfil(token=token) | Fail(token=token):
-                    leases = connection.leases
-                    connection.leases = {one: leases[one] for one in leases if leases[one] != token}
+            cached = self._cached(verb, *args)
         except StorageAway:
             cached = Away()
         if cached is not None:
             connection.send(reply_to(number, cached))
             return
+        request = asked(verb, args)
+        if isinstance(request, (Fulfil, Fail)):
+            leases = connection.leases
+            connection.leases = {one: leases[one] for one in leases if leases[one] != request.token}
         reply = partial(self._reply, connection, number)
         waiter = self._accounts.submit(request, reply, connection)
         if not waiter.done:
             connection.waiting[number] = waiter
+
+    def _cached(self, verb: str, word: Any, *args: Any) -> Outcome | None:
+        """Return what is cached, without making a request; None if the accounts have to decide."""
+        if verb == "get" and word == "handle":
+            handle, *questions = args
+            return self._accounts.found(handle, None, None, *questions)
+        if verb == "get":
+            return self._accounts.found(None, *args)
+        if verb == "ask" and word == "answer":
+            return self._accounts.hit_answer(*args)
+        return None
 
     def _reply(self, connection: Connection, number: int, outcome: Outcome) -> None:
         if not isinstance(outcome, Waiting):

@@ -4,7 +4,7 @@ import pytest
 
 from server.state.limits import Limits
 from server.state.memory import MemoryStorage
-from server.state.storage import SOURCE, Kind, of_account, of_source
+from server.state.storage import SOURCE, Epochs, Kind, Restored, of_account, of_source
 
 from . import storage_contract
 from .storage_contract import entry, state, tagged
@@ -127,3 +127,13 @@ async def test_a_source_for_which_there_is_no_room_is_not_on_the_disk_either():
         await storage.swap(name, None, row, entry(Kind.LOCKED, lasting=row))
     assert [name for name in disk.rows if name[:1] == SOURCE] == storage._values.names(SOURCE)
     assert len(storage._values.names(SOURCE)) == LIMITS.sources
+
+
+async def test_a_smaller_limit_takes_rows_from_the_disk_at_the_start():
+    disk = Disk()
+    rows = [(account(number), state(number, key=b"k" * 32, value=b"v")) for number in range(5)]
+    for name, row in rows:
+        disk.put(of_account(name), row)
+    restored = Restored(Epochs(b"o" * 16), 1000.0, rows)
+    MemoryStorage(LIMITS, lambda: 1000.0, backing=disk, restored=restored)
+    assert list(disk.rows) == [of_account(account(number)) for number in (2, 3, 4)]

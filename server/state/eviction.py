@@ -1,18 +1,19 @@
-"""What stays in memory, and what goes when there is no room for more.
+"""What is evicted from memory when there is no room for more.
 
-Of the values of accounts and sources each `Kind` makes room for its like alone, so that a sprayer
-pushes out nobody else:
+A value of an account or source is evicted for its like alone, so that a sprayer pushes out nobody
+else:
 
-1. Accounts with a session have a bound; the one goes whose session was unused for longest.
-2. Locks that judged failures have earned have a bound, and stay. Without room a lock stands among
-   the others, and strangers are refused for a while: more locks would be lost as well.
-3. All other accounts share a bound: first those go whose failures told nobody anything, then the
-   longest unwritten.
-4. Sources have one bound: those over budget stay, the others go as in 3. When all that there are
-   stay, no more are stored, and strangers are refused for a while. Failures that told nobody
-   anything are not worth that.
+1. Accounts with a session have a bound: the least recently used is evicted.
+2. Locks that judged failures have earned have a bound, and are never evicted. One for which there
+   is no room stands among the others, and strangers are refused for a while: more locks would be
+   lost as well.
+3. All other accounts share a bound: those whose failures told nobody anything are evicted first,
+   then the least recently written.
+4. Sources have one bound: those over budget are never evicted, the others as in 3. When there are
+   no others, no more are stored, and strangers are refused for a while; but not for failures that
+   told nobody anything.
 
-Of answers the least recently used goes.
+Of answers the least recently used is evicted.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Values:
     Args:
         limits: What there is room for.
         now: The storage's clock.
-        evicted: Called with the name of a value that made room for another.
+        evicted: Called with the name of a value for which there is no room, or no more.
 
     Attributes:
         limits: As above.
@@ -109,11 +110,14 @@ class Values:
         """Store a value in place of what there is of that name, evicting others for room.
 
         Returns:
-            Whether there is a value of that name now: not if it is None, or nothing goes for it.
+            Whether there is a value of that name now: not if it is None, or there is no room.
         """
         slot = self._take_out(name)
-        kind = None if new is None else self._make_room(name, entry.kind)
-        if new is None or kind is None:
+        if new is None:
+            return False
+        kind = self._make_room(name, entry.kind)
+        if kind is None:
+            self._evicted(name)
             return False
         slot = slot or Slot(self._now())
         slot.data, slot.handles = new, entry.handles
@@ -164,7 +168,7 @@ class Values:
         return None
 
     def _make_room(self, name: bytes, kind: Kind) -> Kind | None:
-        """Evict what goes for a value; return the kind to store it as, None if nothing goes."""
+        """Evict others for a value; return the kind to store it as, None if there is no room."""
         table, limits = self._tables[name[:1]], self.limits
         locked = table[Kind.LOCKED]
         evictable, most = [table[Kind.BLANK], table[Kind.OTHER]], limits.others

@@ -140,9 +140,10 @@ class MemoryStorage:
         there = b"" if slot is None else slot.data
         if there[:TAG_BYTES] != (old or b"")[:TAG_BYTES]:
             return False
-        if not self._values.replace(name, new, entry):
+        is_stored = self._values.replace(name, new, entry)
+        if new is None:
             self._write(name, None)
-        elif entry.lasting is not None:
+        elif is_stored and entry.lasting is not None:
             self._write(name, entry.lasting or None)
         return True
 

@@ -1,4 +1,4 @@
-"""What a storage of accounts can do: load, swap, wake, expire. It decides nothing.
+"""What a storage of accounts can do: load, swap, notify, expire. It decides nothing.
 
 A value is bytes under a name, and begins with a tag of random bytes that is new with each write. A
 swap replaces a value if it still has the tag that was loaded. So whoever loads, decides and swaps
@@ -17,10 +17,10 @@ TAG_BYTES: Final = 8
 server that came back older, would repeat numbers, and a swap of an earlier life would succeed."""
 
 OWNER_BYTES: Final = 8
-"""Size of what a process is called by in leases."""
+"""Size of the name of a process in leases."""
 
 PATIENCE: Final = 0.25
-"""Seconds that an outcome waits for the disk: after that it is told all the same."""
+"""Seconds that an outcome waits for the disk: after that it is reported all the same."""
 
 POLL_SECONDS: Final = 0.5
 """How often a value is looked at that other processes change: notifications may get lost."""
@@ -51,16 +51,16 @@ def of_source(source: str) -> bytes:
 
 
 class StorageAway(Exception):
-    """The server that keeps it is gone, full, read-only, or of a newer version."""
+    """The server of a storage is gone, full or read-only, or a value is of a newer version."""
 
 
 class Kind(StrEnum):
-    """What a value is worth when there is no room.
+    """What a value is worth when there is no room: see `eviction`.
 
-    1. `BLANK`: failures that told nobody anything, and nothing else: goes first.
-    2. `OTHER`: the least recently written goes.
-    3. `SESSION`: the least recently used goes.
-    4. `LOCKED`: a lock that judged failures have earned: stays.
+    1. `BLANK`: failures that told nobody anything, and nothing else.
+    2. `OTHER`: none of the others.
+    3. `SESSION`: a session.
+    4. `LOCKED`: a lock that judged failures have earned.
     """
 
     BLANK = "blank"
@@ -74,8 +74,8 @@ class Epochs(NamedTuple):
 
     Attributes:
         origin: 16 random bytes, drawn by a storage that began with nothing.
-        drops: Times that anything of any account was dropped. By it who was away learns whether its
-            copies are good.
+        drops: Times that anything of any account was dropped. A process that was away learns from
+            it whether its copies are good.
         sessions: Times that all sessions were flushed: a state of an earlier one has none.
         locks: Times that all failures were flushed, likewise.
     """

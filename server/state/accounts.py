@@ -55,7 +55,7 @@ class Accounts:
         random: Returns so many random bytes.
 
     Attributes:
-        listeners: To be set by those who want to know what is dropped or unlocked.
+        listeners: Called when something is dropped or unlocked; to be set.
         upkeep: What operators ask of all of them.
     """
 
@@ -269,7 +269,7 @@ class Accounts:
             self.give_up(token)
 
     async def stop(self) -> None:
-        """Tell those who wait that they wait in vain, and end."""
+        """Answer all waiters that this process stops, and end."""
         self._stopped = True
         for waiter in self._rounds.waiters():
             self.cancel(waiter)

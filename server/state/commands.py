@@ -229,7 +229,7 @@ def _record_of(decider: Decider, request: Fulfil | Fail) -> LeaseRecord | None:
 
 
 def _void_leases(decider: Decider) -> None:
-    """Take away the leases of the account; those who wait for them get new ones."""
+    """Take away the leases of the account; their waiters get new ones."""
     for lease in decider.state.leases:
         decider.end_lease(lease.token, lost=True)
     decider.state.leases.clear()

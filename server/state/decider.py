@@ -1,4 +1,4 @@
-"""Decides, within a round, about those who may have to wait: for a session, an answer or a turn.
+"""Decides, within a round, about requests that may have to wait: for a session, answer or turn.
 
 The decisions themselves are in `logins`, `answers` and `locks`. Here they get the values that they
 need, and what follows from them is left to the transaction.
@@ -51,7 +51,7 @@ class Decider:
         looked: Groups that go on waiting, with what was last decided about each.
         answered: Groups that wait no longer.
         granted: Tokens of the leases that were granted.
-        due: When those who wait should be looked at again by time alone.
+        due: When the groups are to be looked at again, if nothing happens before.
     """
 
     storage: Storage
@@ -180,7 +180,7 @@ class Decider:
         locks.undecided(counted, credential.pair, self.context, credential.source)
 
     def look_at(self, at: float) -> None:
-        """Have those who wait looked at again at a time."""
+        """Have the groups looked at again at a time."""
         self.due = at if self.due is None else min(self.due, at)
 
     def _wait(self, group: Group, outcome: Step | Later | Wait) -> None:

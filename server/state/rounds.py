@@ -38,7 +38,7 @@ AT_ONCE: Final = 32
 """Rounds begun in one turn of the event loop: some milliseconds, in which nobody else is served."""
 
 Asked = tuple[Any, Waiter | None]
-"""A request, or work of this process's own; and who waits for the outcome."""
+"""A request, or work of this process's own; and the waiter for the outcome."""
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Rounds:
         return Context(self.policy, self.limits, now, owner, self._random, self.rejections_void)
 
     def wake_all(self) -> None:
-        """Have all looked at again who wait."""
+        """Have all groups looked at again."""
         for queue in list(self._queues.values()):
             self._wake(queue)
 
@@ -247,7 +247,7 @@ class Rounds:
         await decider.transaction.durable()
 
     def _stand(self, queue: Queue, fresh: list[Asked]) -> dict[Group, None]:
-        """Put those who may have to wait into groups, and return the new ones.
+        """Put requests that may have to wait into groups, and return the new ones.
 
         One whose group waits already has to wait as well.
         """
@@ -272,7 +272,7 @@ class Rounds:
         state = await transaction.load(queue.account)
         await self._drop_dead(state)
         decider = Decider(self._storage, self.room, self.listeners, queue, transaction, state)
-        # Those who have waited for the gap go before those who come.
+        # Groups that have waited for the gap go before new ones.
         now = transaction.context.now
         gap_is_over = state.next_at <= now and any(not one.credential for one in new)
         looked = woken or (gap_is_over and any(one.awaits_gap for one in queue.groups.values()))
@@ -292,8 +292,7 @@ class Rounds:
                 await decider.decide(group)
         await decider.begin_logins()
         if not looked and queue.due is not None:
-            # Those who were not looked at still wait for the time that they waited for, also if
-            # that came in this very moment.
+            # Groups that were not looked at still wait for the same time, even if it has just come.
             decider.look_at(queue.due)
         return decider
 

@@ -106,7 +106,7 @@ class Transaction:
     async def commit(self) -> bool:
         """Swap all that has changed; False when something was changed by another meanwhile.
 
-        1. Answers are written first, so that whoever sees that a lease has ended finds them.
+        1. Answers are written first, so that they are there for all who see that a lease has ended.
         2. Sources come before budgets, and the account that all is about comes last: what is
            counted twice since a later swap is lost was counted on the safe side.
         """
@@ -154,7 +154,7 @@ class Transaction:
         return {name: one.refused_until(policy) for name, one in self._sources.items()}
 
     def woken(self) -> bool:
-        """Return whether those who wait should be looked at again."""
+        """Return whether all groups should be looked at again."""
         return any(state.woken for state in self.states.values())
 
     # How it works.

@@ -25,15 +25,6 @@ TIDY_SLICE: Final = 500
 TIDY_ROUNDS: Final = 50
 """Values looked at by `tidy`, and most of them that are decided upon: some milliseconds."""
 
-TOTALS: Final = (
-    *("hits_total", "misses_total", "rejected_total", "unavailable_total", "locked_total"),
-    *("flushed_total", "leases_granted_total", "leases_lost_total", "waits_total"),
-    *("answers_hits_total", "answers_unavailable_total", "fetches_total", "fetches_lost_total"),
-    *("rounds_total", "swaps_lost_total", "expired_total"),
-)
-"""What is counted since start."""
-
-
 Page = tuple[int, list[dict[str, object]]]
 """How many rows there are, and the first of them."""
 
@@ -131,20 +122,18 @@ class Upkeep:
     def stats(self) -> dict[str, object]:
         """Return statistics under the names of `docs/protocol.md`."""
         rounds, room, now = self._rounds, self._rounds.room, self._storage.now()
-        totals = {name: room.totals[name] for name in TOTALS}
-        hits, misses = totals["hits_total"], totals["misses_total"]
+        hits, misses = room.totals["hits_total"], room.totals["misses_total"]
         leases = [one for one in room.leases.values() if one.until > now]
         logging_in = sum(one.credential is not None for one in leases)
         waiting = sum(len(one.waiters) for one in room.groups() if one.credential is not None)
         return {
             **self._storage.stats(),
-            **totals,
+            **room.totals,
             "hit_ratio": hits / (hits + misses) if hits + misses else None,
             "leases": logging_in,
             "waiting": waiting,
             "fetches": len(leases) - logging_in,
             "fetches_waiting": len(room.waiters) - waiting,
-            "fetches_waits_total": room.totals["fetches_waits_total"],
             "turns_waiting": room.turns.waiting,
             **rounds.census.stats(now),
         }

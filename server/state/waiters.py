@@ -42,7 +42,7 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """All who wait for one thing from one source: the same is true of all of them.
+    """All waiters for one thing from one source: what is decided holds for each of them.
 
     Attributes:
         place: Its name in the queue.
@@ -84,10 +84,10 @@ class Queue:
     Attributes:
         account: The account's key.
         fresh: What was asked since the last round; None where nobody waits for the outcome.
-        groups: Those who wait, in the order of their arrival.
-        woken: Whether those should be looked at again.
+        groups: The waiters, in the order of their arrival.
+        woken: Whether the groups are to be looked at again.
         running: Whether a round is under way.
-        due: When they should be looked at again by time alone.
+        due: When they are to be looked at again, if nothing happens before.
         timer: Does so.
         watching: Looks whether another process has changed anything.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple
@@ -32,6 +32,14 @@ SOON: Final = 1.0
 
 MANY: Final = 3
 """So many waiters for one thing from one source make room for others when there is none."""
+
+TOTALS: Final = (
+    *("hits_total", "misses_total", "rejected_total", "unavailable_total", "locked_total"),
+    *("flushed_total", "leases_granted_total", "leases_lost_total", "waits_total"),
+    *("answers_hits_total", "answers_unavailable_total", "fetches_total", "fetches_lost_total"),
+    *("rounds_total", "swaps_lost_total", "expired_total", "fetches_waits_total"),
+)
+"""What is counted since start."""
 
 COUNTED: Final[dict[str, dict[type, str]]] = {
     "login": {
@@ -95,7 +103,7 @@ class WaitingRoom:
         submit: Callable[[bytes, Any], None],
     ) -> None:
         self.turns = TurnTaker(storage, limits, random, lambda group: wake(group.queue))
-        self.totals: Counter[str] = Counter()
+        self.totals = dict.fromkeys(TOTALS, 0)
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.leases: dict[bytes, LeaseRecord] = {}
         self._now = storage.now
@@ -107,7 +115,7 @@ class WaitingRoom:
         self._due: float | None = None
 
     def groups(self) -> list[Group]:
-        """Return the groups of those who wait, in the order of their arrival."""
+        """Return the groups of all waiters, in the order of their arrival."""
         groups = dict.fromkeys(waiter.group for waiter in self.waiters)
         return [group for group in groups if group is not None]
 
@@ -186,8 +194,7 @@ class WaitingRoom:
     def _make_room(self) -> bool:
         """Send one away for another that waits; False if there is none.
 
-        First one that may not even be compared, then the newest of those who came in the greatest
-        number for one thing from one source.
+        First one whose pair may not even be compared, then the newest of the largest group.
         """
         unseen = next((one for groups in self._unseen.values() for one in groups), None)
         group = unseen or max(self.groups(), key=lambda one: len(one.waiters), default=None)
@@ -196,7 +203,7 @@ class WaitingRoom:
         self._send_away([next(reversed(group.waiters))])
         return True
 
-    # Those who may not be compared yet.
+    # Logins whose pairs may not be compared yet.
 
     def note_unseen(self, group: Group) -> None:
         """Have a login looked at again when its source has room for it."""
@@ -241,7 +248,7 @@ class WaitingRoom:
             self.turns.leave(record.ticket, used=True)
 
     def expire_leases(self) -> None:
-        """End the leases whose time is over; those who wait for one know when that is."""
+        """End the leases whose time is over; queues have timers of their own for that."""
         now = self._now()
         while self.leases and next(iter(self.leases.values())).until <= now:
             self.end_lease(next(iter(self.leases)), lost=True)

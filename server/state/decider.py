@@ -50,7 +50,6 @@ class Decider:
         state: That of the account.
         looked: Groups that go on waiting, with what was last decided about each.
         answered: Groups that wait no longer.
-        granted: Tokens of the leases that were granted.
         due: When the groups are to be looked at again, if nothing happens before.
     """
 
@@ -62,7 +61,6 @@ class Decider:
     state: AccountState
     looked: dict[Group, Lease | Step | Later | Wait] = field(default_factory=dict)
     answered: set[Group] = field(default_factory=set)
-    granted: list[bytes] = field(default_factory=list)
     due: float | None = None
 
     @property
@@ -146,7 +144,7 @@ class Decider:
     def reply(self, waiter: Waiter, outcome: Outcome) -> None:
         """Answer a request; at once when the outcome reports nothing that must outlive a crash."""
         reply = partial(self.room.reply, waiter, outcome)
-        if isinstance(outcome, (Lease, Turn)):
+        if isinstance(outcome, Turn):
             self.transaction.on_commit(reply)
         else:
             self.transaction.on_durable(reply)
@@ -203,9 +201,7 @@ class Decider:
         assert isinstance(group.request, Ask)
         until = self.context.now + lease.lasts
         record = LeaseRecord(group.request, group.credential, group.ticket, first.holder, until)
-        # At once, for what is decided after it in this round.
-        self.room.leases[lease.token] = record
-        self.granted.append(lease.token)
+        self.transaction.on_commit(partial(self.room.grant, first, lease, record))
         group.ticket, pair = None, group.pair  # the turn is the lease's now
         for one in self.queue.groups.values():
             # They wait for this very login from elsewhere, and no longer for a turn.
@@ -214,7 +210,6 @@ class Decider:
                 one.token = lease.token
         self.look_at(until)
         self.transaction.counts["fetches_total" if pair is None else "leases_granted_total"] += 1
-        self.reply(first, lease)
 
     def _leave_turn(self, group: Group) -> None:
         if group.ticket is not None:

@@ -233,8 +233,6 @@ class Rounds:
             if await decider.transaction.commit():
                 break
             self.room.totals["swaps_lost_total"] += 1
-            for granted in decider.granted:
-                del self.room.leases[granted]
             for group, token, ticket, served in before:
                 group.token, group.ticket, group.served = token, ticket, served
         else:

@@ -229,6 +229,11 @@ class WaitingRoom:
 
     # Leases.
 
+    def grant(self, waiter: Waiter, lease: Lease, record: LeaseRecord) -> None:
+        """Give a lease to a waiter."""
+        self.leases[lease.token] = record
+        self.reply(waiter, lease)
+
     def give_up(self, token: bytes) -> None:
         """Give back a lease undecided; the next one that waits gets one."""
         record = self.leases.get(token)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 
 import pytest
@@ -12,7 +11,7 @@ from server.state.account import AccountState
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
 from server.state.storage import TURNS, StorageAway
-from server.state.turn_taker import PAGE, TurnTaker
+from server.state.turn_taker import TurnTaker
 from server.state.vocabulary import Ask, Outcome
 from server.state.waiters import Group, Queue, Waiter
 
@@ -52,10 +51,10 @@ def storage():
 
 
 class Process:
-    def __init__(self, storage, limits=LIMITS) -> None:
+    def __init__(self, storage) -> None:
         self.served: list[Group] = []
         self.replies: list[Outcome] = []
-        self.taker = TurnTaker(storage, limits, os.urandom, self.served.append)
+        self.taker = TurnTaker(storage, LIMITS, os.urandom, self.served.append)
 
     def join(self, number: int) -> Group:
         account = number.to_bytes(32, "big")
@@ -115,20 +114,4 @@ async def test_all_are_sent_away_while_the_storage_is_away_and_nobody_asks_it_in
     group = one.join(10)
     await settle()
     assert group.served
-    one.taker.close()
-
-
-async def test_many_that_are_sent_away_at_once_do_not_keep_the_loop():
-    limits = Limits(turns=1)
-    one = Process(MemoryStorage(limits), limits)
-    for number in range(4 * PAGE):
-        one.join(number)
-    counts = [0]
-    while len(one.served) < 4 * PAGE - 1:
-        await asyncio.sleep(0)
-        counts.append(len(one.served))
-    assert (
-        max(later - before for before, later in itertools.pairwise(counts))
-        <= PAGE + limits.logins_at_once
-    )
     one.taker.close()

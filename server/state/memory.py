@@ -81,7 +81,7 @@ class MemoryStorage:
             self._write_epochs()
 
     def use(self, limits: Limits) -> None:
-        """Go by other limits from now on; what there is beyond them goes with the next."""
+        """Go by other limits from now on; what is beyond them is evicted by what comes next."""
         self._values.limits = limits
         for room, bounds in _bounds(limits).items():
             self._answers[room].bounds = bounds
@@ -169,7 +169,7 @@ class MemoryStorage:
         return self._values.handles.get(handle)
 
     async def dead(self, owners: Collection[bytes]) -> frozenset[bytes]:
-        """As `Storage.dead`: whoever else had leases here, had them in another life."""
+        """As `Storage.dead`: all other processes had their leases before this one started."""
         return frozenset(owners) - {self.owner}
 
     async def flush(

@@ -1,8 +1,8 @@
 """What a storage of accounts can do: load, swap, notify, expire. It decides nothing.
 
 A value is bytes under a name, and begins with a tag of random bytes that is new with each write. A
-swap replaces a value if it still has the tag that was loaded. So whoever loads, decides and swaps
-has decided on what there was, or does it again.
+swap replaces a value if it still has the tag that was loaded. So a decision that is stored was made
+on the value that there was; else it is made again.
 """
 
 from __future__ import annotations

@@ -18,9 +18,6 @@ from .waiters import Group, start
 
 TICKET_BYTES = 8
 
-PAGE = 32
-"""Groups reported before the loop has its turn: each is decided upon at once, some 0.1 ms."""
-
 FOREVER = 7 * 86400.0
 """Seconds for which the value of turns is kept: much longer than anything in it matters."""
 
@@ -64,7 +61,7 @@ class TurnTaker:
         return len(self._turns.waiting) + len(self._joins)
 
     def paced(self) -> float:
-        """Return the seconds after which one who waits behind all others would have a turn."""
+        """Return the seconds after which a login that waits behind all others has its turn."""
         count = max(1, self.waiting)
         return max(1.0, self._turns.ready_at(self.limits, count) - self._storage.now())
 
@@ -80,7 +77,7 @@ class TurnTaker:
         """Have a group wait for its turn.
 
         Args:
-            group: Those who wait for one login.
+            group: The waiters for one login.
             states: Of its account, and of the budget key.
             policy: Budgets of wrong passwords.
         """
@@ -147,7 +144,7 @@ class TurnTaker:
                 except StorageAway:
                     self._turns, self._data = Turns(), None
                     self._joins.clear()
-                await self._report()
+                self._report()
                 if not (self._joins or self._left or self._news):
                     break
         finally:
@@ -196,18 +193,15 @@ class TurnTaker:
             turns.join(place, limits)
         turns.serve(limits, now)
 
-    async def _report(self) -> None:
+    def _report(self) -> None:
         """Report those groups that wait no longer: they have their turn, or are sent away."""
         waiting, joining = self._turns.waiting, self._joins
         # Another process may have served those of this one, or sent them away for its own.
-        ended = [one for one in self._groups if one not in waiting and one not in joining]
-        for count, ticket in enumerate(ended, 1):
+        for ticket in [one for one in self._groups if one not in waiting and one not in joining]:
             group = self._groups.pop(ticket, None)
             if group is not None:
                 group.served = ticket in self._turns.running
                 self._served(group)
-            if count % PAGE == 0:
-                await asyncio.sleep(0)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

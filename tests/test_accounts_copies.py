@@ -27,20 +27,20 @@ def adopt(house, number, ttl=60.0, source=HOME, of=None, idle=0.0):
     house.loop.do(lambda: house.accounts.adopt(whose, key(number), hit, source))
 
 
-def test_a_copy_is_given_for_the_time_it_has_left(house):
+def test_a_copy_keeps_its_remaining_lifetime(house):
     adopt(house, 1, ttl=60.0, idle=5.0)
     house.time += 10.0
     assert house.acquire(1) == Hit(value(1), 50.0, 15.0)
 
 
-def test_a_copy_takes_the_place_of_any_other_session(house):
+def test_a_copy_replaces_any_other_session(house):
     adopt(house, 1, ttl=600.0)
     adopt(house, 2, ttl=60.0, of=1)
     assert house.acquire(2, of=1) == Hit(value(2), 60.0)
     assert isinstance(house.acquire(1), Lease)
 
 
-def test_the_same_copy_again_changes_nothing(house):
+def test_adopting_the_same_copy_twice_changes_nothing(house):
     adopt(house, 1)
     before = house.state(1)
     adopt(house, 1)
@@ -48,9 +48,7 @@ def test_the_same_copy_again_changes_nothing(house):
 
 
 @pytest.mark.parametrize(("told", "idle"), [(3.0, 3.0), (700.0, 301.0)])
-def test_that_the_portal_answered_somebody_else_counts_for_a_copy_and_is_not_taken_back(
-    house, told, idle
-):
+def test_a_later_answer_of_the_portal_renews_a_copy_and_an_earlier_one_does_not(house, told, idle):
     adopt(house, 1, idle=300.0)
     house.time += 1.0
     adopt(house, 1, ttl=59.0, idle=told)
@@ -74,13 +72,13 @@ def test_a_copy_can_be_dropped_alone(house):
     assert isinstance(house.acquire(1), Lease)
 
 
-def test_no_source_is_refused_elsewhere_for_longer_than_an_hour(house):
+def test_a_source_is_refused_for_at_most_an_hour(house):
     house.lock(2, CAFE, Locked(1.0, source_for=1e9))
     rows = [one for one in house.lockouts()[1] if one["account"] is None]
     assert rows == [{"account": None, "source": CAFE, "failures": 0, "retry_after": 3600.0}]
 
 
-def test_a_source_that_was_given_a_copy_is_known(house):
+def test_a_source_that_received_a_copy_becomes_a_known_source(house):
     adopt(house, 1)
     house.lock(1, CAFE, LOCKED)
     assert isinstance(house.acquire(1), Hit)
@@ -89,7 +87,7 @@ def test_a_source_that_was_given_a_copy_is_known(house):
     assert house.failures() == [0, 0]
 
 
-def test_a_lock_over_accounts_holds_at_all_that_do_not_know_the_source(house):
+def test_the_lock_of_a_source_applies_at_every_account_that_does_not_know_it(house):
     adopt(house, 1, source=CAFE)
     house.lock(2, CAFE, Locked(100.0, source_for=100.0))
     assert isinstance(house.acquire(1, source=CAFE), Hit)
@@ -98,7 +96,7 @@ def test_a_lock_over_accounts_holds_at_all_that_do_not_know_the_source(house):
     assert isinstance(house.acquire(3, source=CAFE), Lease)
 
 
-def test_who_waits_for_a_login_that_has_not_begun_is_recalled(house):
+def test_waiters_for_a_login_that_has_not_begun_are_recalled(house):
     for number in range(10, 14):
         house.lease(number)
     behind, waiting = house.ticket(10), house.ticket(1)
@@ -107,14 +105,14 @@ def test_who_waits_for_a_login_that_has_not_begun_is_recalled(house):
     assert behind.outcome is None
 
 
-def test_the_gap_and_a_busy_portal_hold_here_as_well(house):
+def test_the_gap_and_a_busy_portal_are_adopted(house):
     house.loop.do(lambda: house.accounts.begin_gap(account(1)))
     assert isinstance(house.share(50), Ticket)
     house.loop.do(lambda: house.accounts.leave_alone(account(2), BUSY, 30.0))
     assert house.share(50, of=2) == Unavailable(BUSY, 30.0)
 
 
-def test_a_lock_that_was_told_of_counts_nothing_and_leaves_the_budgets_whole(build):
+def test_an_adopted_lock_counts_nothing_and_leaves_the_budgets_whole(build):
     house = build(login_burst=1000, logins_at_once=1000)
     house.lock(1, CAFE, Locked(100.0))
     assert house.acquire(10, source=CAFE, of=1) == Locked(100.0)
@@ -125,7 +123,7 @@ def test_a_lock_that_was_told_of_counts_nothing_and_leaves_the_budgets_whole(bui
     assert house.failures() == []
 
 
-def test_of_two_locks_the_longer_one_holds_and_none_for_longer_than_the_longest(house):
+def test_the_longer_of_two_locks_applies_up_to_the_longest_allowed(house):
     house.lock(1, CAFE, Locked(600.0, account_for=600.0))
     house.lock(1, CAFE, Locked(5.0, account_for=5.0))
     assert house.acquire(10, source=CAFE, of=1) == Locked(600.0, 600.0)
@@ -134,7 +132,7 @@ def test_of_two_locks_the_longer_one_holds_and_none_for_longer_than_the_longest(
     assert house.acquire(10, source=CAFE, of=2) == Locked(3600.0, 3600.0)
 
 
-def test_no_failure_pushes_out_a_lock_that_was_told_of(build):
+def test_no_failure_evicts_an_adopted_lock(build):
     house = build(others=2, locked=2, login_burst=1000, logins_at_once=1000)
     house.lock(1, CAFE, Locked(60.0))
     house.lock(2, CAFE, Locked(60.0, account_for=60.0))

@@ -123,7 +123,7 @@ async def test_two_hundred_callers_on_two_connections_make_one_request(cache, wo
     assert [one.remote.generation for one in workers] == [1, 1]
 
 
-async def test_the_questions_of_one_account_are_a_second_apart(cache, worker):
+async def test_questions_of_one_account_are_asked_a_second_apart(cache, worker):
     one, account = worker(cache.path), new_key()
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -133,7 +133,7 @@ async def test_the_questions_of_one_account_are_a_second_apart(cache, worker):
     await one.leased(new_key(), new_key())
 
 
-async def test_the_holders_end_passes_the_lease_on(cache, worker):
+async def test_a_lease_passes_on_when_its_worker_disconnects(cache, worker):
     dying, heir = worker(cache.path), worker(cache.path)
     key, account = new_key(), new_key()
     lease = await dying.leased(key, account)
@@ -147,7 +147,7 @@ async def test_the_holders_end_passes_the_lease_on(cache, worker):
 
 
 @pytest.mark.parametrize("reason", ["timeout", EXPIRED])
-async def test_who_waits_learns_why_there_is_no_answer(cache, worker, reason):
+async def test_waiters_learn_why_there_is_no_answer(cache, worker, reason):
     one, other = worker(cache.path), worker(cache.path)
     key, account = new_key(), new_key()
     lease = await one.leased(key, account)
@@ -172,7 +172,7 @@ async def test_a_busy_portal_is_left_alone_by_all_workers(cache, worker):
     await other.leased(new_key(), new_key())
 
 
-async def test_who_gives_up_leaves_the_lease_to_the_next(cache, worker):
+async def test_a_caller_who_gives_up_leaves_the_lease_to_the_next(cache, worker):
     one, other = worker(cache.path), worker(cache.path)
     key, account = new_key(), new_key()
     lease = await one.leased(key, account)
@@ -268,7 +268,7 @@ async def test_a_handle_is_found_by_every_worker(cache, worker):
     assert TTL - 10.0 < found.record_left <= TTL
 
 
-async def test_a_look_finds_a_session_and_gets_no_lease(cache, worker):
+async def test_get_finds_a_session_and_grants_no_lease(cache, worker):
     one = worker(cache.path)
     key, account = new_key(), new_key()
     assert await one.session(key, account) is None
@@ -279,7 +279,7 @@ async def test_a_look_finds_a_session_and_gets_no_lease(cache, worker):
     assert await one.session(new_key(), account) is None
 
 
-async def test_a_look_at_an_answer_finds_what_another_fetched_and_gets_no_lease(cache, worker):
+async def test_get_finds_an_answer_fetched_by_another_worker_and_grants_no_lease(cache, worker):
     one, other = worker(cache.path), worker(cache.path)
     key, account = new_key(), new_key()
     lease = await one.leased(key, account)
@@ -290,7 +290,7 @@ async def test_a_look_at_an_answer_finds_what_another_fetched_and_gets_no_lease(
     assert await other.answer(key, new_key()) is None
 
 
-async def test_what_one_puts_another_finds_and_nobody_waited_for(cache, worker):
+async def test_an_answer_put_by_one_worker_is_found_by_another(cache, worker):
     one, other = worker(cache.path), worker(cache.path)
     await one.ping()
     key, account = new_key(), new_key()
@@ -298,7 +298,7 @@ async def test_what_one_puts_another_finds_and_nobody_waited_for(cache, worker):
     assert (await other.answer(key, account)).value == VALUE
 
 
-async def test_answers_end_with_the_password_that_they_were_had_by(cache, worker):
+async def test_answers_end_with_the_password_they_were_fetched_with(cache, worker):
     one = worker(cache.path)
     question, account = new_key(), new_key()
     await one.open(new_key(), account=account)
@@ -367,7 +367,7 @@ async def test_without_a_daemon_nobody_knows_whether_versions_agree(folder, work
         await bounded(worker(folder / "cache.sock").remote.agree())
 
 
-async def test_what_is_put_without_the_daemon_is_found_without_it(folder, worker):
+async def test_an_answer_put_without_the_daemon_is_found_without_it(folder, worker):
     one = worker(folder / "cache.sock")
     key = new_key()
     assert await one.answer(key) is None
@@ -375,7 +375,7 @@ async def test_what_is_put_without_the_daemon_is_found_without_it(folder, worker
     assert (await one.answer(key)).value == VALUE
 
 
-async def test_handles_and_sessions_that_a_worker_has_seen_work_on_without_the_daemon(
+async def test_handles_and_sessions_that_a_worker_has_seen_keep_working_without_the_daemon(
     folder, worker
 ):
     handle, key, account = new_key(), new_key(), new_key()
@@ -393,7 +393,7 @@ async def test_handles_and_sessions_that_a_worker_has_seen_work_on_without_the_d
 
 
 @pytest.mark.parametrize("flushed", [False, True])
-async def test_what_was_told_is_there_after_a_crash_unless_it_was_flushed(folder, worker, flushed):
+async def test_acknowledged_data_survives_a_crash_unless_it_was_flushed(folder, worker, flushed):
     handle, key, account = new_key(), new_key(), new_key()
     with running_cache(folder) as own:
         one = worker(own.path)
@@ -452,7 +452,7 @@ async def test_the_daemons_death_does_not_shorten_the_gap(folder, worker):
         assert loop.time() - begun > 0.9
 
 
-async def test_what_the_daemon_said_of_a_busy_portal_holds_without_it(folder, worker):
+async def test_a_busy_portal_reported_by_the_daemon_is_left_alone_without_it(folder, worker):
     with running_cache(folder) as own:
         one, other = worker(own.path), worker(own.path)
         key = new_key()
@@ -466,7 +466,7 @@ async def test_what_the_daemon_said_of_a_busy_portal_holds_without_it(folder, wo
             assert outcome.reason == BUSY
 
 
-async def test_a_failure_that_cannot_be_told_is_no_error(folder, worker):
+async def test_a_failure_that_cannot_be_reported_is_no_error(folder, worker):
     with running_cache(folder) as own:
         one = worker(own.path)
         key = new_key()
@@ -492,7 +492,7 @@ async def test_the_daemons_end_and_return_are_logged_once_each(folder, worker, c
 
 
 @pytest.mark.parametrize("granted", [True, False])
-async def test_a_lease_for_a_caller_who_goes_is_the_next_ones(granted):
+async def test_the_lease_of_a_caller_who_leaves_goes_to_the_next(granted):
     local = local_accounts(gap=0.0)
     key = new_key()
     ask = Ask("answer", ACCOUNT, key)

@@ -219,7 +219,7 @@ def asking(awaitable) -> asyncio.Task:
 # What it is for.
 
 
-async def test_a_login_is_stored_and_found_and_forgotten(cache, connect):
+async def test_a_login_is_stored_found_and_dropped(cache, connect):
     one = connect(cache.path)
     key, account = os.urandom(32), os.urandom(32)
     lease = await bounded(one.call(login(key, account)))
@@ -235,7 +235,7 @@ async def test_a_login_is_stored_and_found_and_forgotten(cache, connect):
     assert [await bounded(one.call(dead)) for _ in range(2)] == [Done(1), Done(0)]
 
 
-async def test_failures_reach_those_who_wait(cache, connect):
+async def test_failures_reach_all_waiters(cache, connect):
     one, other = connect(cache.path), connect(cache.path)
     key, account = os.urandom(32), os.urandom(32)
     lease = await bounded(one.call(login(key, account)))
@@ -275,13 +275,13 @@ async def test_two_hundred_callers_of_one_key_make_one_login(cache, connect):
     assert [one.generation for one in workers] == [1] * 4
 
 
-async def test_ping_names_the_daemon(cache, connect):
+async def test_ping_identifies_the_daemon(cache, connect):
     welcome = await bounded(connect(cache.path).ping())
     assert welcome.program
     assert welcome.pid == cache.pid
 
 
-async def test_what_the_protocol_has_no_room_for_costs_no_connection(cache, connect):
+async def test_a_request_beyond_the_limits_does_not_cost_the_connection(cache, connect):
     one = connect(cache.path)
     await bounded(one.ping())
     with pytest.raises(LocalProtocolError):
@@ -290,7 +290,7 @@ async def test_what_the_protocol_has_no_room_for_costs_no_connection(cache, conn
     assert one.generation == 1
 
 
-async def test_a_flush_is_passed_on(connect):
+async def test_a_flush_is_reported_to_listeners(connect):
     told: list[tuple] = []
     with running_cache() as own:
         one = connect(own.path)
@@ -318,7 +318,7 @@ def welcome(number: int, origin: bytes = ORIGIN, drops: int = 0, **others: objec
         ((b"o" * 16, 0), (b"p" * 16, 0), [None]),
     ],
 )
-async def test_a_flush_that_may_have_been_missed_is_told_before_anything_else(
+async def test_a_flush_that_may_have_been_missed_is_reported_first(
     puppet, connect, first, then, told
 ):
     flushed: list[bytes | None] = []
@@ -341,7 +341,7 @@ async def test_a_flush_that_may_have_been_missed_is_told_before_anything_else(
     assert await look(then) == told
 
 
-async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, connect):
+async def test_a_reported_flush_is_not_reported_again_after_a_restart(folder, connect):
     flushed: list[bytes | None] = []
     with running_cache(folder) as own:
         one = connect(own.path)
@@ -357,7 +357,7 @@ async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, c
     assert flushed == [ACCOUNT]
 
 
-async def test_what_is_put_tells_how_much_was_dropped_as_far_as_is_known(puppet, connect):
+async def test_a_put_carries_the_number_of_drops_that_the_worker_knows_of(puppet, connect):
     puppet.welcome = welcome(1, drops=3)
     one = connect(puppet.path)
     # What is told before anything is known counts as of the beginning.
@@ -390,7 +390,7 @@ async def test_closing_gives_back_the_lease(cache, connect):
 
 
 @pytest.mark.parametrize("more", [(), (b"newer", {"a": 1})])
-async def test_hello_comes_before_all_else_and_a_newer_answer_may_be_longer(puppet, connect, more):
+async def test_hello_is_sent_first_and_its_answer_may_have_more_fields(puppet, connect, more):
     puppet.welcome = None
     one = connect(puppet.path)
     looked = asking(one.call(LOOK))
@@ -404,7 +404,7 @@ async def test_hello_comes_before_all_else_and_a_newer_answer_may_be_longer(pupp
 
 
 @pytest.mark.parametrize("others", [{"changes": CHANGES + 1}, {"changes": 0}, {"mixed": 1}])
-async def test_where_versions_differ_nothing_is_changed_and_readings_go_on(
+async def test_changes_are_refused_and_readings_continue_while_versions_differ(
     puppet, connect, caplog, others
 ):
     puppet.welcome = welcome(1, **others)
@@ -424,7 +424,7 @@ async def test_where_versions_differ_nothing_is_changed_and_readings_go_on(
     assert "of version 1.2.3" in caplog.text
 
 
-async def test_a_daemon_of_another_protocol_is_as_none_for_readings_and_agrees_to_no_change(
+async def test_a_daemon_of_another_protocol_version_is_unavailable_and_agrees_to_no_change(
     puppet, connect, caplog, monkeypatch
 ):
     puppet.welcome = Reply(1, "error", ("version", "only version 3 is spoken here"), 3)
@@ -451,7 +451,7 @@ async def test_a_daemon_that_was_away_a_moment_ago_is_asked_for_its_version_befo
 
 
 @pytest.mark.parametrize("answer", [("error", ("shutdown", "it stops")), ("ok", ("1.2.3",))])
-async def test_a_daemon_that_does_not_tell_its_version_is_taken_for_none(puppet, connect, answer):
+async def test_a_daemon_that_reports_no_version_is_unavailable(puppet, connect, answer):
     puppet.welcome = Reply(1, *answer)
     with pytest.raises(CacheUnavailable) as told:
         await bounded(connect(puppet.path).agree())
@@ -459,7 +459,7 @@ async def test_a_daemon_that_does_not_tell_its_version_is_taken_for_none(puppet,
 
 
 @pytest.mark.parametrize(("name", "said"), [("m\x1b[2J", "m[2J"), ("", "?"), ("n" * 99, "n" * 64)])
-def test_a_name_that_no_terminal_should_show_is_cut(name, said):
+def test_unprintable_and_overlong_process_names_are_cut(name, said):
     assert Hello.of(name, 1, name)[:3] == (said, 1, said)
 
 
@@ -538,7 +538,7 @@ async def test_ten_thousand_random_cancels_never_mix_up_answers(cache, connect):
     assert stats(cache.path)["leases"] == 0
 
 
-async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
+async def test_a_caller_who_stops_waiting_withdraws_its_request(puppet, connect):
     one = connect(puppet.path)
     task = asking(one.call(login()))
     asked = await puppet.heard()
@@ -569,7 +569,7 @@ async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
 
 
 @pytest.mark.parametrize("before", [True, False])
-async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
+async def test_a_lease_that_arrives_while_its_caller_is_cancelled_is_given_back(
     puppet, connect, monkeypatch, before
 ):
     one = connect(puppet.path)
@@ -608,7 +608,7 @@ async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
 )
-async def test_an_answer_nobody_asked_for_ends_the_connection(puppet, connect, answer):
+async def test_an_unsolicited_answer_ends_the_connection(puppet, connect, answer):
     one = connect(puppet.path)
     ping = asking(one.call(LOOK))
     assert (await puppet.heard()).id == 2
@@ -623,7 +623,7 @@ async def test_an_answer_nobody_asked_for_ends_the_connection(puppet, connect, a
     assert (one.generation, puppet.connections) == (2, 2)
 
 
-async def test_answers_may_come_in_any_order_and_any_pieces(puppet, connect):
+async def test_answers_may_come_in_any_order_and_in_pieces_of_any_size(puppet, connect):
     one = connect(puppet.path)
     keys = [key_of(number) for number in range(50)]
     tasks = [asking(one.call(login(key))) for key in keys]
@@ -648,7 +648,7 @@ async def test_without_a_daemon_calls_fail_at_once_and_name_the_path(folder, con
             await bounded(one.call(login()), AT_ONCE)
 
 
-async def test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_finds_the_new_one(
+async def test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_reaches_the_new_one(
     folder, connect
 ):
     with running_cache(folder, FAST) as first:
@@ -674,9 +674,7 @@ async def test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_
         assert one.generation == 2
 
 
-async def test_an_absent_daemon_is_looked_for_no_more_than_ten_times_a_second(
-    folder, connect, monkeypatch
-):
+async def test_an_absent_daemon_is_tried_at_most_ten_times_a_second(folder, connect, monkeypatch):
     one = connect(folder / "none.sock")
     opened = []
     original = one._open
@@ -689,7 +687,7 @@ async def test_an_absent_daemon_is_looked_for_no_more_than_ten_times_a_second(
     assert len(opened) <= 1 + lasted / back_off.ABSENT_SECONDS
 
 
-async def test_who_drops_connections_unheard_is_not_asked_again_at_once(
+async def test_a_daemon_that_drops_connections_unanswered_is_not_tried_again_at_once(
     puppet, connect, monkeypatch
 ):
     monkeypatch.setattr(back_off, "ABSENT_SECONDS", PATIENCE)
@@ -706,7 +704,7 @@ async def test_who_drops_connections_unheard_is_not_asked_again_at_once(
     assert puppet.connections == 1
 
 
-async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_once(
+async def test_a_hung_daemon_delays_one_caller_at_a_time_until_it_answers(
     folder, connect, monkeypatch
 ):
     monkeypatch.setattr(back_off, "HUNG_SECONDS", PATIENCE)
@@ -745,7 +743,7 @@ async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_o
         await until("nothing is left", lambda: stats(hung.path)["leases"] == 0)
 
 
-async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, monkeypatch):
+async def test_a_daemon_that_stays_silent_loses_its_connection(puppet, connect, monkeypatch):
     one = connect(puppet.path)
     # Two together at first; then one at a time.
     for heard in ([2, 3], [4]):
@@ -766,7 +764,7 @@ async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, 
     assert (one.generation, puppet.connections) == (2, 2)
 
 
-async def test_one_unanswered_call_among_answered_ones_is_not_a_hung_daemon(
+async def test_one_unanswered_call_among_answered_ones_does_not_mean_a_hung_daemon(
     puppet, connect, monkeypatch
 ):
     one = connect(puppet.path)
@@ -784,7 +782,7 @@ async def test_one_unanswered_call_among_answered_ones_is_not_a_hung_daemon(
     assert await bounded(ping) == Missing()
 
 
-async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, connect, monkeypatch):
+async def test_a_late_answer_goes_to_nobody(puppet, connect, monkeypatch):
     one = connect(puppet.path)
     late = asking(one.call(login()))
     asked = await puppet.heard()
@@ -801,7 +799,7 @@ async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, conn
     assert one.generation == 1
 
 
-async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, connect, monkeypatch):
+async def test_a_caller_waits_longer_for_a_login_but_not_forever(puppet, connect, monkeypatch):
     monkeypatch.setattr(channel, "WAITING_SECONDS", 4 * PATIENCE)
     one = connect(puppet.path)
     task = asking(one.call(login()))
@@ -822,7 +820,7 @@ async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, co
     assert await bounded(ping) == Missing()
 
 
-async def test_a_caller_who_gives_up_connecting_does_not_take_it_from_the_others(cache, connect):
+async def test_a_caller_who_stops_connecting_does_not_cancel_it_for_others(cache, connect):
     one = connect(cache.path)
     impatient, patient = asking(one.call(LOOK)), asking(one.call(LOOK))
     await asyncio.sleep(0)
@@ -831,7 +829,9 @@ async def test_a_caller_who_gives_up_connecting_does_not_take_it_from_the_others
     assert one.generation == 1
 
 
-async def test_more_calls_than_the_protocol_allows_are_refused_here(puppet, connect, monkeypatch):
+async def test_calls_beyond_the_limit_of_the_protocol_are_refused_locally(
+    puppet, connect, monkeypatch
+):
     monkeypatch.setattr(wire, "MAX_IN_FLIGHT", 6)
     one = connect(puppet.path)
     tasks = [asking(one.call(login())) for _ in range(3)]
@@ -863,7 +863,7 @@ async def test_a_daemon_that_cannot_serve_is_unavailable(puppet, connect, code):
         await bounded(task)
 
 
-async def test_closing_in_the_middle_of_everything_ends_every_call(puppet, connect):
+async def test_closing_ends_every_call_in_flight(puppet, connect):
     one = connect(puppet.path)
     tasks = [asking(one.call(login())) for _ in range(5)]
     await puppet.heard()
@@ -875,7 +875,7 @@ async def test_closing_in_the_middle_of_everything_ends_every_call(puppet, conne
     assert {type(end) for end in ended} == {CacheUnavailable}
 
 
-async def test_ids_go_round_without_meeting_one_in_use(puppet, connect, monkeypatch):
+async def test_ids_wrap_around_without_reusing_one_in_flight(puppet, connect, monkeypatch):
     monkeypatch.setattr(channel, "MAX_ID", 3)
     one = connect(puppet.path)
     unanswered = asking(one.call(LOOK))

@@ -91,7 +91,7 @@ async def worker():
         await one.aclose()
 
 
-def test_a_worker_and_the_accounts_of_one_process_are_asked_alike():
+def test_worker_accounts_and_local_accounts_have_the_same_interface():
     def needed(_: SharedAccounts) -> None: ...
 
     local = local_accounts()
@@ -102,7 +102,7 @@ def test_a_worker_and_the_accounts_of_one_process_are_asked_alike():
 # Leases.
 
 
-async def test_no_more_leases_are_remembered_than_there_can_be(worker, monkeypatch):
+async def test_the_number_of_remembered_leases_is_bounded(worker, monkeypatch):
     monkeypatch.setattr(fallback, "MAX_LEASES", 1)
     one = worker(Ask=leasing, Fulfil=Done())
     leases = [await one.leased(key) for key in KEYS[:2]]
@@ -111,7 +111,7 @@ async def test_no_more_leases_are_remembered_than_there_can_be(worker, monkeypat
     assert [type(request) for request in one.remote.asked] == [Ask, Ask, Fulfil]
 
 
-async def test_a_lease_whose_answer_was_refused_can_still_be_given_back(worker):
+async def test_a_lease_can_still_be_given_back_after_its_answer_was_refused(worker):
     one = worker(Ask=leasing, Fulfil=LocalProtocolError("ttl"), Fail=Done())
     lease = await one.leased(KEYS[0])
     with pytest.raises(LocalProtocolError):
@@ -121,7 +121,7 @@ async def test_a_lease_whose_answer_was_refused_can_still_be_given_back(worker):
 
 
 @pytest.mark.parametrize("reconnected", [False, True])
-async def test_a_login_whose_lease_went_with_the_daemon_is_kept_and_handed_over(
+async def test_a_login_whose_lease_was_lost_with_the_daemon_is_stored_and_handed_over(
     worker, reconnected
 ):
     """A daemon that is another process by now says `lost` of a lease that it never gave."""
@@ -135,7 +135,7 @@ async def test_a_login_whose_lease_went_with_the_daemon_is_kept_and_handed_over(
     assert put == (["session", "handle"] if reconnected else [])
 
 
-async def test_a_login_begun_before_a_flush_leaves_nothing_though_the_daemon_went(worker):
+async def test_a_login_begun_before_a_flush_leaves_no_copy_even_if_the_daemon_stops(worker):
     one = worker(Ask=leasing)
     lease = await one.login(KEYS[0])
     one.remote.listeners.dropped(None, None)
@@ -153,9 +153,7 @@ async def test_a_busy_daemon_sends_nobody_to_the_portal(worker):
 # A daemon that comes and goes.
 
 
-async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever(
-    worker, monkeypatch
-):
+async def test_a_caller_stops_following_a_daemon_that_keeps_coming_and_going(worker, monkeypatch):
     monkeypatch.setattr(remote, "PROBE_SECONDS", 0.01)
     one = worker(ping=None)
     assert isinstance(await one.login(KEYS[0]), Lease)
@@ -165,7 +163,7 @@ async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever
     assert len(one.remote.asked) == 2 + fallback.RECALLS
 
 
-async def test_a_waiting_caller_who_goes_is_not_looked_for(worker, monkeypatch):
+async def test_the_daemon_is_not_probed_for_a_caller_who_has_left(worker, monkeypatch):
     monkeypatch.setattr(remote, "PROBE_SECONDS", 0.01)
     one = worker()
     assert isinstance(await one.login(KEYS[0]), Lease)
@@ -191,7 +189,7 @@ async def test_no_more_sessions_are_handed_over_than_there_are_copies(worker):
 # What the daemon said holds without it.
 
 
-async def test_a_source_refused_by_the_daemon_stays_so_while_it_is_away(worker):
+async def test_a_source_refused_by_the_daemon_stays_refused_while_it_is_away(worker):
     one = worker(Ask=Locked(900.0, 0.0, 900.0))
     await one.login(KEYS[0], ACCOUNT, "192.0.2.77")
     one.remote.says.clear()
@@ -201,7 +199,7 @@ async def test_a_source_refused_by_the_daemon_stays_so_while_it_is_away(worker):
     assert isinstance(await one.login(KEYS[1], OTHER, HOME), Lease)
 
 
-async def test_a_lock_by_the_daemon_holds_for_other_spellings_while_it_is_away(worker):
+async def test_a_lock_set_by_the_daemon_applies_to_other_spellings_while_it_is_away(worker):
     one = worker(Ask=Locked(900.0, 900.0))
     await one.login(KEYS[0], ACCOUNT, HOME, BUDGET)
     one.remote.says.clear()
@@ -219,7 +217,7 @@ async def test_a_source_may_fail_at_five_accounts_while_the_daemon_is_away(worke
 
 
 @pytest.mark.parametrize("login", [False, True])
-async def test_of_what_the_daemon_gives_only_a_login_clears_failures_here(worker, login):
+async def test_a_login_clears_local_failures_and_a_cached_session_does_not(worker, login):
     one = worker(Ask=leasing, Fulfil=Done())
     lease = await one.login(KEYS[0])
     await one.failed(KEYS[0], lease.token, REJECTED)  # the daemon goes: counted here
@@ -233,7 +231,7 @@ async def test_of_what_the_daemon_gives_only_a_login_clears_failures_here(worker
     assert counted == ({None: 1} if login else {None: 1, HOME: 1})
 
 
-async def test_the_gap_and_a_busy_portal_are_known_though_the_daemon_goes(worker):
+async def test_the_gap_and_a_busy_portal_are_remembered_when_the_daemon_stops(worker):
     one = worker(AskTurn=Turn(), Ask=Unavailable(BUSY, 60.0))
     assert await one.call(AskTurn(ACCOUNT)) == Turn()
     state = await one.ask(KEYS[0], OTHER)
@@ -250,7 +248,7 @@ async def test_the_gap_and_a_busy_portal_are_known_though_the_daemon_goes(worker
 # Copies.
 
 
-async def test_what_was_flushed_on_its_way_here_leaves_no_copy(worker):
+async def test_a_session_flushed_in_transit_leaves_no_copy(worker):
     def flushed(_: Ask) -> Hit:
         one.remote.listeners.dropped(ACCOUNT, None)
         return Hit(b"sealed", 60.0)
@@ -260,7 +258,7 @@ async def test_what_was_flushed_on_its_way_here_leaves_no_copy(worker):
     assert one.local.found(account=ACCOUNT, key=KEYS[0]) is None
 
 
-async def test_a_lock_that_was_lifted_on_its_way_here_leaves_none(worker):
+async def test_a_lock_lifted_in_transit_leaves_no_copy(worker):
     def lifted(_: Ask) -> Locked:
         one.remote.listeners.unlocked(ACCOUNT, None)
         return Locked(900.0, 900.0)
@@ -274,7 +272,7 @@ async def test_a_lock_that_was_lifted_on_its_way_here_leaves_none(worker):
 FOUND = Found(ACCOUNT, b"record", 60.0, KEYS[0], Hit(b"session", 60.0))
 
 
-async def test_a_handle_and_its_session_that_end_on_their_way_here_leave_no_copy(worker):
+async def test_a_handle_and_a_session_that_end_in_transit_leave_no_copy(worker):
     def ended(_: Get) -> Found:
         one.remote.listeners.dropped(ACCOUNT, None)
         return FOUND
@@ -284,7 +282,7 @@ async def test_a_handle_and_its_session_that_end_on_their_way_here_leave_no_copy
     assert one.local.found(HANDLE) is None
 
 
-async def test_what_was_found_is_found_without_the_daemon_and_what_was_missing_is_not(worker):
+async def test_copies_match_what_the_daemon_last_found(worker):
     one = worker(Get=FOUND)
     assert await one.by_handle(HANDLE) == FOUND
     one.remote.says.clear()
@@ -297,7 +295,7 @@ async def test_what_was_found_is_found_without_the_daemon_and_what_was_missing_i
     assert await one.session(KEYS[0]) is None
 
 
-async def test_a_lease_to_log_in_says_that_a_copy_is_of_a_session_that_was_dropped(worker):
+async def test_a_login_lease_from_the_daemon_drops_the_copy_of_the_session(worker):
     one = worker(Ask=Hit(b"session", 60.0))
     await one.login(KEYS[0])
     assert one.local.found(account=ACCOUNT, key=KEYS[0]) is not None
@@ -306,7 +304,7 @@ async def test_a_lease_to_log_in_says_that_a_copy_is_of_a_session_that_was_dropp
     assert one.local.found(account=ACCOUNT, key=KEYS[0]) is None
 
 
-async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself(worker):
+async def test_erasing_an_account_at_the_daemon_clears_local_failures(worker):
     one = worker(Ask=leasing)
     lease = await one.login(KEYS[0])
     await one.failed(KEYS[0], lease.token, REJECTED)
@@ -318,7 +316,7 @@ async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself(worker):
 
 
 @pytest.mark.parametrize("what", ["login", "handle"])
-async def test_nothing_ends_for_others_while_the_daemon_is_away(worker, what):
+async def test_nothing_is_ended_for_other_workers_while_the_daemon_is_away(worker, what):
     one = worker(Get=FOUND)
     await one.by_handle(HANDLE)
     with pytest.raises(CacheUnavailable):
@@ -330,7 +328,9 @@ async def test_nothing_ends_for_others_while_the_daemon_is_away(worker, what):
     ("mine", "theirs"), [(b"c" * 16, b""), (b"c" * 16, b"w" * 16), (b"", b"w" * 16)]
 )
 @pytest.mark.parametrize("lease", [False, True])
-async def test_a_session_is_of_its_spelling_while_the_daemon_is_away(worker, mine, theirs, lease):
+async def test_a_session_belongs_to_its_spelling_while_the_daemon_is_away(
+    worker, mine, theirs, lease
+):
     """Whether the daemon gave it, or the lease to open it."""
     one = worker(Ask=leasing if lease else Hit(b"session", 60.0, spelling=mine), Fulfil=Done())
     asked = await one.login(KEYS[0], ACCOUNT + mine)

@@ -72,9 +72,7 @@ def tell(path: Path, verb: str, *args):
 
 
 @pytest.mark.parametrize("newer_first", [True, False])
-async def test_of_two_passwords_used_without_a_daemon_that_of_the_later_login_stays(
-    folder, worker, newer_first
-):
+async def test_the_later_of_two_passwords_used_without_a_daemon_wins(folder, worker, newer_first):
     first, second = worker(), worker()
     await first.open(OLD, ttl=TTL_AFTER_A_MINUTE)
     await second.open(NEW)
@@ -86,7 +84,9 @@ async def test_of_two_passwords_used_without_a_daemon_that_of_the_later_login_st
         assert await has(first, NEW)
 
 
-async def test_a_session_and_handle_opened_without_a_daemon_are_handed_over_unasked(folder, worker):
+async def test_a_session_and_handle_opened_without_a_daemon_are_handed_over_by_themselves(
+    folder, worker
+):
     one, other = worker(), worker()
     await one.open(NEW, handle=HANDLE)
     with running_cache(folder):
@@ -101,9 +101,7 @@ async def test_a_session_and_handle_opened_without_a_daemon_are_handed_over_unas
 
 
 @pytest.mark.parametrize("key", [OLD, NEW], ids=["same password", "another password"])
-async def test_a_daemon_that_comes_back_with_an_older_session_gets_the_one_opened_meanwhile(
-    folder, worker, key
-):
+async def test_a_returning_daemon_with_an_older_session_receives_the_newer_one(folder, worker, key):
     one, other = worker(), worker()
     with running_cache(folder) as cache:
         await one.open(OLD, value=b"older", ttl=TTL_AFTER_A_MINUTE, handle=OLDER_HANDLE)
@@ -121,7 +119,7 @@ async def test_a_daemon_that_comes_back_with_an_older_session_gets_the_one_opene
         assert (await other.by_handle(OLDER_HANDLE) is None) == (key == NEW)
 
 
-async def test_a_killed_daemon_has_lost_nothing_that_it_had_told(folder, worker):
+async def test_a_killed_daemon_loses_nothing_it_had_acknowledged(folder, worker):
     one = worker()
     with running_cache(folder) as cache:
         await one.open(OLD)
@@ -131,7 +129,7 @@ async def test_a_killed_daemon_has_lost_nothing_that_it_had_told(folder, worker)
         assert await has(worker(), OLD)
 
 
-async def test_a_replaced_password_stays_wrong_for_a_worker_that_was_away(folder, worker):
+async def test_a_replaced_password_stays_wrong_for_a_worker_that_was_disconnected(folder, worker):
     away, other = worker(), worker()
     with running_cache(folder) as cache:
         await away.open(OLD)
@@ -142,7 +140,7 @@ async def test_a_replaced_password_stays_wrong_for_a_worker_that_was_away(folder
         assert await has(other, NEW)
 
 
-async def test_a_replaced_password_stays_wrong_when_the_new_session_is_gone_too(folder, worker):
+async def test_a_replaced_password_stays_wrong_after_the_new_session_has_ended(folder, worker):
     away, other = worker(), worker()
     with running_cache(folder) as cache:
         await away.open(OLD)
@@ -153,9 +151,7 @@ async def test_a_replaced_password_stays_wrong_when_the_new_session_is_gone_too(
         assert not await has(await away.met(), OLD)
 
 
-async def test_a_flush_stays_one_for_a_worker_that_was_away_over_any_number_of_restarts(
-    folder, worker
-):
+async def test_a_flush_reaches_a_disconnected_worker_after_any_number_of_restarts(folder, worker):
     one = worker()
     with running_cache(folder) as cache:
         await one.open(OLD)
@@ -167,7 +163,7 @@ async def test_a_flush_stays_one_for_a_worker_that_was_away_over_any_number_of_r
         assert not await has(await one.met(), OLD)
 
 
-async def test_a_session_opened_before_any_daemon_was_met_is_not_handed_over_after_a_flush(
+async def test_a_session_opened_before_the_first_connection_is_not_handed_over_after_a_flush(
     folder, worker
 ):
     one = worker()
@@ -177,7 +173,7 @@ async def test_a_session_opened_before_any_daemon_was_met_is_not_handed_over_aft
         assert not await has(await one.met(), OLD)
 
 
-async def test_a_login_begun_before_a_flush_that_was_missed_is_not_kept_afterwards(folder, worker):
+async def test_a_login_begun_before_a_missed_flush_is_not_stored(folder, worker):
     one = worker()
     with running_cache(folder) as cache:
         lease = await one.login(OLD)
@@ -189,7 +185,7 @@ async def test_a_login_begun_before_a_flush_that_was_missed_is_not_kept_afterwar
         assert not await has(await one.met(), OLD)
 
 
-async def test_handles_are_there_after_a_crash_and_not_after_a_flush(folder, worker):
+async def test_handles_survive_a_crash_and_end_with_a_flush(folder, worker):
     one = worker()
     with running_cache(folder) as cache:
         await one.open(OLD, handle=HANDLE)
@@ -202,7 +198,7 @@ async def test_handles_are_there_after_a_crash_and_not_after_a_flush(folder, wor
         assert await (await one.met()).by_handle(HANDLE) is None
 
 
-async def test_a_flush_is_not_undone_by_a_kill_in_the_next_moment(folder, worker):
+async def test_a_kill_right_after_a_flush_does_not_undo_it(folder, worker):
     away = worker()
     with running_cache(folder) as cache:
         await away.open(OLD)
@@ -215,9 +211,7 @@ async def test_a_flush_is_not_undone_by_a_kill_in_the_next_moment(folder, worker
         assert not await has(await away.met(), OLD)
 
 
-async def test_a_new_password_is_not_forgotten_for_the_old_by_a_kill_in_the_next_moment(
-    folder, worker
-):
+async def test_a_kill_right_after_a_password_change_does_not_restore_the_old_one(folder, worker):
     away, other = worker(), worker()
     with running_cache(folder) as cache:
         await away.open(OLD)
@@ -230,9 +224,7 @@ async def test_a_new_password_is_not_forgotten_for_the_old_by_a_kill_in_the_next
         assert not await has(await away.met(), OLD)
 
 
-async def test_a_lock_of_the_whole_account_holds_for_addresses_never_seen_without_a_daemon(
-    folder, worker
-):
+async def test_an_account_lock_applies_to_new_addresses_without_a_daemon(folder, worker):
     one = worker()
     with running_cache(folder, FAST) as cache:
         await one.open(OLD)
@@ -248,7 +240,7 @@ async def test_a_lock_of_the_whole_account_holds_for_addresses_never_seen_withou
     assert await has(one, OLD)  # from home
 
 
-async def test_who_waits_for_a_login_without_a_daemon_asks_it_as_soon_as_it_is_back(folder, worker):
+async def test_waiting_logins_ask_the_daemon_as_soon_as_it_is_back(folder, worker):
     one = worker()
     first = await one.login(OLD)
     assert isinstance(first, Lease)

@@ -25,7 +25,7 @@ COMPARE_SECONDS: Final = 2.0
 """How often a daemon is asked though nobody calls, while its secret is not known to be the same."""
 
 MEND_SECONDS: Final = 60.0
-"""What callers are told to wait while secrets differ: an operator has to act."""
+"""How long callers are asked to wait while secrets differ: an operator has to act."""
 
 STOPS: Final = "this worker stops"
 
@@ -106,7 +106,7 @@ class CacheClient:
     def count_shape(self, kind: str) -> None:
         """Have an answer of the portal counted that has one of `SHAPES`, without waiting."""
         if self._channel is not None:
-            self._channel.tell("stats", (kind,))
+            self._channel.notify("stats", (kind,))
 
     async def ping(self) -> Welcome:
         """Say hello, and return what the daemon says of itself.

@@ -206,7 +206,7 @@ class Channel(asyncio.BufferedProtocol):
             self._wake(deadline)
         return number, answer
 
-    def tell(self, verb: str, args: tuple[Scalar, ...], *, withdraws: int | None = None) -> None:
+    def notify(self, verb: str, args: tuple[Scalar, ...], *, withdraws: int | None = None) -> None:
         """Send a request whose answer nobody waits for, if the connection is usable."""
         if self.usable:
             number, nobody = self.send(verb, args)
@@ -238,7 +238,7 @@ class Channel(asyncio.BufferedProtocol):
             self._withdraw(number)
 
     def _withdraw(self, number: int) -> None:
-        self.tell("cancel", (number,), withdraws=number)
+        self.notify("cancel", (number,), withdraws=number)
 
     def _write(self, frame: bytes) -> None:
         assert self._transport is not None

@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         app,
         settings.run_dir / "ready" / name,
         None if peers is None else peers.are_gone,
-        Exemptions(settings.trusted_proxies, settings.shared_sources).source,
+        Exemptions.of(settings).source,
         stopping.set,
         certificate,
     )

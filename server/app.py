@@ -25,7 +25,7 @@ from .auth.call_rate import CallRate
 from .auth.failed_logins import FailedLogins
 from .auth.handles import Handles
 from .auth.held_secret import make_unless_held
-from .auth.login_waits import MAX_WAITING
+from .auth.login_waits import MAX_WAITING, LoginWaits
 from .auth.sealing import Sealer
 from .auth.sessions import Sessions
 from .control.entries import Entries
@@ -108,8 +108,13 @@ def build_app(
     """
     in_use = SecretUse(settings.secret_file, make_unless_held(settings.cache_socket))
     secret = in_use.secret
+    source = Exemptions.of(settings).source
     accounts, daemon = worker_accounts(
-        settings, most_waiting, name=name, secret_tag=secret_tag(secret), now=now
+        settings,
+        LoginWaits(most_waiting, source).begin,
+        name=name,
+        secret_tag=secret_tag(secret),
+        now=now,
     )
     portal = PortalClient.for_settings(
         settings,
@@ -130,7 +135,6 @@ def build_app(
         wall=wall,
     )
     failed_logins = FailedLogins(settings.auth_log, wall=wall, now=now)
-    source = Exemptions(settings.trusted_proxies, settings.shared_sources).source
     calls = CallRate(settings.calls_per_minute, now)
     access = Access(sessions, accounts, handles, sealer, log=failed_logins, calls=calls)
     upstream = Upstream(

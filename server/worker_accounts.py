@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable
 
 from .account_limits import policy_of
-from .auth.login_waits import MAX_WAITING, LoginWaits
 from .cache.client import CacheClient
 from .cache.hello import Hello
-from .http.exemptions import Exemptions
 from .settings.table import Settings
 from .state.copies import Copies
-from .state.fallback import WorkerAccounts
+from .state.fallback import Begin, WorkerAccounts
 from .state.limits import FALLBACK
 from .state.memory import MemoryStorage
 from .version import program_version
@@ -21,7 +19,7 @@ from .version import program_version
 
 def worker_accounts(
     settings: Settings,
-    most_waiting: int = MAX_WAITING,
+    begin: Begin = lambda *_: None,
     *,
     secret_tag: bytes | None = None,
     name: str = "worker",
@@ -31,14 +29,12 @@ def worker_accounts(
 
     Args:
         settings: All settings.
-        most_waiting: How many logins may wait.
+        begin: As `WorkerAccounts`.
         secret_tag: Of the secret that this worker works with; None compares nothing.
         name: Name of this process, for the operator.
         now: Seconds on a clock that never goes back, for the time without the daemon.
     """
-    exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
-    waits = LoginWaits(most_waiting, exemptions.source)
     hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
     client = CacheClient(settings.cache_socket, hello)
     copies = Copies(MemoryStorage(FALLBACK, now), FALLBACK, policy_of(settings).cut())
-    return WorkerAccounts(client, copies, waits.begin), client
+    return WorkerAccounts(client, copies, begin), client

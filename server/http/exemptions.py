@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..settings.table import Settings
 from ..sources import Network, address_of, is_grant, is_within, network_of, source_of
 
 REMEMBERED = 1024
@@ -25,6 +26,11 @@ class Exemptions:
         self._proxies = [network_of(one) for one in proxies]
         self._shared = tuple(shared)
         self._known: dict[str, str | None] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Exemptions:
+        """Return those of the settings."""
+        return cls(settings.trusted_proxies, settings.shared_sources)
 
     def source(self, host: str | None) -> str | None:
         """Return the source that a caller is counted under; None for an exempt one.

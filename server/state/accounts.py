@@ -18,7 +18,6 @@ from . import encoding
 from .commands import found_in
 from .decider import Listeners
 from .encoding import FORMAT, LAYOUT
-from .failures import SLACK
 from .limits import Limits, Policy, plain
 from .rounds import Rounds
 from .storage import Storage, StorageAway, of_account
@@ -72,13 +71,13 @@ class Accounts:
         self.upkeep = Upkeep(storage, self._rounds)
         self._storage = storage
         self._totals = self._rounds.room.totals
-        self._enough = policy.known_for * (1.0 - SLACK)
+        self._enough = policy.noted_for
         self._stopped = False
 
     def use(self, limits: Limits, policy: Policy) -> None:
         """Go by other numbers from now on. What was counted stays, and so do locks that began."""
         self._rounds.use(limits, policy)
-        self._enough = policy.known_for * (1.0 - SLACK)
+        self._enough = policy.noted_for
 
     def forget_rejections(self) -> None:
         """Ask the portal again for what it rejected a moment ago; what was counted stays counted.

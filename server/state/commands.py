@@ -17,6 +17,7 @@ from .vocabulary import (
     ERASED,
     GONE,
     REJECTED,
+    SOON,
     Done,
     Fail,
     Forget,
@@ -32,7 +33,7 @@ from .vocabulary import (
     Unlock,
     short,
 )
-from .waiting_room import SOON, Abandoned, LeaseRecord
+from .waiting_room import Abandoned, LeaseRecord
 
 Work = Callable[[Decider], Awaitable[Outcome]]
 """What this process has carried out in a round by itself."""

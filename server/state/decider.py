@@ -18,9 +18,9 @@ from .limits import Context
 from .logins import Credential, Login, Step
 from .storage import Answer, Room, Storage, of_account
 from .transaction import Transaction
-from .vocabulary import PACED, Ask, Hit, Lease, Locked, Outcome, Turn, Unavailable
+from .vocabulary import PACED, SOON, Ask, Hit, Lease, Locked, Outcome, Turn, Unavailable
 from .waiters import Group, Queue, Waiter
-from .waiting_room import SOON, LeaseRecord, WaitingRoom
+from .waiting_room import LeaseRecord, WaitingRoom
 
 
 @dataclass

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ..sources import is_grant
 from .account import AccountState, Attempt, Counter, Effect, Known, Pair
 from .limits import (
@@ -17,10 +15,6 @@ from .limits import (
     MAX_SPELLINGS,
     Context,
 )
-
-SLACK: Final = 0.1
-"""Part of its time by which a known source may lag behind its last use: spares a write on nearly
-every look-up that succeeds."""
 
 
 def knows(state: AccountState, source: str, spelling: bytes | None, now: float) -> bool:
@@ -37,15 +31,15 @@ def note_known(state: AccountState, source: str, spelling: bytes, context: Conte
     """
     if is_grant(source):
         return
-    known_for = context.policy.known_for
+    now, policy = context.now, context.policy
     same = [one for one in state.known if one.spelling == spelling]
     before = next((one for one in same if one.source == source), None)
-    if before is not None and before.until >= context.now + known_for * (1.0 - SLACK):
+    if before is not None and before.until >= now + policy.noted_for:
         return
     if before is None and len(same) >= MAX_KNOWN_SOURCES:
         before = same[-1]
     others = [one for one in state.known if one is not before]
-    state.known = [Known(source, context.now + known_for, spelling), *others][:MAX_KNOWN]
+    state.known = [Known(source, now + policy.known_for, spelling), *others][:MAX_KNOWN]
 
 
 def is_payer(state: AccountState, attempt: Attempt) -> bool:

@@ -15,13 +15,10 @@ from typing import Final, NamedTuple
 
 from .account import GENERATION_BYTES, NO_GENERATION, READING, AccountState, Busy, Ended, Granted
 from .limits import ENDED_LASTS, MAX_BUSY, MAX_ENDED, MAX_LEASES, TOKEN_BYTES, Context
-from .vocabulary import LEAVES_ALONE, PACED, REJECTED, Lease, Rejected, Turn, Unavailable
+from .vocabulary import LEAVES_ALONE, PACED, REJECTED, SOON, Lease, Rejected, Turn, Unavailable
 
 NAME_BYTES: Final = 8
 """So much of a question's key stands for it in leases."""
-
-PACED_SECONDS: Final = 1.0
-"""Least `retry_after` where there is no room."""
 
 
 class Wait(NamedTuple):
@@ -53,7 +50,7 @@ def ask_answer(
     if state.next_at > now:
         return Later(state.next_at)
     if len(state.leases) >= MAX_LEASES:
-        return Unavailable(PACED, PACED_SECONDS)
+        return Unavailable(PACED, SOON)
     name_generation(state, context)
     granted = grant(state, "answer", name, context)
     return Lease(granted.token, granted.lasts, state.session(now))

@@ -122,6 +122,14 @@ class Policy:
     accounts_per_source: int = 20
     shared: tuple[Network, ...] = ()
 
+    @property
+    def noted_for(self) -> float:
+        """Seconds for which a source is known at least when it is not noted again.
+
+        A tenth less than `known_for`: spares a write on nearly every look-up that succeeds.
+        """
+        return 0.9 * self.known_for
+
     def length(self, locks: int) -> float:
         """Return how many seconds the lock number `locks` (1 is the first) lasts."""
         # Past 2**40 the longest has long been reached, and a float would overflow in the end.

@@ -28,12 +28,13 @@ from typing import NamedTuple
 from ..sources import is_grant
 from . import failures, leases, locks
 from .account import KNOWN_SOURCES, READING, AccountState, Attempt, Handle, pair_of, whose
-from .leases import PACED_SECONDS, Wait
+from .leases import Wait
 from .limits import MAX_HANDLES, MAX_LEASES, Context, plain, tag
 from .locks import Standing
 from .vocabulary import (
     PACED,
     REJECTED,
+    SOON,
     Ask,
     Erased,
     Fail,
@@ -150,7 +151,7 @@ class Login:
                 return Step.TURN
             if len(self.state.leases) < MAX_LEASES:
                 return leases.grant(self.state, "login", attempt.pair, context)
-            outcome = Unavailable(PACED, PACED_SECONDS)
+            outcome = Unavailable(PACED, SOON)
         if isinstance(outcome, Unavailable):
             locks.undecided(counted, attempt.pair, context, attempt.source)
         return outcome

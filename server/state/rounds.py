@@ -27,9 +27,9 @@ from .leases import drop_dead
 from .limits import Context, Limits, Policy
 from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Census, Transaction
-from .vocabulary import Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
+from .vocabulary import SOON, Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
 from .waiters import Group, Queue, Waiter, start
-from .waiting_room import SOON, WaitingRoom
+from .waiting_room import WaitingRoom
 
 MAX_TRIES: Final = 1000
 """Lost swaps after which something is wrong with the storage, not with the others."""

@@ -10,7 +10,7 @@ what does not fit beside it waits.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -49,8 +49,7 @@ def path_of(source: str, policy: Policy) -> tuple[str, str, str]:
     return networks.provider, networks.site, source
 
 
-@dataclass(slots=True)
-class Tried:
+class Tried(NamedTuple):
     """What a source did at one account.
 
     Attributes:
@@ -59,9 +58,15 @@ class Tried:
         telling: Whether any of it told it something.
     """
 
-    failed: float
-    open_until: float
-    telling: bool
+    failed: float = 0.0
+    open_until: float = 0.0
+    telling: bool = False
+
+    def at(self, now: float) -> Tried:
+        """Return it as it is now: a guess that nobody has judged in time has failed."""
+        if not self.open_until or self.open_until > now:
+            return self
+        return Tried(max(self.failed, self.open_until), 0.0, self.telling)
 
 
 @dataclass(slots=True)
@@ -95,10 +100,7 @@ class SourceState:
 
     def dump(self, name: bytes) -> bytes:
         """Return the value, with `name` (8 bytes) for its tag."""
-        rows = [
-            [account, one.failed, one.open_until, one.telling]
-            for account, one in self.tried.items()
-        ]
+        rows = [(account, *one) for account, one in self.tried.items()]
         packed: bytes = msgpack.packb([FORMAT, self.until, self.unlocked, rows])
         return name + packed
 
@@ -107,11 +109,12 @@ class SourceState:
         if self.unlocked < epochs.locks:
             self.clear()
         self.unlocked = epochs.locks
-        for account, one in list(self.tried.items()):
-            if one.open_until and one.open_until <= now:
-                one.failed, one.open_until = max(one.failed, one.open_until), 0.0
-            if not one.open_until and one.failed <= now - WINDOW:
-                del self.tried[account]
+        tried = {account: one.at(now) for account, one in self.tried.items()}
+        self.tried = {
+            account: one
+            for account, one in tried.items()
+            if one.open_until or one.failed > now - WINDOW
+        }
         if self.until <= now:
             self.until = 0.0
 
@@ -126,10 +129,10 @@ class SourceState:
 
     def refused_until(self, policy: Policy) -> float:
         """Return until when the source is refused at accounts that do not know it; 0.0 if not."""
-        failed = sorted(self.failed())
-        if not policy.accounts_per_source or len(failed) < policy.accounts_per_source:
+        failed, most = sorted(self.failed()), policy.accounts_per_source
+        if not 0 < most <= len(failed):
             return self.until
-        return max(self.until, failed[-policy.accounts_per_source] + WINDOW)
+        return max(self.until, failed[-most] + WINDOW)
 
     def may_try(self, budget: bytes, policy: Policy) -> bool:
         """Return whether the source may fail at one more account beside those it is trying."""
@@ -139,35 +142,29 @@ class SourceState:
     def take(self, budget: bytes, effect: Effect, policy: Policy) -> None:
         """Change what a decision about an account changes here."""
         account = budget[-NAME_BYTES:]
-        one = self.tried.get(account)
+        one = self.tried.pop(account, None) if effect.what == "failed" else self.tried.get(account)
+        one = one or Tried()
         match effect.what:
             case "open":
-                one = one or self.tried.setdefault(account, Tried(0.0, 0.0, telling=False))
-                one.open_until = effect.at
-                one.telling = one.telling or effect.telling
+                one = Tried(one.failed, effect.at, one.telling or effect.telling)
             case "failed":
-                self.tried.pop(account, None)
-                telling = effect.telling or (one is not None and bool(one.failed) and one.telling)
+                telling = effect.telling or (bool(one.failed) and one.telling)
                 # What is counted late is no newer than the last failure there that was counted.
-                failed = effect.at if one is None else max(effect.at, one.failed)
-                self.tried[account] = Tried(failed, 0.0, telling)
-                while len(self.tried) > max(1, policy.accounts_per_source):
-                    del self.tried[next(iter(self.tried))]
-            case "closed" if one is not None:
-                one.open_until = 0.0
-                if not one.failed:
-                    del self.tried[account]
+                one = Tried(max(effect.at, one.failed), 0.0, telling)
+            case "closed":
+                one = one._replace(open_until=0.0)
             case "back":
-                if one is not None:
-                    one.failed = 0.0  # a guess that is open stays one
-                    if not one.open_until:
-                        del self.tried[account]
+                one = one._replace(failed=0.0)  # a guess that is open stays one
                 # A lock by another storage ends altogether: the account may be its reason.
                 self.until = 0.0
             case "refused":
                 self.until = max(self.until, effect.at)
-            case _:
-                pass
+        if one.failed or one.open_until:
+            self.tried[account] = one
+        else:
+            self.tried.pop(account, None)
+        while effect.what == "failed" and len(self.tried) > max(1, policy.accounts_per_source):
+            del self.tried[next(iter(self.tried))]
 
     def kind(self) -> Kind:
         """Return what it is worth when there is no room, but for a lock by any policy."""

@@ -289,6 +289,9 @@ Decision = Hit | Lease | Rejected | Unavailable | Locked | Waiting | Turn | Reca
 
 Outcome = Decision | Found | Missing | Done | Lost | Erased
 
+SOON: Final = 1.0
+"""`retry_after` in seconds where there is no room, or of what may be had again at once."""
+
 # Reasons.
 
 REJECTED: Final = "rejected"

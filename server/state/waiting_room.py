@@ -15,6 +15,7 @@ from .turn_taker import TurnTaker
 from .vocabulary import (
     GONE,
     PACED,
+    SOON,
     Ask,
     Fail,
     Hit,
@@ -26,9 +27,6 @@ from .vocabulary import (
     Waiting,
 )
 from .waiters import Group, Queue, Waiter
-
-SOON: Final = 1.0
-"""`retry_after` of what may be had again at once."""
 
 MANY: Final = 3
 """So many waiters for one thing from one source make room for others when there is none."""

@@ -344,6 +344,10 @@ class TestBursts:
             asked = Ask("login", account(number), key(number), f"10.{number}.0.1")
             house.accounts.submit(asked, outcomes.append, holder)
 
+    def test_a_login_that_need_not_wait_for_its_turn_begins_in_the_round_that_asks(self, house):
+        house.lease(1)
+        assert (house.stat("rounds_total"), house.stat("misses_total")) == (1, 1)
+
     def test_others_have_the_loop_between_the_logins_of_a_burst(self, house):
         outcomes, seen = [], []
 

@@ -94,8 +94,8 @@ class Channel(asyncio.BufferedProtocol):
         self._calls: dict[int, _Call] = {}
         self._last_id = 0
         self._unsent: list[bytes] = []
-        # Whether the last write that waited for company had any.
-        self._company = False
+        # Whether the last write that was put off joined several requests.
+        self._joined = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = math.inf
         self._silences = 0
@@ -246,7 +246,7 @@ class Channel(asyncio.BufferedProtocol):
             self._unsent.append(frame)
             if len(self._unsent) >= FLUSH_FRAMES:
                 self._flush()
-        elif self._calls or self._company:
+        elif self._calls or self._joined:
             # Under load more will follow in this round of the loop: one write for all, and one
             # wake-up of the daemon. A caller on its own does not wait for it.
             self._unsent.append(frame)
@@ -255,7 +255,7 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.write(frame)
 
     def _flush(self) -> None:
-        self._company = len(self._unsent) > 1
+        self._joined = len(self._unsent) > 1
         if self._unsent and self.usable and self._transport is not None:
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()

@@ -1,11 +1,11 @@
 """The accounts as a worker asks for them, and what it does while the daemon is away.
 
-Sessions and handles that it has seen are kept as copies (sealed, like everything). When the daemon
-does not answer, copies are served, and the same decisions are made over them, with the small limits
-of `FALLBACK`: each worker has a pace and counters of its own, so together they must not become the
-login storm or the open lock that the daemon prevents. When it is back, it gets what was opened
-meanwhile, and who waits for a login of this worker's asks it instead. What the daemon does not have
-by then, was dropped: it loses nothing by itself.
+Sessions and handles that it has seen are stored as copies (sealed, like everything). While the
+daemon does not answer, copies are served, and the same decisions are made over them, with the small
+limits of `FALLBACK`: each worker has a pace and counters of its own, so together they must not
+become the login storm or the open lock that the daemon prevents. When it is back, it gets the
+sessions opened meanwhile, and callers who wait for a login in this worker ask it instead. What it
+lacks by then was dropped on purpose: it loses nothing by itself.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ TIDY_SECONDS: Final = 60.0
 """How often a part of what this worker has counted itself is looked at, and what is over goes."""
 
 RECALLS: Final = 3
-"""How often a caller is sent after a daemon that comes and goes."""
+"""How many times a caller is sent back to a daemon that comes and goes."""
 
 MAX_LEASES: Final = 4096
 """Leases remembered: no worker has more requests than that under way, and most last a second."""
@@ -140,13 +140,13 @@ class WorkerAccounts:
         self._local.use(FALLBACK, policy.cut())
 
     async def keep_tidy(self) -> None:
-        """Forget now and then what this worker has counted and needs no longer, until cancelled."""
+        """Forget what this worker has counted and needs no longer, until cancelled."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             await self._local.upkeep.tidy()
 
     async def stop(self) -> None:
-        """End what goes on here; the connection is closed by its maker."""
+        """Answer all waiters and end; the connection is closed by its maker."""
         await self._remote.aclose()
         await self._local.stop()
 
@@ -272,7 +272,7 @@ class WorkerAccounts:
     # Copies.
 
     def _learn(self, request: Ask, outcome: Outcome, *, in_time: bool) -> None:
-        """Have the copies be as what a login came to."""
+        """Bring the copies in line with the outcome of a login."""
         account = plain(request.account)
         match outcome:
             case Hit() if in_time and not self._remote.lacks(account):
@@ -284,7 +284,7 @@ class WorkerAccounts:
                 self._local.drop(account, request.key)
 
     def _compare(self, request: Get, found: Found | None) -> None:
-        """Have the copies be as what was found."""
+        """Bring the copies in line with what was found."""
         copy = self._local.found(request.handle, request.account, request.key)
         if found is not None and self._remote.lacks(found.account):
             return

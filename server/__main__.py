@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from . import log, process
-from .auth.held_secret import SecretHeld
+from .auth.missing_secret import SecretMissing
 from .errors import ConfigurationError
 from .http.exemptions import Exemptions
 from .http.exposure import exposed, speaks_for_all, unproxied
@@ -32,13 +32,13 @@ from .settings.loading import find, load
 from .settings.reloading import Reloading
 from .settings.table import Settings
 from .supervision.agreement import check_agreement
-from .supervision.peers import Peers
+from .supervision.workers import Workers
 from .tls.doubts import doubts
 from .tls.renewal import Renewal
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
-EXIT_SECRET_HELD = 75
+EXIT_SECRET_MISSING = 75
 
 NOT_OURS = (
     "Another program has the port {port} of [::1]. A browser that is given localhost looks there "
@@ -150,12 +150,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION
-    except SecretHeld as exc:
+    except SecretMissing as exc:
         logger.error("%s", exc)  # noqa: TRY400 - where it arose says nothing
-        return EXIT_SECRET_HELD
+        return EXIT_SECRET_MISSING
     inherited = listener is not None
     # Nobody else holds a socket that is made here.
-    peers = Peers.from_env(os.environ) if inherited else None
+    workers = Workers.from_env(os.environ) if inherited else None
     if listener is None:
         listener = _bound(settings, arguments, "http" if certificate is None else "https")
         if listener is None:
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     worker = make_worker(
         app,
         settings.run_dir / "ready" / name,
-        None if peers is None else peers.are_gone,
+        None if workers is None else workers.are_gone,
         Exemptions.of(settings).source,
         stopping.set,
         certificate,

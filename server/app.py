@@ -24,8 +24,8 @@ from .auth.allow_list import AllowList, ListedPortal
 from .auth.call_rate import CallRate
 from .auth.failed_logins import FailedLogins
 from .auth.handles import Handles
-from .auth.held_secret import make_unless_held
 from .auth.login_waits import MAX_WAITING, LoginWaits
+from .auth.missing_secret import make_unless_in_use
 from .auth.sealing import Sealer
 from .auth.sessions import Sessions
 from .control.entries import Entries
@@ -104,9 +104,9 @@ def build_app(
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
-        SecretHeld: Its file is missing, and running processes do not write it back.
+        SecretMissing: Its file is missing, and running processes do not write it back.
     """
-    in_use = SecretUse(settings.secret_file, make_unless_held(settings.cache_socket))
+    in_use = SecretUse(settings.secret_file, make_unless_in_use(settings.cache_socket))
     secret = in_use.secret
     source = Exemptions.of(settings).source
     accounts, daemon = worker_accounts(

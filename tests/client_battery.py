@@ -173,13 +173,13 @@ class Portal:
         folders = [folder(f"zprava {n}", f"20. 11. 2026 | 8:{n:02}", box=ID) for n in minutes]
         return self._fetched(listed(*folders, NOTICES) if self.others else "")
 
-    async def kept_energy(self, _granted: Caller, _days: Any) -> dict[date, Any]:
+    async def cached_energy(self, _granted: Caller, _days: Any) -> dict[date, Any]:
         return {}
 
-    async def keep_energy(self, _granted: Caller, _days: Any) -> None:
+    async def store_energy(self, _granted: Caller, _days: Any) -> None:
         return None
 
-    async def held_notifications(self, _granted: Caller) -> Fetched | None:
+    async def cached_notifications(self, _granted: Caller) -> Fetched | None:
         return None
 
     async def baseline(self, _granted: Caller) -> Baseline:

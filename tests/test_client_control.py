@@ -18,7 +18,7 @@ from client.address import DEFAULT_URL
 from client.api import Endpoint
 from client.catalogue import Tool
 from client.control import command, views
-from client.control.kept_plans import MOST, KeptPlans
+from client.control.stored_plans import MOST, StoredPlans
 from client.control.wishes import arguments_of
 from client.exit_codes import ExitCode
 from client.failures import UsageFailure
@@ -163,24 +163,24 @@ def test_invalid_changes_are_explained(wishes, told):
 
 
 def test_plans_are_stored_for_their_owner_only_without_tokens_and_until_they_expire(tmp_path):
-    kept = KeptPlans({"XDG_STATE_HOME": str(tmp_path)})
+    plans = StoredPlans({"XDG_STATE_HOME": str(tmp_path)})
     file = tmp_path / "oig-client" / "plans.json"
-    assert kept.find("x") is None
-    assert kept.keep(PLAN, NOW)
-    assert kept.find(PLAN["plan_token"])["before"] == "mode Home 1"
+    assert plans.find("x") is None
+    assert plans.store(PLAN, NOW)
+    assert plans.find(PLAN["plan_token"])["before"] == "mode Home 1"
     assert file.stat().st_mode & 0o777 == 0o600
     assert PLAN["plan_token"] not in file.read_text()
     late = NOW + timedelta(minutes=6)
-    assert kept.keep(PLAN | {"plan_token": "other", "expires_at": "2026-11-22T12:10:00Z"}, late)
-    assert kept.find(PLAN["plan_token"]) is None
+    assert plans.store(PLAN | {"plan_token": "other", "expires_at": "2026-11-22T12:10:00Z"}, late)
+    assert plans.find(PLAN["plan_token"]) is None
     for number in range(MOST + 5):
-        kept.keep(PLAN | {"plan_token": str(number)}, NOW)
+        plans.store(PLAN | {"plan_token": str(number)}, NOW)
     assert len(json.loads(file.read_text())) == MOST
     file.write_text("[broken")
-    assert kept.find("other") is None
+    assert plans.find("other") is None
     file.unlink()
     file.mkdir()
-    assert kept.keep(PLAN, NOW) is False
+    assert plans.store(PLAN, NOW) is False
     assert [each.name for each in file.parent.iterdir()] == ["plans.json"]
 
 
@@ -215,7 +215,7 @@ def env(house, fleet, tmp_path):
 
 @pytest.fixture
 def client(capsys, monkeypatch, env):
-    """Run the client without a terminal, with a login that is kept."""
+    """Run the client without a terminal, with a login that is plans."""
     for name in ("OIG_EMAIL", "OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
@@ -263,7 +263,7 @@ def test_a_plan_says_how_to_apply_it_and_changes_nothing(client, fleet):
 
 
 def test_a_plan_that_cannot_be_stored_prints_no_command_that_cannot_work(client, monkeypatch):
-    monkeypatch.setattr(KeptPlans, "keep", lambda *_: False)
+    monkeypatch.setattr(StoredPlans, "store", lambda *_: False)
     code, out, err = client("plan", "--mode", "home_ups")
     assert code == ExitCode.OK
     assert "apply plan_" not in out
@@ -473,14 +473,14 @@ def test_the_agreed_change_is_sent_with_the_token(client, fleet):
     assert "Nothing is timed" in out
     plan = planned(client, "--mode", "home_2")
     assert plan["change"] == f"box {plan['box_id']}: mode Home 1 -> Home 2"
-    (kept,) = (
+    (plans,) = (
         one
         for one in json.loads(
             Path(os.environ["XDG_STATE_HOME"], "oig-client", "plans.json").read_text()
         ).values()
         if one["change_id"] == plan["change_id"]
     )
-    assert kept["change"] == plan["change"]
+    assert plans["change"] == plan["change"]
     # By hand, where the client asks before it calls a tool that changes something.
     agreed = [f"{name}={plan[name]}" for name in ("plan_token", "box_id")]
     code, out, _ = client("call", "apply_change", *agreed, "change=another", "--yes", "--json")

@@ -263,8 +263,8 @@ async def test_a_long_body_does_not_wait_for_the_answer_to_another():
 @pytest.mark.parametrize("size", [UNCOUNTED_BODY, LONG_BODY])
 async def test_the_sum_of_unanswered_bodies_is_bounded(monkeypatch, size):
     """Of all callers together, and of each source."""
-    monkeypatch.setattr(server_endpoint, "MAX_HELD", 5 * size)
-    monkeypatch.setattr(server_endpoint, "MAX_HELD_OF_SOURCE", 3 * size)
+    monkeypatch.setattr(server_endpoint, "MAX_BUFFERED", 5 * size)
+    monkeypatch.setattr(server_endpoint, "MAX_BUFFERED_OF_SOURCE", 3 * size)
     going_on, arrived = asyncio.Event(), asyncio.Semaphore(0)
 
     async def slow(scope, receive, send):

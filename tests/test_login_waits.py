@@ -4,7 +4,7 @@ import asyncio
 
 from server.auth.login_waits import MAX_WAITING_OF_SOURCE, LoginWaits
 from server.errors import CacheBusy
-from server.http.login_wait import told_of_wait
+from server.http.login_wait import notify_on_wait
 from server.state.fallback import TRY_LATER, WorkerAccounts
 from server.state.vocabulary import Ask, Lease
 
@@ -72,8 +72,8 @@ async def test_the_oldest_waiter_of_the_largest_network_is_evicted_when_the_queu
 
 async def test_the_layers_around_a_message_learn_that_it_waits():
     told = []
-    with told_of_wait(lambda: told.append("outer")):
-        with told_of_wait(lambda: told.append("inner")):
+    with notify_on_wait(lambda: told.append("outer")):
+        with notify_on_wait(lambda: told.append("inner")):
             await asyncio.create_task(asyncio.sleep(0, begun(LoginWaits(), "192.0.2.1", KEYS[0])))
         assert told == ["outer", "inner"]
         begun(LoginWaits(), "192.0.2.1", KEYS[0])

@@ -15,7 +15,7 @@ from mcp_types import INVALID_REQUEST
 
 from server.auth.credential_headers import CREDENTIAL_HEADERS
 from server.codes import Code
-from server.http.shares import MAX_HELD_OF_SOURCE, MIB
+from server.http.shares import MAX_BUFFERED_OF_SOURCE, MIB
 from server.http.worker import OTHER_DESCRIPTORS
 from server.tool_failure import KEY
 
@@ -196,7 +196,7 @@ def test_endless_bodies_use_little_memory_and_small_calls_are_served(fleet, sour
         kept = sum(not is_refused(sock) for sock in begun)
         # What was refused may have lost its answer to the reset that followed in time.
         if source == "198.51.100.7":
-            assert kept <= MAX_HELD_OF_SOURCE // MIB + 50
+            assert kept <= MAX_BUFFERED_OF_SOURCE // MIB + 50
     finally:
         for sock in begun:
             sock.close()

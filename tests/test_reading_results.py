@@ -52,13 +52,13 @@ class Portal:
     async def baseline(self, _granted: None) -> Baseline:
         return self.earlier
 
-    async def kept_energy(self, _granted: None, _days: Any) -> dict[date, Any]:
+    async def cached_energy(self, _granted: None, _days: Any) -> dict[date, Any]:
         return {}
 
-    async def keep_energy(self, _granted: None, _days: Any) -> None:
+    async def store_energy(self, _granted: None, _days: Any) -> None:
         return None
 
-    async def held_notifications(self, _granted: None) -> Fetched | None:
+    async def cached_notifications(self, _granted: None) -> Fetched | None:
         return Fetched(self.markup, NOW.timestamp(), "cached") if self.held else None
 
     def _fetched(self, what: str, payload: Any) -> Fetched:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.readings import clock
-from server.readings.energy_day import COUNTERS, POWERS, hours_of, kept_day
+from server.readings.energy_day import COUNTERS, POWERS, hours_of, stored_day
 from server.readings.energy_from_history import SERIES, energy_days
 from server.readings.energy_money import Prices
 from server.readings.energy_report import energy_report
@@ -681,7 +681,7 @@ def test_a_stored_day_reads_back_the_same():
         (answers(DAY, DAY, until=local(DAY, 9)), local(DAY, 9)),
     ):
         (one,) = read(found, now=now)
-        assert kept_day(json.loads(json.dumps(one.as_kept()))) == one
+        assert stored_day(json.loads(json.dumps(one.as_stored()))) == one
 
 
 @pytest.mark.parametrize(
@@ -696,7 +696,7 @@ def test_a_stored_day_reads_back_the_same():
     ],
 )
 def test_a_day_stored_by_another_version_is_not_used(raw):
-    assert kept_day(raw) is None
+    assert stored_day(raw) is None
 
 
 # Whatever the portal sends.
@@ -734,5 +734,5 @@ def test_any_answer_is_read_or_requested_again_for_fewer_days(found, more):
         assert all(len(hours_of(one.day)) >= len(one.hours) for one in days)
         json.loads(told.model_dump_json())
     for one in days:
-        assert kept_day(json.loads(json.dumps(one.as_kept()))) == one
+        assert stored_day(json.loads(json.dumps(one.as_stored()))) == one
         assert set(one.wh) == set(POWERS)

@@ -35,7 +35,7 @@ class Answers:
     async def notifications(self, granted: object) -> Fetched:
         return Fetched("", self.at.timestamp(), "live")
 
-    async def held_notifications(self, granted: object) -> None:
+    async def cached_notifications(self, granted: object) -> None:
         return None
 
     async def baseline(self, granted: object) -> Baseline:

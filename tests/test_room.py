@@ -363,7 +363,7 @@ def begun_body(running, size):
 @pytest.mark.parametrize("source", ["nobody", "one"])
 def test_the_sum_of_endless_bodies_is_bounded_and_small_ones_are_served(monkeypatch, source):
     with running_worker(monkeypatch, source=str if source == "one" else lambda _: None) as running:
-        held = running.server_state.held
+        held = running.server_state.buffered
         running.server_state.of_source.most = 1000
         limit = held.of_source = MIB
         held.most = MIB if source == "nobody" else 100 * MIB
@@ -396,7 +396,7 @@ def test_the_sum_of_endless_bodies_is_bounded_and_small_ones_are_served(monkeypa
 
 
 def test_a_body_in_use_is_never_dropped(running):
-    held = running.server_state.held
+    held = running.server_state.buffered
     held.most = 300_000
     request = b"POST /never" + HOST + b"content-length: 200000\r\n\r\n" + b"x" * 200_000
     with connected(running) as busy:
@@ -409,11 +409,11 @@ def test_a_body_in_use_is_never_dropped(running):
 
 
 def test_an_incomplete_request_does_not_evict_the_busy_connection_before_it(running):
-    running.server_state.held.most = 300_000
+    running.server_state.buffered.most = 300_000
     whole = b"POST /never" + HOST + b"content-length: 200000\r\n\r\n" + b"x" * 200_000
     with connected(running) as busy:
         busy.sendall(whole + b"POST /" + HOST + b"content-length: 9000\r\n\r\n" + b"x" * 20)
-        wait_until("it is worked on", lambda: running.server_state.held.total > 200_000)
+        wait_until("it is worked on", lambda: running.server_state.buffered.total > 200_000)
         with begun_body(running, 200_000) as other:
             assert all_of(other).startswith(b"HTTP/1.1 503 ")
         assert is_silent(busy, 0.2)
@@ -424,4 +424,4 @@ def test_an_answered_body_no_longer_counts(running):
     with connected(running) as sock:
         for _ in range(50):
             assert one_answer(sock, request).endswith(b"500000")
-        assert running.server_state.held.total <= UNCOUNTED
+        assert running.server_state.buffered.total <= UNCOUNTED

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
-from server.auth.held_secret import SecretHeld, make_unless_held
+from server.auth.missing_secret import SecretMissing, make_unless_in_use
 from server.cache import wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.client import CacheClient
@@ -375,19 +375,19 @@ def test_an_unusable_secret_does_not_stop_the_daemon(folder):
 
 
 def test_a_secret_is_created_where_none_is_in_use(folder):
-    make_unless_held(folder / "cache.sock")(folder / "secret")
+    make_unless_in_use(folder / "cache.sock")(folder / "secret")
     assert read_secret(folder / "secret")
     (folder / "secret").unlink()
     with running_cache(folder) as cache:
-        make_unless_held(cache.path)(folder / "secret")
+        make_unless_in_use(cache.path)(folder / "secret")
         assert read_secret(folder / "secret")
 
 
 @pytest.mark.parametrize("holder", ["the daemon", "a worker", "a daemon that hangs"])
 def test_no_secret_is_created_while_one_is_in_use(folder, monkeypatch, holder):
-    monkeypatch.setattr("server.auth.held_secret.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("server.auth.missing_secret.PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(
-        "server.auth.held_secret.ANSWER_SECONDS", 0.2 if "hangs" in holder else PATIENCE
+        "server.auth.missing_secret.ANSWER_SECONDS", 0.2 if "hangs" in holder else PATIENCE
     )
     if holder == "the daemon":
         load_secret(folder / "secret")
@@ -399,8 +399,8 @@ def test_no_secret_is_created_while_one_is_in_use(folder, monkeypatch, holder):
         if "hangs" in holder:
             cache.signal(signal.SIGSTOP)
             stack.callback(cache.signal, signal.SIGCONT)
-        with pytest.raises(SecretHeld, match="running processes hold it"):
-            make_unless_held(cache.path)(elsewhere)
+        with pytest.raises(SecretMissing, match="running processes hold it"):
+            make_unless_in_use(cache.path)(elsewhere)
         assert not elsewhere.exists()
 
 
@@ -414,8 +414,8 @@ def test_a_process_waiting_for_the_secret_uses_it_when_it_appears(cache, monkeyp
             elsewhere.write_bytes(b"x" * 32)
             elsewhere.chmod(0o600)
 
-    monkeypatch.setattr("server.auth.held_secret.time.sleep", sleep)
-    assert load_secret(elsewhere, make_unless_held(cache.path)) == b"x" * 32
+    monkeypatch.setattr("server.auth.missing_secret.time.sleep", sleep)
+    assert load_secret(elsewhere, make_unless_in_use(cache.path)) == b"x" * 32
     assert len(slept) == 3
 
 

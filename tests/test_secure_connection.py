@@ -239,12 +239,12 @@ def test_a_caller_still_sending_can_read_why_it_is_refused(running, call):
 def test_an_unread_answer_counts_and_a_read_one_does_not(running, call):
     sock = call()
     sock.sendall(GET.replace(b"/ ", b"/long ", 1))
-    untaken = running.server_state.untaken
-    wait_until("it is counted", lambda: untaken.total > 2 * MIB)
+    unread = running.server_state.unread
+    wait_until("it is counted", lambda: unread.total > 2 * MIB)
     received = 0
     while received < 8 * MIB:
         received += len(sock.recv(MIB))
-    wait_until("it is counted no more", lambda: not untaken.total)
+    wait_until("it is counted no more", lambda: not unread.total)
     assert one_answer(sock, GET).startswith(b"HTTP/1.1 200 ")
 
 

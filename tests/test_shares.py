@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.http.exemptions import REMEMBERED, Exemptions
-from server.http.shares import MAX_OF_SOURCE, SHARE_OF_NETWORK, Held, Tally, most_of_source
+from server.http.shares import MAX_OF_SOURCE, SHARE_OF_NETWORK, Buffered, Tally, most_of_source
 from server.sources import network_of
 
 
@@ -66,7 +66,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_sums_stay_below_their_bounds_while_the_largest_holders_let_go(steps):
     busy = set()
-    held = Held(lambda holder: holder not in busy, most=200, of_source=100)
+    buffered = Buffered(lambda holder: holder not in busy, most=200, of_source=100)
     sizes = {}
     for holder, source, size, is_busy in steps:
         if is_busy and holder in sizes:
@@ -74,35 +74,35 @@ def test_the_sums_stay_below_their_bounds_while_the_largest_holders_let_go(steps
             continue
         busy.discard(holder)
         sizes[holder] = source, size
-        let_go = held.hold(holder, source, size)
+        let_go = buffered.note(holder, source, size)
         if let_go is not None:
             assert let_go not in busy
-            held.release(let_go)
+            buffered.release(let_go)
             del sizes[let_go]
-        assert held.total == sum(size for _, size in sizes.values())
+        assert buffered.total == sum(size for _, size in sizes.values())
         if not busy:
-            assert held.total <= 200
+            assert buffered.total <= 200
             of = Counter()
             for whose, held_of in sizes.values():
                 of[whose] += held_of
             assert of["a"] <= 100
             assert of["b"] <= 100
     for holder in list(sizes):
-        held.release(holder)
-    assert held.total == 0
-    assert not held._of
+        buffered.release(holder)
+    assert buffered.total == 0
+    assert not buffered._of
 
 
 def test_a_source_over_its_bound_releases_its_largest_holder():
-    held = Held(lambda _: True, most=1000, of_source=100)
-    assert held.hold("other", "b", 90) is None
-    assert held.hold("first", "a", 60) is None
-    assert held.hold("second", "a", 30) is None
-    assert held.hold("third", "a", 20) == "first"
-    held.release("first")
+    buffered = Buffered(lambda _: True, most=1000, of_source=100)
+    assert buffered.note("other", "b", 90) is None
+    assert buffered.note("first", "a", 60) is None
+    assert buffered.note("second", "a", 30) is None
+    assert buffered.note("third", "a", 20) == "first"
+    buffered.release("first")
     # One that is exempt has no bound but the sum.
-    assert held.hold("proxy", None, 800) is None
-    assert held.hold("proxy", None, 900) == "proxy"
+    assert buffered.note("proxy", None, 800) is None
+    assert buffered.note("proxy", None, 900) == "proxy"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from server.http import refusable_connection
 from server.http.departure import gone
 from server.http.events import HEADERS as EVENTS
-from server.http.shares import MAX_HELD, MAX_HELD_OF_SOURCE, MIB, UNCOUNTED
+from server.http.shares import MAX_BUFFERED, MAX_BUFFERED_OF_SOURCE, MIB, UNCOUNTED
 
 from .fleet import check_auth, running_fleet
 from .http_worker import all_of, connected, one_answer, running_worker
@@ -74,7 +74,7 @@ def running(monkeypatch, caplog, answers):
     source = {"192.0.2.1": "192.0.2.1", "192.0.2.2": "192.0.2.2"}.get
     with running_worker(monkeypatch, source=source, app=answers) as one:
         yield one
-    assert one.server_state.untaken.total == 0
+    assert one.server_state.unread.total == 0
     told = [one.getMessage() for one in caplog.get_records("call") if one.levelname == "ERROR"]
     # What uvicorn says of a stop is no concern of this file.
     assert not [line for line in told if not line.startswith("Cancel ")]
@@ -122,24 +122,24 @@ def test_the_sum_of_unread_answers_is_bounded(running, answers, callers, kind):
     state = running.server_state
     path += b"%d" % (MIB if b"parts" not in path else 4 * MIB)
     headers = [CLOSE, *([b"Content-Length: 0"] if method == b"POST" else [])]
-    count = 2 * MAX_HELD // MIB if b"parts" not in path else 40
+    count = 2 * MAX_BUFFERED // MIB if b"parts" not in path else 40
     socks = crowd(callers, running, answers, count, path, *headers, method=method)
     if b"parts" in path:
         # One part at a time is made of each, so they are far from the bound.
-        assert state.untaken.total <= count * 3 * 65536
+        assert state.unread.total <= count * 3 * 65536
         return
-    wait_until("some are closed", lambda: len(state.connections) <= MAX_HELD // MIB)
-    assert state.untaken.total <= MAX_HELD
+    wait_until("some are closed", lambda: len(state.connections) <= MAX_BUFFERED // MIB)
+    assert state.unread.total <= MAX_BUFFERED
     cut = [is_cut_off(sock) for sock in socks]
     # Those who have held theirs for longest, of equal ones.
-    assert cut == [True] * (count - MAX_HELD // MIB) + [False] * (MAX_HELD // MIB)
+    assert cut == [True] * (count - MAX_BUFFERED // MIB) + [False] * (MAX_BUFFERED // MIB)
 
 
 def test_the_unread_answers_of_one_source_are_bounded_on_any_path(running, answers, callers):
     mine = crowd(callers, running, answers, 6, b"/body/%d" % MIB, b"X-From: 192.0.2.1", CLOSE)
     other = crowd(callers, running, answers, 2, b"/body/%d" % MIB, b"X-From: 192.0.2.2", CLOSE)
     exempt = crowd(callers, running, answers, 6, b"/body/%d" % MIB, CLOSE)
-    most = MAX_HELD_OF_SOURCE // MIB
+    most = MAX_BUFFERED_OF_SOURCE // MIB
     assert [is_cut_off(sock) for sock in mine] == [True] * (6 - most) + [False] * most
     assert not any(is_cut_off(sock) for sock in other + exempt)
 
@@ -149,7 +149,7 @@ def test_a_slow_reader_gets_its_answer_while_a_crowd_reads_none(running, answers
     wait_until("it is begun", lambda: answers.begun == 1)
     received = slow.recv(1)
     for _ in range(4):
-        crowd(callers, running, answers, MAX_HELD // MIB // 2, b"/body/%d" % MIB)
+        crowd(callers, running, answers, MAX_BUFFERED // MIB // 2, b"/body/%d" % MIB)
         received += slow.recv(1)
     assert not received.startswith(b"x")
     received += all_of(slow)
@@ -159,13 +159,13 @@ def test_a_slow_reader_gets_its_answer_while_a_crowd_reads_none(running, answers
 def test_small_answers_and_answers_already_read_do_not_count(running, answers, callers):
     state = running.server_state
     crowd(callers, running, answers, 50, b"/body/%d" % (UNCOUNTED - 500))
-    assert state.untaken.total == 0
+    assert state.unread.total == 0
     sock = asked(callers, running.address, b"/body/%d" % MIB)
-    wait_until("it counts", lambda: state.untaken.total == MIB)
+    wait_until("it counts", lambda: state.unread.total == MIB)
     received = b""
     while len(received) < MIB:
         received += sock.recv(1 << 20)
-    wait_until("it counts no longer", lambda: state.untaken.total == 0)
+    wait_until("it counts no longer", lambda: state.unread.total == 0)
     assert one_answer(sock, b"GET /body/1" + HEAD + b"\r\n").endswith(b"x")
 
 
@@ -187,7 +187,7 @@ def test_a_request_behind_an_unread_answer_never_begins(
 ):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     sock = asked(callers, running.address, b"/body/%d" % MIB, times=5)
-    wait_until("it counts", lambda: running.server_state.untaken.total == MIB)
+    wait_until("it counts", lambda: running.server_state.unread.total == MIB)
     ends(sock)
     wait_until("it is gone", lambda: not running.server_state.connections)
     assert answers.begun == 1
@@ -197,7 +197,7 @@ def test_a_request_behind_an_unread_answer_never_begins(
 def test_a_stop_ends_connections_that_read_nothing(running, answers, callers, times):
     running.config.timeout_graceful_shutdown = 1
     asked(callers, running.address, b"/body/%d" % MIB, times=times)
-    wait_until("it counts", lambda: running.server_state.untaken.total == MIB)
+    wait_until("it counts", lambda: running.server_state.unread.total == MIB)
     running.should_exit = True
     running.thread.join(60)
     assert not running.thread.is_alive()

@@ -92,14 +92,14 @@ async def test_a_caller_with_only_a_handle_gets_an_empty_history(house):
 
 async def test_stored_notifications_are_returned_without_asking_the_portal(house):
     granted = await house.access.open(caller("demo@example.com"))
-    assert await house.upstream.held_notifications(granted) is None
+    assert await house.upstream.cached_notifications(granted) is None
     assert asked(house)[NOTIFICATIONS] == 0
     fetched = await house.upstream.notifications(granted)
-    held = await house.upstream.held_notifications(granted)
+    held = await house.upstream.cached_notifications(granted)
     assert (held.payload, held.at, held.source) == (fetched.payload, fetched.at, "cached")
     assert asked(house)[NOTIFICATIONS] == 1
     other = await house.access.open(caller("demo2@example.com"))
-    assert await house.upstream.held_notifications(other) is None
+    assert await house.upstream.cached_notifications(other) is None
 
 
 async def test_an_account_without_a_box_gets_an_answer_and_costs_one_login_more(house):

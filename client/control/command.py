@@ -19,7 +19,7 @@ from ..quoting import joined
 from ..readable import one_line
 from ..session import Session
 from .confirming import confirm
-from .kept_plans import KeptPlans
+from .stored_plans import StoredPlans
 from .tools import APPLY, LIST, LOOK, PLAN, agreed, as_somebody, controlled, tool_of, waits
 from .waiting import OPEN, settled
 from .wishes import arguments_of
@@ -46,8 +46,8 @@ def plan(session: Session, options: Options) -> int:
             return _carried_out(
                 session, values, str(values.get("plan_token")), options_now, options
             )
-    kept = KeptPlans()
-    noted = kept.keep(values, now)
+    plans = StoredPlans()
+    noted = plans.store(values, now)
     session.output.line(drawing("control.views", "plan_page", values, now=now))
     # Not in the frame, and in one line however long: it is copied as it is.
     command = _command(session, options, "apply", str(values.get("plan_token")))
@@ -55,7 +55,7 @@ def plan(session: Session, options: Options) -> int:
     if not noted:
         session.output.note(
             one_line(
-                f"The plan could not be noted in {kept.path}, so oig-client apply would not know "
+                f"The plan could not be noted in {plans.path}, so oig-client apply would not know "
                 "it. To apply it: the same with --apply."
             )
         )
@@ -65,7 +65,7 @@ def plan(session: Session, options: Options) -> int:
 def apply(session: Session, options: Options) -> int:
     """Apply what was planned, once, after it was confirmed."""
     token = _token(session, options)
-    values = KeptPlans().find(token)
+    values = StoredPlans().find(token)
     if values is None:
         raise UsageFailure(
             "oig-client on this machine did not make this plan, or it expired long ago, so it "

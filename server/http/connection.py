@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from . import departure, proof
 from .guard import answer
 from .lingering import LingeringTransport
-from .login_wait import told_of_wait
+from .login_wait import notify_on_wait
 from .refusable_connection import RefusableConnection
 from .shares import RETRY_LATER, UNCOUNTED
 
@@ -105,7 +105,7 @@ class Connection(RefusableConnection):
             self._cancel(self._running)
         self.transport.released()
         self._release()
-        self.server_state.untaken.release(self)
+        self.server_state.unread.release(self)
         if self._source is not None:
             self.server_state.of_source.remove(self._source)
             self._source = None
@@ -157,7 +157,7 @@ class Connection(RefusableConnection):
             self._release()
         elif not self.pipeline:
             # What has come of a next request is still held.
-            self.server_state.held.release(self)
+            self.server_state.buffered.release(self)
             self._held = self._size
 
     def pause_writing(self) -> None:
@@ -166,14 +166,14 @@ class Connection(RefusableConnection):
         # The whole of it stays in memory until its last byte is taken.
         size = max(self._sending, self.transport.get_write_buffer_size())
         scope = self._running.scope if self._running is not None else None
-        largest = self.server_state.untaken.hold(self, self._source_of(scope), size)
+        largest = self.server_state.unread.note(self, self._source_of(scope), size)
         if largest is not None:
             largest.drop_answer()
 
     def resume_writing(self) -> None:
         """Take note that the answer is taken."""
         super().resume_writing()
-        self.server_state.untaken.release(self)
+        self.server_state.unread.release(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, and look at its size."""
@@ -223,7 +223,7 @@ class Connection(RefusableConnection):
                 await send(event)
 
             try:
-                with told_of_wait(waits.set):
+                with notify_on_wait(waits.set):
                     await app(scope, receive, answer)
             except asyncio.CancelledError:
                 if not cycle.disconnected:
@@ -268,7 +268,7 @@ class Connection(RefusableConnection):
 
     def _hold(self) -> None:
         """Take note of what is held of its requests; let go of a request if that is too much."""
-        largest = self.server_state.held.hold(self, self._source_of(self.scope), self._held)
+        largest = self.server_state.buffered.note(self, self._source_of(self.scope), self._held)
         if largest is not None:
             largest.let_go()
 

@@ -26,8 +26,8 @@ from .json_tokens import excess
 from .media_types import accepted
 from .request_head import head_problem, tidied, version_of
 from .shares import (
-    MAX_HELD,
-    MAX_HELD_OF_SOURCE,
+    MAX_BUFFERED,
+    MAX_BUFFERED_OF_SOURCE,
     RETRY_LATER,
     UNCOUNTED,
     UNCOUNTED_BODY,
@@ -98,7 +98,7 @@ class Endpoint:
         self._turn = asyncio.Lock()
         # What has come as a whole is not let go by its connection, so it is bounded here. So are
         # the answers of batches, until their connection has them.
-        self._bytes = Tally(MAX_HELD_OF_SOURCE, MAX_HELD)
+        self._bytes = Tally(MAX_BUFFERED_OF_SOURCE, MAX_BUFFERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -204,7 +204,7 @@ class Endpoint:
             await _send(send, refusal.answer(None), 400)
             return
 
-        held = _HeldAnswers(self._bytes, self._source_of(scope))
+        held = _BufferedAnswers(self._bytes, self._source_of(scope))
 
         async def answer_one(message: Any, put: Put) -> None:
             def put_held(one: bytes) -> None:
@@ -263,7 +263,7 @@ def _decoded(body: bytes) -> Any:
         raise _Unreadable(NO_UNICODE if HALF_PAIR.search(body) else NO_JSON) from None
 
 
-class _HeldAnswers:
+class _BufferedAnswers:
     """What the answers of one batch take of the bytes that a worker holds.
 
     Args:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..sources import networks_of
-from .login_wait import told_of_wait
+from .login_wait import notify_on_wait
 
 AT_ONCE = 8
 """Messages that have a turn. Most take a millisecond or two, for a part of which they wait for the
@@ -63,7 +63,7 @@ class FairQueue:
             await self._turn(networks_of(source).site)
         turn = _Turn(self._pass_on, self._lasts)
         try:
-            with told_of_wait(turn.end):
+            with notify_on_wait(turn.end):
                 await self._app(scope, receive, send)
         finally:
             turn.end()

@@ -14,8 +14,8 @@ _listeners: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("login_wait"
 
 
 @contextmanager
-def told_of_wait(tell: Callable[[], None]) -> Iterator[None]:
-    """Have a function called when what is begun inside has to wait for a login.
+def notify_on_wait(tell: Callable[[], None]) -> Iterator[None]:
+    """Call a function when work begun inside has to wait for a login.
 
     Args:
         tell: Called each time a wait begins.
@@ -28,6 +28,6 @@ def told_of_wait(tell: Callable[[], None]) -> Iterator[None]:
 
 
 def waits() -> None:
-    """Tell that the message of this context waits for a login now."""
+    """Report that the message of this context waits for a login now."""
     for tell in _listeners.get():
         tell()

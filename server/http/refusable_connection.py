@@ -92,14 +92,14 @@ class RefusableConnection(WithoutUpgrades):
         return not (self._is_busy() or self.transport.is_closing())
 
     def let_go(self) -> None:
-        """Refuse the request that is coming, since too much is held of all requests."""
+        """Refuse the request that is coming, since too many bytes of all requests are buffered."""
         self._refuse(503, NO_ROOM, "with long requests, of which too many came")
 
     def drop_answer(self) -> None:
         """Close the connection, since unread answers take too much memory."""
         self._count("that did not take their answer, of which too many were held")
         self._release()
-        self.server_state.untaken.release(self)
+        self.server_state.unread.release(self)
         self.transport.abort()
 
     def may_give_way(self) -> bool:
@@ -192,7 +192,7 @@ class RefusableConnection(WithoutUpgrades):
 
     def _release(self) -> None:
         self._held = 0
-        self.server_state.held.release(self)
+        self.server_state.buffered.release(self)
 
     def _turn_away(self, status: int, why: str, counted: str) -> None:
         """Refuse for want of room; the caller has some seconds to read why if few others have."""

@@ -26,7 +26,7 @@ from typing import Protocol, cast
 from uvicorn.server import ServerState
 
 from .eviction import eviction_order
-from .shares import Held, Tally, most_of_source, nobody
+from .shares import Buffered, Tally, most_of_source, nobody
 
 MAX_CONNECTIONS = 2000
 """Connections of one worker. An assistant holds one or two; an idle one costs some 10 KiB."""
@@ -59,7 +59,7 @@ class Occupant(Protocol):
         """Whether no request is being worked on that has come as a whole."""
 
     def let_go(self) -> None:
-        """Refuse the request that is coming, since too much is held of all requests."""
+        """Refuse the request that is coming, since too many bytes of all requests are buffered."""
 
     def drop_answer(self) -> None:
         """Close the connection, since unread answers take too much memory."""
@@ -93,8 +93,8 @@ class Connections(ServerState):
         proved: The others, each with the time of its last answer to a call of an account and its
             source; the oldest first.
         of_source: How many there are from each source.
-        held: Bytes of requests under way.
-        untaken: Bytes of answers that their callers do not take.
+        buffered: Bytes of requests under way.
+        unread: Bytes of answers that their callers have not read.
         refusing: Those that were refused when they came, and are still there.
     """
 
@@ -111,8 +111,8 @@ class Connections(ServerState):
         self.proved: dict[Occupant, tuple[float, str | None]] = {}
         self.leaving: set[Occupant] = set()
         self.of_source = Tally(most_of_source(most))
-        self.held: Held[Occupant] = Held(lambda one: one.can_let_go())
-        self.untaken: Held[Occupant] = Held(lambda _: True)
+        self.buffered: Buffered[Occupant] = Buffered(lambda one: one.can_let_go())
+        self.unread: Buffered[Occupant] = Buffered(lambda _: True)
         self.refusing: set[Occupant] = set()
 
     def has_room(self, more: int) -> bool:

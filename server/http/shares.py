@@ -28,13 +28,13 @@ site has 65 536 sources; see `sources.networks`, of which this is the coarse one
 ALWAYS_OF_SOURCE = 8
 """Connections that a source may have however few there are."""
 
-MAX_HELD = 16 * MIB
+MAX_BUFFERED = 16 * MIB
 """Bytes that a worker holds over all connections, once for each of three kinds: of requests that
 are coming; of bodies that are being answered, with the answers of batches that are not complete;
 of answers that their callers do not take. They are copied when they are joined and parsed, so
 memory grows by some multiple of it."""
 
-MAX_HELD_OF_SOURCE = 4 * MIB
+MAX_BUFFERED_OF_SOURCE = 4 * MIB
 """The same of one source: four of the longest bodies."""
 
 UNCOUNTED = 16 * 1024
@@ -126,11 +126,11 @@ def _take(counts: Counter[str], of: str, amount: int) -> None:
         del counts[of]
 
 
-class Held(Generic[Holder]):
-    """How many bytes are held for each connection.
+class Buffered(Generic[Holder]):
+    """How many bytes are buffered for each connection.
 
     Args:
-        can_let_go: Says whether what a connection holds can be dropped: not while it is worked on.
+        can_let_go: Says whether a connection's bytes can be dropped: not while they are in use.
         most: Bytes over all.
         of_source: Bytes of one source.
     """
@@ -138,30 +138,30 @@ class Held(Generic[Holder]):
     def __init__(
         self,
         can_let_go: Callable[[Holder], bool],
-        most: int = MAX_HELD,
-        of_source: int = MAX_HELD_OF_SOURCE,
+        most: int = MAX_BUFFERED,
+        of_source: int = MAX_BUFFERED_OF_SOURCE,
     ) -> None:
         self.most = most
         self.of_source = of_source
         self.total = 0
         self._can_let_go = can_let_go
-        self._held: dict[Holder, tuple[str | None, int]] = {}
+        self._sizes: dict[Holder, tuple[str | None, int]] = {}
         self._of: Counter[str] = Counter()
 
-    def hold(self, holder: Holder, source: str | None, size: int) -> Holder | None:
-        """Take note of what a connection holds.
+    def note(self, holder: Holder, source: str | None, size: int) -> Holder | None:
+        """Record how many bytes are buffered for a connection.
 
         Args:
             holder: The connection.
             source: Where it comes from; None if it is exempt from the limit per source.
-            size: All that it holds now, in bytes.
+            size: All its buffered bytes.
 
         Returns:
-            The connection that has to let go of what it holds, if one has to: that which holds
-            most, of this source or of all.
+            The connection whose bytes have to be dropped, if any: the one with the most, of this
+            source or of all.
         """
         self.release(holder)
-        self._held[holder] = source, size
+        self._sizes[holder] = source, size
         self.total += size
         if source is not None:
             self._of[source] += size
@@ -170,8 +170,8 @@ class Held(Generic[Holder]):
         return self._largest(lambda _: True) if self.total > self.most else None
 
     def release(self, holder: Holder) -> None:
-        """Take note that a connection holds nothing any more."""
-        source, size = self._held.pop(holder, (None, 0))
+        """Record that nothing is buffered for a connection any more."""
+        source, size = self._sizes.pop(holder, (None, 0))
         self.total -= size
         if source is not None:
             self._of[source] -= size
@@ -182,9 +182,9 @@ class Held(Generic[Holder]):
         return max(
             (
                 holder
-                for holder, (source, _) in self._held.items()
+                for holder, (source, _) in self._sizes.items()
                 if concerns(source) and self._can_let_go(holder)
             ),
-            key=lambda holder: self._held[holder][1],
+            key=lambda holder: self._sizes[holder][1],
             default=None,
         )

@@ -67,13 +67,13 @@ class Spacing:
 
     Attributes:
         step_s: Usual seconds from one to the next.
-        told: Whether they say when they came.
-        missing_s: Seconds without any, at an unknown time; None where none is missing, or told.
+        timed: Whether the items carry times.
+        missing_s: Seconds without any, at unknown times; None if none is missing, or `timed`.
         step_if_even_s: The same where uploads that seem too few or too many are spread evenly.
     """
 
     step_s: float
-    told: bool
+    timed: bool
     missing_s: float | None = None
     step_if_even_s: float | None = None
 
@@ -166,7 +166,7 @@ def _phase_s(first: Count, spacing: Spacing) -> float:
 
     Uploads without times are taken to come at midnight and each step from then on.
     """
-    if spacing.told or not first.power_w:
+    if spacing.timed or not first.power_w:
         return 0.0
     phase_s = first.wh * HOUR_S / first.power_w
     return phase_s if phase_s < spacing.step_s else 0.0

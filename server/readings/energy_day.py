@@ -31,7 +31,7 @@ SPARE_S = 600.0
 """Seconds without data with which a day still is complete: two items of 288."""
 
 KEPT_VERSION = 4
-"""Of `as_kept`. What another version has written is not read."""
+"""Of `as_stored`. What another version has written is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class EnergyDay:
         """Whether another answer says of the day what this one does, whenever it came."""
         return replace(self, read_at=0, said_since=0) == replace(other, read_at=0, said_since=0)
 
-    def as_kept(self) -> list[object]:
+    def as_stored(self) -> list[object]:
         """Give it as JSON, short: a month of days has to fit into some kilobytes."""
         return [
             KEPT_VERSION,
@@ -106,8 +106,8 @@ class EnergyDay:
         ]
 
 
-def kept_day(raw: Any) -> EnergyDay | None:
-    """Read what `as_kept` gave; None of anything else."""
+def stored_day(raw: Any) -> EnergyDay | None:
+    """Read what `as_stored` gave; None of anything else."""
     match raw:
         case [
             int(version),

@@ -15,9 +15,9 @@ from . import clock
 from .cells import Cell, cells
 from .day_counter import Count, DayCounter, Spacing, day_counter
 from .energy_day import COUNTERS, POWERS, EnergyDay, Quantity, hours_of
+from .item_times import oldest_first
 from .placement import LONG_STEP, Placement, days_between, midnights, place
 from .series import SeriesName
-from .told_times import oldest_first
 
 SERIES: tuple[SeriesName, ...] = ("grid", "solar", "battery", "load")
 """In the order in which they are asked for: the grid's counters show where days begin."""
@@ -236,7 +236,7 @@ def _counter(
         if (at := track.placed.times[index]) is not None and (value := counter[index]) is not None
     ]
     certain = track.placed.uncertain.get(day)
-    spacing = Spacing(track.placed.step_s, track.placed.told)
+    spacing = Spacing(track.placed.step_s, track.placed.timed)
     if certain is not None:
         even_s = (end - begin).total_seconds() / max(len(track.of_day[day]), 1)
         spacing = replace(spacing, missing_s=certain.missing_s, step_if_even_s=even_s)

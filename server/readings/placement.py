@@ -14,8 +14,8 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from . import clock
+from .item_times import are_disordered, item_times
 from .timeline import COMPLETE, LONGEST_HOLD, SPACING, SPARE
-from .told_times import are_disordered, told_times
 
 LONG_STEP = 3
 """Usual spacings from one item to the next from which on something is missing in between."""
@@ -55,14 +55,14 @@ class Placement:
         times: One per item; None for one that belongs nowhere.
         holds: Seconds for which each counts.
         step_s: Usual seconds from one to the next.
-        told: Whether the items say when.
-        uncertain: Days whose hours cannot be told.
+        timed: Whether the items carry times.
+        uncertain: Days whose hours cannot be determined.
     """
 
     times: tuple[datetime | None, ...]
     holds: tuple[float, ...]
     step_s: float
-    told: bool
+    timed: bool
     uncertain: Mapping[date, Uncertain]
 
 
@@ -90,10 +90,10 @@ def place(
     begin = clock.starts(first)
     end = max(min(clock.starts(last + timedelta(days=1)), now), begin + SPACING)
     if not items:
-        return Placement((), (), SPACING.total_seconds(), told=False, uncertain={})
-    told = told_times(items, begin - SPACING, end + clock.SKEW)
-    if told is not None:
-        return _told(told, end)
+        return Placement((), (), SPACING.total_seconds(), timed=False, uncertain={})
+    times = item_times(items, begin - SPACING, end + clock.SKEW)
+    if times is not None:
+        return _placed(times, end)
     days = days_between(first, last)
     expected = [_expected(day, now) for day in days]
     if len(days) > 1 and abs(len(items) - sum(expected)) > SPARE:
@@ -152,7 +152,7 @@ def _lengths(starts: Sequence[int], count: int) -> list[int]:
     return [after - before for before, after in pairwise([*starts, count])]
 
 
-def _told(times: Sequence[datetime | None], end: datetime) -> Placement:
+def _placed(times: Sequence[datetime | None], end: datetime) -> Placement:
     known = [(index, at) for index, at in enumerate(times) if at is not None]
     steps = sorted(
         (later_at - at) / (later - index) for (index, at), (later, later_at) in pairwise(known)
@@ -166,7 +166,7 @@ def _told(times: Sequence[datetime | None], end: datetime) -> Placement:
     index, at = known[-1]
     rest = HALF * step if _is_under_way(at, end) else min(step, end - at)
     holds[index] = max(rest, timedelta()).total_seconds()
-    return Placement(tuple(times), tuple(holds), step.total_seconds(), told=True, uncertain={})
+    return Placement(tuple(times), tuple(holds), step.total_seconds(), timed=True, uncertain={})
 
 
 def _is_under_way(at: datetime, end: datetime) -> bool:
@@ -196,5 +196,5 @@ def _counted(
         rest = HALF * SPACING if _is_under_way(at, end) else end - at
         holds[-1] = min(holds[-1], max(rest.total_seconds(), 0.0))
     return Placement(
-        tuple(times), tuple(holds), SPACING.total_seconds(), told=False, uncertain=uncertain
+        tuple(times), tuple(holds), SPACING.total_seconds(), timed=False, uncertain=uncertain
     )

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from . import clock
-from .told_times import are_disordered, carry_more, told_times
+from .item_times import are_disordered, carry_more, item_times
 
 SPACING = timedelta(minutes=5)
 """The box reports to the portal on this grid."""
@@ -82,9 +82,9 @@ def timeline(items: Sequence[object], first: date, last: date, now: datetime) ->
     end = max(end, begin + SPACING)
     if not items:
         return Timeline((), SPACING, (), end - begin, (), doubtful=False, summable=False)
-    told = told_times(items, begin - SPACING, end + clock.SKEW)
-    if told is not None:
-        return _told(told, begin, end)
+    times = item_times(items, begin - SPACING, end + clock.SKEW)
+    if times is not None:
+        return _given(times, begin, end)
     assumed = _assumed(len(items), begin, end, UNREAD if carry_more(items) else NO_TIMES)
     if are_disordered(items, begin - SPACING, end + clock.SKEW):
         return replace(assumed, notes=(DISORDER,), doubtful=True, summable=False)
@@ -119,7 +119,7 @@ def _assumed(count: int, begin: datetime, end: datetime, why: str) -> Timeline:
     return Timeline(times, SPACING, holds, asked, tuple(notes), doubtful, summable)
 
 
-def _told(times: tuple[datetime | None, ...], begin: datetime, end: datetime) -> Timeline:
+def _given(times: tuple[datetime | None, ...], begin: datetime, end: datetime) -> Timeline:
     known = [(place, at) for place, at in enumerate(times) if at is not None]
     steps = sorted(later - earlier for (_, earlier), (_, later) in pairwise(known))
     spacing = steps[len(steps) // 2] if steps else SPACING

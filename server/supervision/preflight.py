@@ -38,10 +38,10 @@ def check(settings: Settings) -> None:
         prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
-    from ..auth.held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
+    from ..auth.missing_secret import SecretMissing, make_unless_in_use  # noqa: PLC0415 - as below
 
-    with contextlib.suppress(SecretHeld):  # no setting and no file is wrong
-        load_secret(settings.secret_file, make_unless_held(settings.cache_socket))
+    with contextlib.suppress(SecretMissing):  # no setting and no file is wrong
+        load_secret(settings.secret_file, make_unless_in_use(settings.cache_socket))
     from ..portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
     from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
 

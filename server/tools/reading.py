@@ -98,7 +98,7 @@ def reading_tools(
 
     async def noticed(asking: Granted) -> list[Dated] | None:
         """Return what notifications say of bypasses, if somebody has asked for them lately."""
-        held = await upstream.held_notifications(asking)
+        held = await upstream.cached_notifications(asking)
         return None if held is None else notifications(held.payload, now(), mentions_bypass)
 
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
@@ -193,7 +193,7 @@ def reading_tools(
         days.check_range(first_day, last_day, today, MOST_OF.get(per, MOST_DAYS), by)
         asking = await in_time(granted(context, session), until)
         wanted = days_between(first_day, last_day)
-        kept = await upstream.kept_energy(asking, wanted)
+        kept = await upstream.cached_energy(asking, wanted)
         present, failure = await _present(upstream, asking, box_id, until, kept, wanted, now())
         whose = past.whose(
             present, box_id, now(), await noticed(asking), await upstream.baseline(asking)

@@ -69,7 +69,7 @@ def status_tool(
             for one in shown:
                 records = await _latest(entries, one.box_id)
                 changes += _awaited(records, None, one.measured_at, now(), granted)
-            return _down(exc, shown, changes, await upstream.held_notifications(granted))
+            return _down(exc, shown, changes, await upstream.cached_notifications(granted))
         baseline = await upstream.baseline(granted)
         box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
         contact = Box(box, present.payload[box]).last_contact("measured_at", now())

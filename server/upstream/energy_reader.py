@@ -214,7 +214,7 @@ class _Call:
             if read is not None:
                 self.found.days |= {one.day: one for one in read}
                 if not self._failing:
-                    await self._upstream.keep_energy(self._granted, read)
+                    await self._upstream.store_energy(self._granted, read)
                 return
         middle = first + timedelta(days=days // 2)
         await self.read(middle, last)

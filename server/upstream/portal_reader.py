@@ -19,7 +19,7 @@ from ..readings.energy_day import EnergyDay
 from ..state.fallback import SharedAccounts
 from .baselines import NAME as BASELINE
 from .baselines import Baselines
-from .kept_energy import KeptEnergy
+from .cached_energy import CachedEnergy
 from .sealed_answers import SealedAnswers
 from .single_flight import NOTHING_TTL, Answered, Fetched, SingleFlight
 
@@ -85,7 +85,7 @@ class Upstream:
         self._wall = wall
         self._answers = SealedAnswers(accounts, sealer)
         self._baselines = Baselines(accounts, sealer)
-        self._kept_energy = KeptEnergy(accounts, sealer)
+        self._cached_energy = CachedEnergy(accounts, sealer)
         self._flight = SingleFlight(accounts, access, sealer, self._answers, wall)
 
     async def live(self, granted: Granted) -> Fetched:
@@ -149,13 +149,13 @@ class Upstream:
         fetched, _ = await self._flight.read(granted, what, self.history_ttl, read, {})
         return fetched
 
-    async def kept_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
+    async def cached_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
         """Return those of some days, given in order, whose energy was read and cannot change."""
-        return await self._kept_energy.of(granted, days, self._wall())
+        return await self._cached_energy.of(granted, days, self._wall())
 
-    async def keep_energy(self, granted: Granted, days: Iterable[EnergyDay]) -> None:
+    async def store_energy(self, granted: Granted, days: Iterable[EnergyDay]) -> None:
         """Keep those of some days, given in order, that cannot change any more."""
-        await self._kept_energy.keep(granted, days, self._wall())
+        await self._cached_energy.store(granted, days, self._wall())
 
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
@@ -169,7 +169,7 @@ class Upstream:
         fetched, _ = await self._flight.read(granted, NOTIFICATIONS, self.history_ttl, read, "")
         return fetched
 
-    async def held_notifications(self, granted: Granted) -> Fetched | None:
+    async def cached_notifications(self, granted: Granted) -> Fetched | None:
         """Return the notifications that somebody has asked for lately; never ask the portal."""
         return await self._held(granted, NOTIFICATIONS)
 

@@ -30,18 +30,18 @@ POLL_SECONDS = 0.1
 """How often it is looked for meanwhile."""
 
 
-class SecretHeld(OigError):
-    """Running processes hold a secret whose file is missing, and do not write it back."""
+class SecretMissing(OigError):
+    """The secret's file is missing, and the running processes that use it do not restore it."""
 
 
-def make_unless_held(socket: Path) -> Callable[[Path], None]:
-    """Return what `load_secret` calls to make a secret, which waits for those who hold one.
+def make_unless_in_use(socket: Path) -> Callable[[Path], None]:
+    """Return what `load_secret` calls to create a secret, unless running processes use one.
 
-    1. No daemon of our user is there: a secret is made.
-    2. Nobody holds one: the same.
-    3. Somebody does: the file is waited for, and `SecretHeld` is raised if it does not come.
-    4. The daemon is there and does not answer, is just stopping, or is of another version: it may
-       hold one, as 3.
+    1. No daemon of this user is running: a secret is created.
+    2. No process uses one: the same.
+    3. A process does: the file is waited for, and `SecretMissing` is raised if it is not restored.
+    4. The daemon does not answer, is just stopping, or is of another version: it may use one, as
+       3.
 
     Args:
         socket: The daemon's.
@@ -49,11 +49,11 @@ def make_unless_held(socket: Path) -> Callable[[Path], None]:
 
     def make(path: Path) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while _is_held(socket):
+        while _is_in_use(socket):
             if os.path.lexists(path):
                 return
             if time.monotonic() > deadline:
-                raise SecretHeld(
+                raise SecretMissing(
                     f"The secret {path} is missing, and running processes hold it. No other one "
                     "is made. Their logs say why they do not write it back: mend that, or stop the "
                     "whole server to begin with a new one."
@@ -64,7 +64,7 @@ def make_unless_held(socket: Path) -> Callable[[Path], None]:
     return make
 
 
-def _is_held(socket: Path) -> bool:
+def _is_in_use(socket: Path) -> bool:
     try:
         with BlockingClient(socket, ANSWER_SECONDS) as daemon:
             return bool(daemon.hello("secret").secret_held)

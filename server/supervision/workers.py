@@ -13,7 +13,7 @@ GONE = frozenset({"STOPPING", "STOPPED", "FATAL"})
 `EXITED` or in `BACKOFF`, and comes back."""
 
 
-class Peers:
+class Workers:
     """The workers of a program, the asking one included.
 
     Args:

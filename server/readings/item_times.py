@@ -36,13 +36,13 @@ def oldest_first(
     """
     begin, end = clock.starts(first), min(clock.starts(last + timedelta(days=1)), now)
     window = begin - clock.SKEW, max(begin, end) + clock.SKEW
-    if not carry_more(items) or told_times(items, *window) is not None:
+    if not carry_more(items) or item_times(items, *window) is not None:
         return items
     turned = items[::-1]
-    return items if told_times(turned, *window) is None else turned
+    return items if item_times(turned, *window) is None else turned
 
 
-def told_times(
+def item_times(
     items: Sequence[object], begin: datetime, end: datetime
 ) -> tuple[datetime | None, ...] | None:
     """Read the times of items; None unless they are all there, in order and in range.
@@ -60,7 +60,7 @@ def told_times(
 
 
 def are_disordered(items: Sequence[object], begin: datetime, end: datetime) -> bool:
-    """Say whether all items carry times in range, but in no order that `told_times` reads.
+    """Say whether all items carry times in range, but in no order that `item_times` reads.
 
     Args:
         items: The items; one that is None has no time.

@@ -1,6 +1,6 @@
 """Plans of this machine, so that `apply` can show again what a token stands for.
 
-A token itself is not kept, only its digest: with the file alone nothing can be applied.
+A token itself is not stored, only its digest: the file alone cannot apply anything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHOWN = (
 MOST = 50
 
 
-class KeptPlans:
+class StoredPlans:
     """A file only its owner can read. One that cannot be used is done without.
 
     Args:
@@ -42,8 +42,8 @@ class KeptPlans:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self.path = state_folder(environ) / "plans.json"
 
-    def keep(self, plan: Mapping[str, Any], now: datetime) -> bool:
-        """Remember a plan until it expires; tell whether that worked."""
+    def store(self, plan: Mapping[str, Any], now: datetime) -> bool:
+        """Store a plan until it expires; return whether that worked."""
         left = {key: one for key, one in self._read().items() if _open(one, now)}
         left[_digest(str(plan.get("plan_token")))] = {key: plan.get(key) for key in SHOWN}
         try:

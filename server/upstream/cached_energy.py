@@ -19,7 +19,7 @@ from itertools import groupby
 from ..auth.caller import Granted
 from ..auth.sealing import Sealer
 from ..readings import clock
-from ..readings.energy_day import EnergyDay, kept_day
+from ..readings.energy_day import EnergyDay, stored_day
 from ..state.fallback import SharedAccounts
 from ..state.limits import TTL_MAX
 from .sealed_answers import SealedAnswers
@@ -27,26 +27,26 @@ from .sealed_answers import SealedAnswers
 SETTLED_DAYS = 7
 """Days after which nothing comes in any more for a day with gaps."""
 
-KEPT_S = TTL_MAX
-"""Seconds for which a day is kept from when it was read."""
+STORED_S = TTL_MAX
+"""Seconds for which a day is cached from when it was read."""
 
 DOUBTED_S = 3600.0
 """Seconds for which a day that lacks something is believed at least."""
 
 
-class KeptEnergy:
+class CachedEnergy:
     """The settled days of all accounts.
 
     Args:
-        accounts: Where they are kept.
+        accounts: Where they are stored.
         sealer: Seals them.
     """
 
     def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
-        self._kept = SealedAnswers(accounts, sealer)
+        self._answers = SealedAnswers(accounts, sealer)
 
     async def of(self, granted: Granted, days: Iterable[date], now: float) -> dict[date, EnergyDay]:
-        """Return those of some days that are kept.
+        """Return those of some days that are cached.
 
         Args:
             granted: Whose.
@@ -59,8 +59,8 @@ class KeptEnergy:
             found |= await self._of_month(granted, month, now)
         return {day: found[day] for day in wanted if day in found and _believed(found[day], now)}
 
-    async def keep(self, granted: Granted, days: Iterable[EnergyDay], now: float) -> None:
-        """Keep those days that do not change any more.
+    async def store(self, granted: Granted, days: Iterable[EnergyDay], now: float) -> None:
+        """Store those days that no longer change.
 
         Args:
             granted: Whose.
@@ -74,15 +74,15 @@ class KeptEnergy:
             # this look and the next line is lost, and costs a request when it is asked for.
             before = await self._of_month(granted, month, now)
             merged = before | {one.day: _weighed(one, before.get(one.day)) for one in group}
-            # Full days of a month take a tenth of what may be kept.
-            content = [merged[day].as_kept() for day in sorted(merged)]
-            await self._kept.put(granted, _name(month), content, KEPT_S)
+            # Full days of a month take a tenth of what may be stored.
+            content = [merged[day].as_stored() for day in sorted(merged)]
+            await self._answers.put(granted, _name(month), content, STORED_S)
 
     async def _of_month(self, granted: Granted, month: str, now: float) -> dict[date, EnergyDay]:
-        content = await self._kept.find(granted, _name(month))
-        kept = map(kept_day, content or ())
+        content = await self._answers.find(granted, _name(month))
+        stored = map(stored_day, content or ())
         # The value is put again with every day that is added: each day has a time of its own.
-        return {one.day: one for one in kept if one is not None and now - one.read_at < KEPT_S}
+        return {one.day: one for one in stored if one is not None and now - one.read_at < STORED_S}
 
 
 def _name(month: str) -> str:
@@ -102,7 +102,7 @@ def _believed(one: EnergyDay, now: float) -> bool:
 
 
 def _weighed(one: EnergyDay, before: EnergyDay | None) -> EnergyDay:
-    """Give what to keep of a day that was read, and perhaps read before."""
+    """Give what to store of a day that was read, and perhaps read before."""
     # 1. The first answer, or another than before: either may be the defect, and its time begins.
     if before is None or not one.says_the_same(before):
         return one

@@ -55,13 +55,13 @@ class Counting:
         """Count from now on, over the connection that there is."""
         await self.worker.met()
         channel = self.worker.remote._channel
-        send = channel._send
+        send = channel.send
 
         def counted(verb: str, *rest: Any) -> Any:
             self.frames.append(verb)
             return send(verb, *rest)
 
-        channel._send = counted
+        channel.send = counted
 
     async def read(self, who: Caller) -> list[str]:
         """Read live data as the tools do; return what the daemon was asked."""

@@ -25,7 +25,7 @@ class Connections(set[Connection]):
         version: Of the program.
         pid: Of the process.
         epochs: Returns how often what was dropped.
-        digest: Returns what tells the live settings of the daemon from others.
+        digest: Returns the digest of the daemon's live settings.
 
     Attributes:
         tag: Of the secret that the daemon works with; None before it has read it.

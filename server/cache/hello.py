@@ -29,13 +29,13 @@ NAME_MAX_CHARS: Final = SOURCE_MAX_CHARS
 """Longest name of a process or version of a program; operators see both on a terminal."""
 
 DIGEST_BYTES: Final = 16
-"""Size of what tells the live settings of a process from others."""
+"""Size of the digest of the live settings of a process."""
 
 SECRET_TAG_BYTES: Final = 16
 """Size of a secret's tag: no two secrets have the same by chance."""
 
 ORIGIN_BYTES: Final = 16
-"""Size of what tells one beginning of the daemon's data from others."""
+"""Size of the origin of the daemon's data: what it drew when it began without any."""
 
 
 class Hello(NamedTuple):
@@ -103,7 +103,7 @@ class Welcome(NamedTuple):
     def read(cls, fields: tuple[Any, ...]) -> Welcome | None:
         """Read the fields of the answer to a hello; None if it is none.
 
-        What stands behind the known fields is of a newer version.
+        Fields after those of this version are of a newer one, and ignored.
         """
         match fields:
             case (str(), int(), int(), int(), int(), int(), bytes(), int(), tag, int(), int(), *_):
@@ -113,5 +113,4 @@ class Welcome(NamedTuple):
 
 
 def _short(text: str) -> str:
-    kept = "".join(one for one in text if one.isprintable())[:NAME_MAX_CHARS]
-    return kept or "?"
+    return "".join(filter(str.isprintable, text))[:NAME_MAX_CHARS] or "?"

@@ -150,7 +150,7 @@ class Listener:
     def _made_room(self) -> bool:
         """End the connection that has been idle for the longest time; say whether there was one.
 
-        One that holds a lease or waits is not idle. A worker whose connection gives way opens
+        One that has a lease or waits is not idle. A worker whose connection gives way opens
         another one when it needs it.
         """
         longest = min(self._connections, key=lambda one: one.idle_since, default=None)

@@ -30,7 +30,7 @@ TOTALS: Final = ("connections_total", "refused_total", "kicked_total", "protocol
 """Connections counted since start, by the names of `docs/protocol.md`."""
 
 SAMPLES: Final = 1024
-"""Latest times kept of each verb: enough for a 99th percentile, sorted in a moment."""
+"""Times remembered of each verb: enough for a 99th percentile, sorted in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ class ConnectionLimits:
     Attributes:
         connections: Most at once; what is more is closed unread, unless an idle one gives way.
         idle_seconds: How long one must have asked nothing to give way.
-        silent_seconds: Time for the first request: whoever connects has something to ask.
-        frame_seconds: Time for the rest of a frame once it has begun: half a frame holds a buffer.
+        silent_seconds: Time for the first request: a client connects to ask something.
+        frame_seconds: Time for a frame to end once it has begun: half a frame takes a buffer.
         unread_seconds: Time for reading replies that do not fit the kernel's buffer.
         unread_bytes: Most bytes of unread replies: a slow reader must not cost memory, but hundreds
             of callers of one worker may get one and the same long answer at once.
@@ -83,7 +83,7 @@ class Handler(Protocol):
     """Carries out what is asked over connections.
 
     Attributes:
-        latencies: By verb; kept by the connections.
+        latencies: By verb; the connections add to them.
     """
 
     latencies: Mapping[str, Latency]
@@ -99,7 +99,7 @@ class Handler(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection as the event loop sees it, and what is known of the process behind it.
+    """A connection for the event loop, and what the process behind it has said and waits for.
 
     Args:
         handler: Carries out what is asked.

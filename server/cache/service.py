@@ -45,7 +45,7 @@ class Service:
         reloading: The daemon's settings.
 
     Attributes:
-        latencies: By verb; kept by the connections, which see a request begin and end.
+        latencies: By verb; the connections, which see a request begin and end, add to them.
     """
 
     def __init__(

@@ -212,7 +212,7 @@ ARGUMENTS: Final[Mapping[str, Mapping[str | None, Form]]] = {
 """Every verb and its arguments; by its first one, where that says what the others are."""
 
 OPEN: Final = "hello"
-"""The verb that may carry more arguments than are known here: they are of newer versions."""
+"""The verb that may have more arguments than here: they are of newer versions."""
 
 WAITING: Final = frozenset({"ask", "turn"})
 """Verbs that may be answered `waiting` first."""

@@ -1,12 +1,12 @@
 """Frames of the cache protocol: bytes to messages and back. No socket, no clock, no logger.
 
-`docs/protocol.md` is the contract. What arrives is hostile until it has passed `FrameReader`, which
-looks at lengths only, and then `read_request` or `read_reply`, which parse one frame each and keep
-nothing. Whatever is wrong surfaces as `RemoteProtocolError` and as nothing else. Arguments of a
-well-formed request are judged apart, by `verbs.refusal`: they are answered, not punished.
+`docs/protocol.md` is the contract. Input is hostile until it has passed `FrameReader`, which looks
+at lengths only, and then `read_request` or `read_reply`, which parse one frame each and are
+stateless. Bad input raises `RemoteProtocolError` and nothing else. Arguments of a well-formed
+request are checked apart, by `verbs.refusal`: wrong ones get a reply, and the connection goes on.
 
-Nearly all traffic is an `ask` for a login and the `hit` that answers it. Each parser knows its own
-of the two at sight and gives it back as the bare array: a third of a look-up's time is saved so.
+Nearly all traffic is an `ask` for a login and the `hit` that answers it. Each parser recognises its
+own of the two and returns it as the bare array, which saves a third of a look-up's time.
 """
 
 from __future__ import annotations
@@ -68,25 +68,25 @@ Cached = tuple[int, int, str, bytes, float, float, bytes | None]
 class FrameReader:
     """Cut a byte stream into frames. After any error it must be thrown away, and insists on it.
 
-    A length is judged as soon as its four bytes are there, before anything is kept for it; so at
-    most one frame and one read are held. Only the unfinished end of a read is copied.
+    A length is checked as soon as its four bytes are there, so at most one frame and one read are
+    in memory. Only the unfinished end of a read is copied.
 
     Args:
         limit: Bytes of the longest frame taken.
     """
 
-    __slots__ = ("_limit", "_need", "_rest", "_spent")
+    __slots__ = ("_begun", "_limit", "_need", "_spent")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rest = bytearray()
+        self._begun = bytearray()
         self._need = 0
         self._spent = False
 
     @property
     def midframe(self) -> bool:
-        """Whether a frame has begun and not ended: the rest of it is due."""
-        return bool(self._rest)
+        """Whether a frame has begun and not ended."""
+        return bool(self._begun)
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[memoryview]:
         """Yield the body of each frame that `data` completes.
@@ -100,14 +100,14 @@ class FrameReader:
         if self._spent:
             raise RemoteProtocolError("this reader failed before")
         self._spent = True
-        rest = self._rest
-        if rest:
-            rest += data
-            if len(rest) < self._need:
+        begun = self._begun
+        if begun:
+            begun += data
+            if len(begun) < self._need:
                 self._spent = False
                 return
-            data = rest
-            self._rest = bytearray()
+            data = begun
+            self._begun = bytearray()
         view = memoryview(data)
         size = len(view)
         at = 0
@@ -123,7 +123,7 @@ class FrameReader:
             at += need
             need = LENGTH.size
         if at < size:
-            self._rest += view[at:]
+            self._begun += view[at:]
             self._need = need
         self._spent = False
 
@@ -181,7 +181,7 @@ def _read(unpack: Callable[[memoryview | bytes], Any], frame: memoryview | bytes
 
 
 def read_request(frame: memoryview | bytes) -> Request | Login:
-    """Read one frame as a request. Its verb and arguments are for `refusal` to judge.
+    """Read one frame as a request. Its verb and arguments are for `refusal` to check.
 
     Returns:
         An `ask` for a login in order as the bare array, any other request as such.

@@ -76,7 +76,7 @@ class _Progress:
 
 
 class Endpoint:
-    """One MCP server, asked anew each time.
+    """One MCP server, with a new request each time.
 
     Args:
         url: The endpoint, such as http://localhost:8000/mcp.

@@ -42,7 +42,7 @@ def leaves(exc: BaseException | None, depth: int = 0) -> Iterator[BaseException]
 
 
 def explain(exc: BaseException, url: str, timeout: float, *, calling: bool) -> Failure | None:
-    """Return the failure behind `exc`, or None when it is a bug of ours.
+    """Return the failure behind `exc`, or None when it is a bug of this client.
 
     Args:
         exc: What the SDK raised.

@@ -1,4 +1,4 @@
-"""Text of others, such that it can only be read. Pure, and quick to load."""
+"""Makes text of others safe to show. Pure, and fast to import."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clean(text: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """Return the same in one line, so that it cannot pass for a line of ours."""
+    """Return the same in one line, so that it cannot pass for a line of this client."""
     return " ".join(re.split(r"[\t\n]+", clean(text)))
 
 

@@ -1,6 +1,6 @@
 """One battery box: what the portal sees of a house, and what waits for it at the portal.
 
-Nothing runs in the background. Whoever asks names the time, and the box catches up until then.
+Nothing runs in the background. A caller passes the time, and the box catches up until then.
 """
 
 from __future__ import annotations

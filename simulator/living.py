@@ -1,7 +1,7 @@
 """A house over time: lived through step by step, each at constant power. No clock: times come in.
 
-A step ends on the minute at the latest, whoever asks for it, so that a house's state depends on its
-seed, its first day and what was done to it, never on when somebody looked.
+A step ends on the minute at the latest, so that a house's state depends on its seed, its first day
+and the changes made to it, never on when somebody looked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the power goes that neither the battery takes nor the part of the house with backup.
+"""The power that goes neither into the battery nor to the part of the house with backup.
 
 Grid + solar = battery + part with backup + rest of the house + own use of the box, where own use is
 150 to 370 W (observed). Powers that are of two times do not add up to that.

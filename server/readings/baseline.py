@@ -1,15 +1,13 @@
-"""What earlier answers showed of an account's boxes, as far as it explains later ones. Pure.
+"""Observations of an account's boxes in earlier answers that explain later ones. Pure.
 
-1. The counters of each block when they were last certain to be of their day, or had fallen during
-   it, and what it has shown since: counters that have fallen have been begun anew, and those that
-   go on have been uploaded.
-2. That the part of the house without backup has shown something else than zeros: then there is a
+1. The counters of each block when they last certainly belonged to their day, or had fallen during
+   it, and their later values: counters that have fallen were reset, and rising ones were uploaded.
+2. Whether the part of the house without backup has shown values other than zero: then it has a
    meter.
+3. Since when the box's uploaded values have been the same, and whether it was in contact all the
+   time: values from before an outage are not current.
 
-3. Since when the portal has shown the same of what the box uploads, and whether the box was in
-   contact all the time since: what it showed before a time away is not of now.
-
-Beside them stands what the last answer showed, for when there is no later one.
+The values of the last answer are stored beside them, for times without a later one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the battery does and holds."""
+"""The power and charge of the battery."""
 
 from __future__ import annotations
 

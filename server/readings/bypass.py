@@ -1,4 +1,4 @@
-"""Whether the box bypasses its inverter: since 2024 only notifications tell."""
+"""Whether the box bypasses its inverter: since 2024 only notifications say so."""
 
 from __future__ import annotations
 

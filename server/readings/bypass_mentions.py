@@ -1,4 +1,4 @@
-"""What the words of a text say of a bypass, in Czech, Slovak and English."""
+"""Interprets mentions of a bypass in a text, in Czech, Slovak and English."""
 
 from __future__ import annotations
 

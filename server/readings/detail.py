@@ -1,4 +1,4 @@
-"""What few ask for: the windows of low tariff and boiler, its relays and elements."""
+"""Details that few ask for: low-tariff windows, and the boiler's windows, relays and elements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rows and days of energy lack, and why."""
+"""Missing parts of rows and days of energy, with the reasons."""
 
 from __future__ import annotations
 

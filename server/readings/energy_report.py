@@ -1,4 +1,4 @@
-"""Energy by hour, day, month and in total: rows, what they add up to, and what they lack. Pure."""
+"""Energy by hour, day, month and in total: rows, their sums, and what is missing. Pure."""
 
 from __future__ import annotations
 

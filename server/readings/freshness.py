@@ -1,4 +1,4 @@
-"""How old what the portal shows is."""
+"""The age of the values that the portal shows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ IN_TIME = Upload("in time")
 def age_s(measured_at: datetime | None, now: datetime) -> int | None:
     """Give the age in whole seconds; None when the time is unknown.
 
-    It is 0 while the portal's clock is a little ahead of ours.
+    It is 0 while the portal's clock is a little ahead of this machine's.
     """
     if measured_at is None:
         return None

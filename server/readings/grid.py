@@ -1,4 +1,4 @@
-"""What flows between the house and the grid."""
+"""The power between the house and the grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the portal showed of a box when it was last asked: for when it cannot be asked now."""
+"""The last values of a box that the portal showed, for times when it cannot be asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the house consumes, and the box itself."""
+"""The consumption of the house, and of the box itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that the portal's notifications tell of an account: its boxes, their bypasses, the newest."""
+"""The portal's notifications of an account: their boxes, the bypasses, the newest ones."""
 
 from __future__ import annotations
 

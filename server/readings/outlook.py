@@ -1,4 +1,4 @@
-"""What is to be said of a battery that depends on more than the battery."""
+"""Statements about a battery that depend on other values as well."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 The box counts each day from midnight of its own clock, and uploads the counters every five
 minutes, block by block, while its last contact with the portal is seconds old. So for some minutes
 after midnight, and after a time without contact, the portal shows counters of an earlier day beside
-a contact of today. Earlier readings help to tell: counters that have fallen were begun anew, and
-counters that go on were uploaded in between.
+a contact of today. Earlier readings help to decide: counters that have fallen were reset, and
+counters that have risen were uploaded in between.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the panels give."""
+"""The power of the panels."""
 
 from __future__ import annotations
 

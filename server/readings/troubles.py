@@ -1,4 +1,4 @@
-"""What may be wrong with a box: a look for each trouble, which finds it, doubt, or nothing."""
+"""The possible problems of a box: a check for each, which finds it, doubt, or nothing."""
 
 from __future__ import annotations
 

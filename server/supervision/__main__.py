@@ -1,6 +1,6 @@
 """`oig-cloud-mcp`: runs the whole system, and says how it is. The one place where failures end.
 
-Exit codes stand in `options.py`.
+`options.py` lists the exit codes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which workers do not go with the cache daemon: it alone knows of all of them."""
+"""Which workers differ from the cache daemon, which alone knows all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project's own environment, `.venv`: made when missing, installed into when something changed.
+"""The project's own environment, `.venv`: created when missing, updated when something changed.
 
 Standard library only: this runs before anything is installed.
 """

@@ -1,12 +1,12 @@
-"""Which processes fail, when they are started again, and when going on makes no sense.
+"""Decides when failing processes are restarted, and when everything stops.
 
-supervisord starts again what has failed, without help and without end: at once after a process that
-had been running, `n` seconds after its `n`-th failure in a row to start. Two decisions are left:
+supervisord restarts failed processes without limit: a running one at once, and one that fails to
+start after `n` seconds for its `n`-th failure in a row. Two decisions are left:
 
-- No pause is longer than a bound. Beyond it the process is due here.
-- When no worker has run for a while, everything ends, so that whatever watches supervisord sees it.
+- No pause is longer than a bound; after it the process is started from here.
+- When no worker has run for a while, everything stops, so that what supervises it notices.
 
-Decides only; `watch` hears supervisord's events, and does what is decided.
+This module only decides; `watch` receives supervisord's events and acts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`check`: whether everything would start as the settings say, without starting it."""
+"""`check`: tests without starting anything whether everything would start with these settings."""
 
 from __future__ import annotations
 

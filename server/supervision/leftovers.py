@@ -1,25 +1,25 @@
-"""Processes of ours that no supervisord answers for: found, named, and ended.
+"""Finds, names and ends processes of this installation that no supervisord controls.
 
-supervisord may have been killed, and its processes go on without it; or its socket's file was
-removed, and nobody can ask it. How it may stand, and what follows:
+supervisord may have been killed while its processes run on; or its socket's file was removed, and
+it cannot be asked. The cases:
 
 1. supervisord answers at its socket: nothing here is needed.
-2. It lives and its socket is gone: its pid file, which its listener holds (`own_files.py`), names
-   it. A SIGTERM to it ends everything in order.
-3. It is dead, and workers live: each holds the file that says it is ready. They are ended first,
-   the daemon last.
-4. It is dead, and only the daemon lives: that holds the lock of its socket.
-5. All are dead, and files are left: a file that nobody holds names nobody.
-6. A file names an id that another process has meanwhile: as 5. An id is never signalled for the
-   file alone.
-7. Another program has the port: no file of ours names it, and nothing here touches it.
-8. Another installation has the port: as 7. Its files lie in another folder, and its environment
+2. It runs and its socket is gone: its pid file, locked by its listener (`own_files.py`), names it.
+   A SIGTERM to it ends everything in order.
+3. It is dead, and workers run: each has locked the file that says it is ready. They are ended
+   first, the daemon last.
+4. It is dead, and only the daemon runs: the daemon holds the lock of its socket.
+5. All are dead, and files are left: a file that is not locked names nobody.
+6. A file names an id that now belongs to another process: as 5. A process is never signalled
+   because of an id in a file alone.
+7. Another program has the port: no file here names it, and it is left alone.
+8. Another installation has the port: as 7. Its files are in another folder, and its environment
    names another socket.
 
-An id counts as ours when its process holds a file of ours, or when `/proc` shows a command of ours
-with our supervisord's socket in its environment, or as a child of our supervisord, or as a holder
-of our secret. Where `/proc` shows a command of ours and no more, as it hides the environment of
-hardened processes, the process is named and left alone.
+A process belongs to this installation if it has locked one of its files, or if `/proc` shows a
+command of this program with this supervisord's socket in its environment, as a child of this
+supervisord, or as a user of this secret. If `/proc` shows only the command, because it hides the
+environment of hardened processes, the process is named and left alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files that supervisord itself has in its folder, looked after by its listener."""
+"""The files of supervisord itself in its folder, restored by its listener."""
 
 from __future__ import annotations
 

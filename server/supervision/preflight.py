@@ -1,4 +1,4 @@
-"""What can be found wrong before anything is started: settings, and the files that they name.
+"""Checks settings, and the files that they name, before anything is started.
 
     python -m server.supervision.preflight
 

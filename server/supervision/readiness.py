@@ -1,4 +1,4 @@
-"""Whether a worker serves requests: by its own word, or where it cannot give that, by others."""
+"""Whether a worker serves requests: by its ready file, or by its running time without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs already: `status`, `stop` and `restart-workers`."""
+"""The running server: `status`, `stop` and `restart-workers`."""
 
 from __future__ import annotations
 

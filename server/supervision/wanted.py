@@ -1,4 +1,4 @@
-"""What is to run, and where: the settings as `serve`, `demo` and `check` take them."""
+"""What should run, and where: the settings for `serve`, `demo` and `check`."""
 
 from __future__ import annotations
 

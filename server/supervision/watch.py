@@ -1,10 +1,10 @@
-"""The event listener: says which process fails, and ends supervisord when going on makes no sense.
+"""The event listener: reports failing processes, and ends supervisord when retrying is pointless.
 
-That is when all workers have failed for a minute, and when something fails at the start for a wrong
-setting or file, and no worker runs: no further try mends that. `failures` decides the rest.
+That is when all workers have failed for a minute, or when a process fails at the start because of a
+wrong setting or file while no worker runs. `failures` decides everything else.
 
-Standard library only, and nothing of the project that does not keep to it: it must run when
-everything else does not. supervisord talks to it over standard input and output; its lines go to
+It uses the standard library only, and only modules that do so as well: it must run when
+everything else fails. supervisord talks to it over standard input and output; its lines go to
 standard error, which supervisord.conf sends to supervisord's own log.
 """
 

@@ -1,4 +1,4 @@
-"""All workers, as supervisord sees them: whether any of them goes on when one stops."""
+"""All workers, as supervisord sees them: whether any remains when one stops."""
 
 from __future__ import annotations
 

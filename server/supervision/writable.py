@@ -1,4 +1,4 @@
-"""Folders and files that supervisord writes into: made, or refused before it starts."""
+"""Folders and files that supervisord writes: created, or refused before it starts."""
 
 from __future__ import annotations
 

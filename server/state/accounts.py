@@ -17,7 +17,7 @@ from ..sources import GRANT
 from . import encoding
 from .commands import found_in
 from .decider import Listeners
-from .encoding import FORMAT, LAYOUT
+from .encoding import FORMAT, LAYOUT, LAYOUT_FOR_HIT
 from .limits import Limits, Policy, plain
 from .rounds import Rounds
 from .storage import Storage, StorageAway, of_account
@@ -41,6 +41,7 @@ from .waiters import Reply, Waiter
 _KEY_AT: Final = LAYOUT.size
 _SPELLING_AT: Final = _KEY_AT + 32
 _unpack: Final = LAYOUT.unpack_from
+_unpack_for_hit: Final = LAYOUT_FOR_HIT.unpack_from
 _unpackb: Final = msgpack.unpackb
 
 
@@ -104,9 +105,7 @@ class Accounts:
         data = storage.peek(name)
         if data is None or data[_KEY_AT:_SPELLING_AT] != key:
             return None
-        (_, seen, form, _, flushed, _, careful, _, expires, spelled, _, tag, size, known, _) = (
-            _unpack(data)
-        )
+        seen, form, flushed, careful, expires, spelled, tag, size, known = _unpack_for_hit(data)
         now = storage.now()
         if (
             expires <= now
@@ -147,11 +146,11 @@ class Accounts:
         data = None if answer is None else self._storage.peek(of_account(account))
         if answer is None or data is None:
             return None
-        # Not `header_of`, which takes as long as all the rest.
-        _, _, _, generation, flushed, _, _, _, _, _, _, _, _, _, _ = _unpack(data)
+        generation, flushed = _unpack(data)[3:5]  # `header_of` takes as long as all the rest
         now = self._storage.now()
-        is_current = generation == answer.generation and flushed == self._storage.epochs.sessions
-        if not is_current or answer.expires <= now:
+        if generation != answer.generation or flushed != self._storage.epochs.sessions:
+            return None
+        if answer.expires <= now:
             return None
         return Hit(answer.value, answer.expires - now)
 

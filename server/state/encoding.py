@@ -39,6 +39,9 @@ FORMAT: Final = 1
 LAYOUT: Final = Struct("<8sdB4sIIddd?BBHHI")
 """Of the header."""
 
+LAYOUT_FOR_HIT: Final = Struct("<8xdB4xI4xd8xd?xBHH4x")
+"""The same, but for what a hit does not look at."""
+
 SEEN_EVERY: Final = 600.0
 """How often it is written to the disk that the portal still answers for a session."""
 
@@ -86,28 +89,31 @@ def load(data: bytes) -> AccountState:
     Raises:
         StorageAway: A newer version made it.
     """
-    header = header_of(data)
-    if header.form != FORMAT:
+    (_, seen, form, generation, flushed, unlocked, _, stored, expires, is_spelled, *sizes) = (
+        LAYOUT.unpack_from(data)
+    )
+    if form != FORMAT:
         raise StorageAway("a state was written by a newer version")
-    spelling_at = LAYOUT.size + header.key_size
-    value_at = spelling_at + header.spelling_size
-    known_at = value_at + header.value_size
-    lasting_at = known_at + header.known_size
-    moment_at = lasting_at + header.lasting_size
+    key_size, spelling_size, value_size, known_size, lasting_size = sizes
+    spelling_at = LAYOUT.size + key_size
+    value_at = spelling_at + spelling_size
+    known_at = value_at + value_size
+    lasting_at = known_at + known_size
+    moment_at = lasting_at + lasting_size
     state = AccountState(
         key=data[LAYOUT.size : spelling_at],
-        spelling=data[spelling_at:value_at] if header.is_spelled else None,
+        spelling=data[spelling_at:value_at] if is_spelled else None,
         value=data[value_at:known_at],
-        stored=header.stored,
-        expires=header.expires,
-        seen=header.seen,
-        generation=header.generation,
-        flushed=header.flushed,
-        unlocked=header.unlocked,
+        stored=stored,
+        expires=expires,
+        seen=seen,
+        generation=generation,
+        flushed=flushed,
+        unlocked=unlocked,
     )
-    if header.known_size:
+    if known_size:
         state.known = _rows(Known, msgpack.unpackb(data[known_at:lasting_at]))
-    if header.lasting_size:
+    if lasting_size:
         total, state.fell, state.full_until, sources, pairs, guesses, handles = msgpack.unpackb(
             data[lasting_at:moment_at]
         )

@@ -20,7 +20,7 @@ class Effort:
         few: Sessions in the small cache.
         many: Sessions in the big one.
         misses: Simultaneous requests for one credential.
-        fills: How often the big cache is filled anew, to weigh it.
+        fills: How often the big cache is filled again, to measure its memory.
     """
 
     pairs: int

@@ -111,7 +111,7 @@ def port_of(listener: socket.socket) -> int:
 
 
 def ask(module: str, job: Mapping[str, Any], seconds: float) -> Any:
-    """Run a module of ours as a process of its own: a job in, a result out, both JSON.
+    """Run a module of this project as a process of its own: a job in, a result out, both JSON.
 
     Args:
         module: Its name in this package.

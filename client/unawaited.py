@@ -25,7 +25,7 @@ def begun(function: Callable[P, T], /, *args: P.args, **more: P.kwargs) -> Futur
             return
         try:
             future.set_result(function(*args, **more))
-        except BaseException as exc:  # noqa: BLE001 - whoever asks for the result gets it
+        except BaseException as exc:  # noqa: BLE001 - the caller of the result gets it
             future.set_exception(exc)
 
     threading.Thread(target=carry_out, daemon=True).start()

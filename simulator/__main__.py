@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         sys.stderr.write(f"simulator: {exc}\n")
         return BAD_SETTING
-    # The socket already listens: whoever reads this line can connect.
+    # The socket already listens: the reader of this line can connect.
     sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}/\n")
     sys.stdout.flush()
     accounts = Accounts(session_ttl=arguments.session_ttl)

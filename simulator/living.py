@@ -74,7 +74,7 @@ class Living:
 
     Attributes:
         at: Until when it has been lived through.
-        reached: What the battery has reached so far, oldest first; whoever has read it empties it.
+        reached: What the battery has reached so far, oldest first; the reader empties it.
         days: Energy of the last whole days of the house's own clock, oldest first.
         idle_rest: Nothing draws power in the section without backup.
     """

@@ -1,4 +1,4 @@
-"""Daemon, simulator and workers on one socket, without supervisord: quick to start and to break."""
+"""Daemon, simulator and workers on one socket, without supervisord: fast to start and break."""
 
 from __future__ import annotations
 

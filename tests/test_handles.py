@@ -1,4 +1,4 @@
-"""Session handles: random, good for one credential, useless to whoever holds the cache."""
+"""Session handles: random, valid for one credential, useless with the cache's contents alone."""
 
 import base64
 

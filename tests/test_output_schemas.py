@@ -1,4 +1,4 @@
-"""The schemas of results: short, quick to check, and true."""
+"""The schemas of results: short, fast to check, and correct."""
 
 from __future__ import annotations
 

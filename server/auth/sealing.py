@@ -60,7 +60,7 @@ class Session:
     """A session at the portal.
 
     Attributes:
-        id: The PHPSESSID; whoever has it is the account.
+        id: The PHPSESSID, which gives full access to the account.
         opened_at: Seconds since 1970 at login.
         expires_at: Seconds since 1970 after which it is not used any more.
         handle: What stands for it towards callers; see `handles`.

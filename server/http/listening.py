@@ -21,7 +21,7 @@ def inherited_socket() -> socket.socket | None:
     """
     try:
         given = os.fstat(0)
-    except OSError:  # closed by whoever started us
+    except OSError:  # closed by the parent process
         return None
     if not stat.S_ISSOCK(given.st_mode):
         return None

@@ -80,7 +80,7 @@ def _environment() -> Environment:
     environment.filters["cleaned_name"] = cleaned_name
     environment.filters["day"] = day
     environment.filters["moment"] = moment
-    environment.globals["style"] = Markup(STYLE)  # noqa: S704 - it is a file of ours
+    environment.globals["style"] = Markup(STYLE)  # noqa: S704 - it is a file of this package
     return environment
 
 

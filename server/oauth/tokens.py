@@ -198,7 +198,7 @@ class Tokens:
         return self._sealed(CODE_PREFIX, self._code, plain)
 
     def open_code(self, text: str) -> Code | None:
-        """Read an authorization code; None unless it is one of ours."""
+        """Read an authorization code; None unless it was issued here."""
         plain = _opened(CODE_PREFIX, self._code, text)
         return None if plain is None else Code(*CODE.unpack(plain))
 
@@ -208,7 +208,7 @@ class Tokens:
         return self._sealed(ACCESS_PREFIX, self._access, plain)
 
     def open_access(self, text: str) -> AccessToken | None:
-        """Read an access token; None unless it is one of ours."""
+        """Read an access token; None unless it was issued here."""
         plain = _opened(ACCESS_PREFIX, self._access, text)
         return None if plain is None else AccessToken(*ACCESS.unpack(plain))
 
@@ -218,7 +218,7 @@ class Tokens:
         return self._sealed(REFRESH_PREFIX, self._refresh, plain)
 
     def open_refresh(self, text: str) -> RefreshToken | None:
-        """Read a refresh token; None unless it is one of ours."""
+        """Read a refresh token; None unless it was issued here."""
         plain = _opened(REFRESH_PREFIX, self._refresh, text)
         return None if plain is None else RefreshToken(*REFRESH.unpack(plain))
 
@@ -269,7 +269,7 @@ class Tokens:
         )
 
     def read_request(self, text: str) -> AuthorizationRequest | None:
-        """Read a request for a login; None unless it is one of ours."""
+        """Read a request for a login; None unless it was issued here."""
         values = _verified(self._request, text)
         if values is None:
             return None
@@ -290,7 +290,7 @@ class Tokens:
         return _signed(self._action, values)
 
     def read_action(self, text: str) -> Action | None:
-        """Read what a button does; None unless it is one of ours."""
+        """Read what a button does; None unless it was issued here."""
         values = _verified(self._action, text)
         if values is None:
             return None

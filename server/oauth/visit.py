@@ -130,7 +130,7 @@ async def posted(request: Request) -> tuple[Visit, Mapping[str, str]]:
 
     Only its own page may send it. There is no cookie that a foreign page could ride on; but it
     could send an owner's browser through a login that the owner did not begin. A browser names the
-    origin with each form that is posted (Fetch 3.2), so one without it is not from a page of ours.
+    origin with each form that is posted (Fetch 3.2), so a form without it comes from elsewhere.
 
     Raises:
         Turned: It is another's, or malformed.

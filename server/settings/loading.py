@@ -24,7 +24,7 @@ from .value_file import UnusableFile, read, read_value
 FILE_NAME = "settings.env"
 
 SYSTEM_FOLDER = Path("/etc")
-"""Where the settings of the whole machine lie, in a folder of ours."""
+"""Where the settings of the whole machine are, in the server's own folder."""
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -68,7 +68,7 @@ POLL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A process of ours.
+    """A process of this installation.
 
     Args:
         pid: Its id.
@@ -87,8 +87,8 @@ class Leftovers:
     """What was found.
 
     Args:
-        certain: Ours, in the order in which they are ended.
-        doubtful: Started by a command of ours, and perhaps of another installation.
+        certain: Of this installation, in the order in which they are ended.
+        doubtful: Started by a command of this program, perhaps of another installation.
     """
 
     certain: tuple[Left, ...] = ()
@@ -164,7 +164,7 @@ class Search:
         )
 
     def _vouched(self, seen: Mapping[int, Seen]) -> dict[int, str]:
-        """Return the processes that hold files of ours, each with its part."""
+        """Return the processes that have locked files of this installation, each with its part."""
         found = {}
         for pid, part in self._held():
             if pid == os.getpid() or not is_alive(pid, self.proc):

@@ -74,7 +74,7 @@ def probe(layout: Layout) -> str | None:
 
 
 def names_itself(host: str, port: int) -> bool:
-    """Whether a server of ours answers at an address."""
+    """Whether a server of this program answers at an address."""
     host = "127.0.0.1" if host == "0.0.0.0" else host
     try:
         answer = json.loads(get(host, port, "/healthz", secure=False).body)

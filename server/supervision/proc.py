@@ -90,7 +90,7 @@ def look(pid: int, proc: Path = PROC) -> Seen | None:
     folder = proc / str(pid)
     try:
         command = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        # Who owns the files of a hardened process is root, whoever it runs as.
+        # root owns the files of a hardened process, whatever its user.
         status = (folder / "status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
@@ -127,7 +127,7 @@ def secret_holders(secret: Path, proc: Path = PROC) -> frozenset[int]:
     file = f"{major:02x}:{minor:02x}:{status.st_ino}"
     found = []
     for line in lines:
-        # 1: FLOCK  ADVISORY  READ 12978 00:2f:10350 0 EOF. Those who wait have an arrow.
+        # 1: FLOCK  ADVISORY  READ 12978 00:2f:10350 0 EOF. Waiters have an arrow.
         words = line.split()[1:]
         if words[:3] == ["FLOCK", "ADVISORY", "READ"] and words[4] == file:
             found.append(int(words[3]))

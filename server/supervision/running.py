@@ -31,11 +31,11 @@ POLL = 0.1
 
 
 class NothingRuns(Exception):
-    """No supervisord of ours is there; the message says where it was looked for."""
+    """No supervisord of this installation runs; the message says where it was looked for."""
 
 
 class OutOfReach(Exception):
-    """Processes of ours run that no supervisord can be asked about; the message names them."""
+    """Processes run that no supervisord can be asked about; the message names them."""
 
 
 class NotReady(Exception):
@@ -225,7 +225,7 @@ def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
         typed: How this program was started.
 
     Raises:
-        NothingRuns: There is none, and nothing else of ours.
+        NothingRuns: There is none, and nothing else of this installation.
         OutOfReach: There are leftovers only.
         PermissionError: It is another user's.
         SupervisordError: It is there and does not answer.

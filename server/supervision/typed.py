@@ -16,7 +16,7 @@ PROGRAM = "oig-cloud-mcp"
 SCRIPT = "start_server.sh"
 
 AS_SCRIPT = {"serve": "", "demo": " --demo", "restart-workers": " --restart-workers"}
-"""Which options of start_server.sh do what commands of ours do."""
+"""Which options of start_server.sh correspond to which commands."""
 
 
 MODULES = {

@@ -59,7 +59,7 @@ class Wanted:
         usual = DEMO if options.command == "demo" else {}
         found = replace(found, values={**usual, **found.values})
         settings = found.settings(environ)
-        # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.
+        # An edited supervisord.conf of a checkout counts for values that no setting gives.
         fallback = Layout.read(shipped(ROOT))
         if options.command == "demo":
             # What is tried out needs no caller from elsewhere.

@@ -334,7 +334,7 @@ def main() -> None:
     )
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     socket = Path(url.removeprefix("unix://")) if url.startswith("unix://") else None
-    # Read before the first event: whoever adopts this process later is not to be ended.
+    # Read before the first event: a process that adopts this one later must not be ended.
     pid = os.getppid()
     files = OwnFiles(pid, socket.with_name("supervisord.pid"), socket) if socket else None
     control = Supervisord(socket or RUN / "supervisor.sock")

@@ -168,7 +168,7 @@ def check_auth_tool(
             cache_status=granted.cache_status,
             session_id_preview=preview(granted.session.id),
             expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC),
-            # Whoever has the handle may do all that its account may. A token may be good for less,
+            # A handle allows everything that its account allows. A token may allow less,
             # and stands in every request, so its client needs no handle.
             session=None if granted.caller.grant is not None else granted.session.handle,
             now=now(),

@@ -177,6 +177,6 @@ def _reason(kind: str, context: dict[str, Any]) -> str:
     if kind == "literal_error":
         return f"must be one of {context['expected']}"
     if kind == "value_error":
-        # Raised by a validator of ours, whose texts quote nothing.
+        # Raised by a validator of this server, whose texts quote nothing.
         return str(context["error"])
     return PLAIN.get(kind, "does not have the right form")

@@ -49,7 +49,7 @@ def over_http(tools: Sequence[CheckedTool], told: str) -> StreamableHTTPSessionM
         version=program_version(),
         tools=listed(tools),
         cache_hints=CACHE_HINTS,
-        # No list of ours changes while the server runs: nobody has to hold a stream open for it.
+        # No list changes while the server runs: nobody has to hold a stream open for it.
         subscriptions=False,
         log_level="WARNING",
     )

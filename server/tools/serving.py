@@ -31,7 +31,7 @@ class ToolServer(MCPServer[None]):
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError:
-            # Tools of ours answer their failures themselves, so this is the SDK, which knows none.
+            # The tools answer their failures themselves, so this is the SDK, which has no codes.
             tools = await self.list_tools()
             if any(tool.name == name for tool in tools):
                 raise

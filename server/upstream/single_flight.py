@@ -156,7 +156,7 @@ class SingleFlight:
         granted.along.clear()
         begun = asyncio.get_running_loop().time()
         answered = await self._asked(granted, what, ttl, read, nothing)
-        # Whoever has asked, it may have taken long.
+        # The answer may have taken long, so the right is checked again.
         await granted.caller.permitted_still(begun)
         return answered
 
@@ -219,7 +219,7 @@ class SingleFlight:
             content = [fetched.at, fetched.payload]
             value = self._answers.sealed(granted.keys, asked.key, content)
             if len(value) > ANSWER_MAX_BYTES:
-                # Those who wait ask for themselves, in turn: nobody is refused what another got.
+                # Waiters ask for themselves, in turn: nobody is refused what another call got.
                 await self._fail(asked, lease, EXPIRED, 0.0)
                 return answered
             if fetched.payload == nothing:

@@ -36,7 +36,7 @@ class PidFile:
 
         1. It is as we left it: nothing is done. That costs one `lstat`.
         2. It is missing, or another file lies in its place: that is locked and gets our id.
-        3. Another living process holds it: it is left alone.
+        3. Another living process has locked it: it is left alone.
         4. It was made and could not be filled, as on a full disk: that is tried again.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The backing: what was told outlives any crash, and the disk's troubles reach no call."""
+"""The backing: what was confirmed outlives any crash, and the disk's troubles reach no call."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ def folder(tmp_path):
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Do at once what waits for the disk's rest."""
+    """Do at once what waits until the disk has nothing to do."""
     monkeypatch.setattr(module, "TICK", 0.02)
     monkeypatch.setattr(module, "START_SECONDS", 0.0)
     monkeypatch.setattr(module, "PAUSES", (0.01, 0.05))
@@ -110,7 +110,7 @@ def files(folder: Path) -> bytes:
     return b"".join(one.read_bytes() for one in sorted(folder.iterdir()))
 
 
-def told(caplog) -> list[str]:
+def logged(caplog) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno >= logging.INFO]
 
 
@@ -146,7 +146,7 @@ def test_file_and_folder_are_their_owners_alone_whatever_the_umask(folder):
     assert [one.name for one in folder.iterdir()] == ["sessions.db"]
 
 
-def test_nobody_is_told_of_a_commit_before_it_is_made(folder, monkeypatch):
+def test_a_commit_is_not_reported_before_it_is_made(folder, monkeypatch):
     may, write = threading.Event(), StateFile.write
     monkeypatch.setattr(StateFile, "write", lambda *args: (may.wait(), write(*args))[1])
 
@@ -258,7 +258,7 @@ class TestTrouble:
             b"big": bytes(9000),
             b"three": b"row",
         }
-        said = told(caplog)
+        said = logged(caplog)
         assert len(said) == 2
         assert "database or disk is full" in said[0]
         assert "can be written again" in said[1]
@@ -282,7 +282,7 @@ class TestTrouble:
                 assert await memory.keep(b"two", b"row")
 
         asyncio.run(check())
-        assert len([one for one in told(caplog) if "locked" in one]) == 1
+        assert len([one for one in logged(caplog) if "locked" in one]) == 1
         assert restored(folder) == {b"one": b"row", b"two": b"row"}
 
     @pytest.mark.parametrize("what", ["link", "folder", "pipe", "open to others", "foreign"])
@@ -318,7 +318,7 @@ class TestTrouble:
         asyncio.run(check())
         assert target.read_bytes() == b""
         assert restored(folder) == {b"one": b"row"}
-        assert len([one for one in told(caplog) if "move it away" in one]) == 1
+        assert len([one for one in logged(caplog) if "move it away" in one]) == 1
 
     def test_a_file_of_a_newer_version_is_left_as_it_is(self, folder, caplog):
         async def write():
@@ -425,12 +425,13 @@ class TestVanished:
                     patch.setattr(StateFile, "write", fail)
                     memory.put(b"one", b"row")
                     await until(lambda: memory.backing.failing)
-                    path.unlink()
-                    path.mkdir()
+                    pipe = folder / "pipe"
+                    os.mkfifo(pipe, 0o600)
+                    pipe.replace(path)
                     await until(lambda: not memory.backing._file.is_own)
                 memory.put(b"one", None)
                 memory.rows.clear()
-                path.rmdir()
+                path.unlink()
                 await until(lambda: memory.asked)
                 assert await memory.keep(b"two", b"row")
 
@@ -676,7 +677,7 @@ asyncio.run(main())
 """
 
 
-def test_no_session_or_lock_that_was_told_is_missing_after_a_kill_at_any_moment(folder):
+def test_no_session_or_lock_that_was_confirmed_is_missing_after_a_kill_at_any_moment(folder):
     expected: set[str] = set()
     for number in range(4):
         child = subprocess.Popen(
@@ -695,16 +696,20 @@ def test_no_session_or_lock_that_was_told_is_missing_after_a_kill_at_any_moment(
         child.send_signal(signal.SIGKILL)
         lines, errors = child.communicate()
         killer.cancel()
-        # What it wrote until it was dead was told as well; the last line may be cut.
+        # What it wrote until it was dead was confirmed as well; the last line may be cut.
         expected |= {one for one in lines.splitlines() if len(one) == 66}
         assert not errors
     backing = SqliteBacking(folder / "sessions.snapshot")
     states = {name.hex(): encoding.load(row) for name, row in backing.restore().accounts}
     backing._file.close()
     assert len(expected) > 250
-    for told in expected:
-        state = states[told[2:]]
-        assert state.value if told[:2] == "in" else any(one.locks for one in state.sources.values())
+    for confirmed in expected:
+        state = states[confirmed[2:]]
+        assert (
+            state.value
+            if confirmed[:2] == "in"
+            else any(one.locks for one in state.sources.values())
+        )
 
 
 def test_what_the_rows_are_has_one_version_with_all_its_parts():

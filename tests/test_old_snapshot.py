@@ -165,9 +165,9 @@ def test_nothing_locked_is_open_and_nothing_lasts_longer(body, down, outdated):
             continue
         state = rows[account]
         attempt = Attempt(b"p" * 8, source or "a stranger's", b"", known=False)
-        told = locks.locked(state, attempt, Standing(), CONTEXT)
-        assert told is not None, failed
-        assert told.retry_after >= left - elapsed - EPS
+        locked = locks.locked(state, attempt, Standing(), CONTEXT)
+        assert locked is not None, failed
+        assert locked.retry_after >= left - elapsed - EPS
     sources = {
         (account[:32], tag, source): left
         for account, known in body[KNOWN]

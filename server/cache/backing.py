@@ -96,7 +96,7 @@ class SqliteBacking:
         self._committed_at: float | None = None
         self._count: int | None = None
         self._trouble = ""
-        # Of the loop: the last put of epochs, and who waits for which put.
+        # Of the loop: the last put of epochs, and for which put each waiter waits.
         self._dropped = 0
         self._waiting: dict[asyncio.Future[bool], int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -127,7 +127,8 @@ class SqliteBacking:
             self._file = StateFile(self._file.path)  # what it has is not what is in memory
             return imported or Restored(None, BEGINNING)
         self._epochs = restored.epochs
-        self._searched = 0  # a crash may have come before all that was flushed was taken out
+        if restored.epochs is not None:
+            self._searched = 0  # a crash may have cut short what follows a flush
         return restored
 
     def start(self, now: Callable[[], float], put_all: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 Nothing in it that was locked is open afterwards, no session lasts longer, and no handle leads
 elsewhere. What it says of changes under way is left out: the journal of changes says it.
 
-The bytes are a header (magic, format, length, SHA-256 of the rest) and one msgpack array. In it
+The bytes are a header (magic, format, length, SHA-256 of what follows) and one msgpack array. In it
 stands the wall-clock time at which it was taken, once; every other time is seconds before or after
 that. So a clock that was set while the daemon was down can only shorten a session.
 """
@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotReadable(OigError):
-    """The snapshot is torn, foreign, of another format, or not ours."""
+    """The snapshot is torn, foreign, of another format, or another user's."""
 
 
 def read(path: Path, wall_now: float, now: float) -> Restored | None:
@@ -295,7 +295,7 @@ class _Reader:
 
 def _content(path: Path) -> bytes | None:
     def opener(name: str, flags: int) -> int:
-        # Without O_NONBLOCK a pipe at this place would hold up the start for ever.
+        # Without O_NONBLOCK a pipe at this place would block the start for ever.
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
     try:

@@ -21,7 +21,7 @@ CLOCK: Final = b"mclock"
 """Name of the row of the storage's clock, with the moment at which it was read."""
 
 BEGINNING: Final = 1e7
-"""Where the storage's clock begins: all that an old snapshot tells of came after 0."""
+"""Where the storage's clock begins: all that an old snapshot reports came after 0."""
 
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 """Where Linux names the time since it was started; elsewhere there is no such file."""

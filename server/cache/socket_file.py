@@ -1,7 +1,7 @@
-"""The daemon's socket in the file system: who may bind it, find it and remove it.
+"""The daemon's socket in the file system: who may bind it, reach it and remove it.
 
 Order: the folder is made or checked, a lock is taken for life, a stale socket is removed, the new
-one is bound readable by nobody else. What is not provably ours and dead is never touched.
+one is bound readable by nobody else. What is not provably its own and dead is never touched.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..pid_file import PidFile, holder, lock, read_pid
 from ..settings.table import SOCKET_PATH_MAX_BYTES
 
 BACKLOG: Final = 64
-"""Connections the kernel keeps until they are accepted: a fleet of workers that starts at once."""
+"""Connections that wait in the kernel to be accepted: a fleet of workers that starts at once."""
 
 PROBE_SECONDS: Final = 1.0
 """How long a socket found at the path has to take a connection before it counts as alive."""
 
 
 class PathTaken(ConfigurationError):
-    """Something else lies where our socket belongs."""
+    """Something else lies where the socket belongs."""
 
 
 class AlreadyRunning(PathTaken):
@@ -38,13 +38,13 @@ class SocketFile:
     """A listening Unix socket and the lock that makes it the only one.
 
     Args:
-        path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays; our
+        path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays; the
             process id stands in it.
-        tighten: Whether a folder of ours that others can enter is closed (it is the project's own)
-            instead of being refused (it may be shared on purpose).
+        tighten: Whether a folder that others can enter is closed (it is the project's own) instead
+            of being refused (it may be shared on purpose).
 
     Attributes:
-        path: Where clients find it.
+        path: Where clients connect.
         socket: Non-blocking and listening, once it is bound.
     """
 
@@ -78,7 +78,7 @@ class SocketFile:
         return file
 
     def is_in_place(self) -> bool:
-        """Say whether the path leads to this socket, and the next daemon would ask for our lock."""
+        """Say whether the socket and the lock of the path are still these."""
         return self._is_ours() and self._lock.leads_here()
 
     def restore(self) -> None:
@@ -94,7 +94,7 @@ class SocketFile:
 
         Raises:
             PathTaken: The fourth case.
-            ConfigurationError: The folder is not ours alone, or cannot be written to.
+            ConfigurationError: The folder is open to others, or cannot be written to.
         """
         if self.is_in_place():
             return
@@ -115,7 +115,7 @@ class SocketFile:
     def withdraw(self) -> None:
         """Stop listening; the path is removed if it still leads here. Connections stay.
 
-        Removed before closed, so that whoever finds the path finds somebody behind it.
+        Removed before closed, so that somebody listens wherever the path is there.
         """
         if self._is_ours():
             self.path.unlink(missing_ok=True)
@@ -135,7 +135,7 @@ class SocketFile:
         try:
             self._lock.keep()
         except OSError:
-            if not self._lock.leads_here():  # as on a full disk: the lock holds without our id
+            if not self._lock.leads_here():  # as on a full disk: it is locked without the id
                 raise
         if not self._lock.leads_here():
             raise _already_running(self.path)
@@ -187,7 +187,7 @@ def no_daemon(path: Path) -> Iterator[None]:
     if fd is None:
         raise _already_running(path)
     try:
-        # The id in it is that of a daemon that is gone, and nobody may take it for ours.
+        # The id in it is that of a daemon that is gone, and nobody may take it for this process's.
         os.ftruncate(fd, 0)
         yield
     finally:
@@ -242,7 +242,7 @@ def _clear(path: Path) -> None:
         except FileNotFoundError:
             return
         except (TimeoutError, BlockingIOError):
-            pass  # somebody holds it and is busy
+            pass  # somebody listens and is busy
         except OSError as exc:
             if exc.errno != errno.EPROTOTYPE:
                 raise

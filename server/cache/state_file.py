@@ -2,7 +2,7 @@
 
 It is SQLite's, with its write-ahead log beside it, and this process's alone: any other that opens
 it finds it locked. It is used whole or not at all: each row has a checksum, since SQLite has none,
-and one row that is not as it was written makes the file a broken one. That finds accidents, not
+and one row that is not as it was written makes the file a broken one. That detects accidents, not
 forgeries; against those the file is the owner's alone.
 """
 
@@ -261,7 +261,7 @@ class StateFile:
 
     @contextmanager
     def _guarded(self) -> Iterator[Any]:
-        """Raise what a caller understands; texts of SQLite and the system hold nothing of rows."""
+        """Raise what a caller understands; texts of SQLite and the system have nothing of rows."""
         try:
             yield self._database
         except (OigError, OSError, sqlite3.Error) as exc:

@@ -47,6 +47,7 @@ def soon(monkeypatch):
     monkeypatch.setattr(module, "START_SECONDS", 0.0)
     monkeypatch.setattr(module, "PAUSES", (0.01, 0.05))
     monkeypatch.setattr(module, "CLEAN_DROPPED", 0.01)
+    monkeypatch.setattr(module, "CLEAN_REPLACED", 0.01)
 
 
 class Memory:
@@ -228,12 +229,10 @@ class TestTrouble:
         async def check():
             async with running(folder) as memory:
                 await memory.keep(b"one", b"row")
-                # What SQLite says of a disk without room.
-                memory.backing._file._database.execute("PRAGMA max_page_count = 1")
                 write, full = StateFile.write, True
 
                 def fail(self, rows):
-                    if full:
+                    if full:  # what SQLite says of a disk without room
                         self._database.execute("PRAGMA max_page_count = 1")
                     write(self, rows)
 
@@ -370,8 +369,9 @@ class TestVanished:
                 for number in range(50):
                     memory.put(number.to_bytes(32), bytes(1000))
                 assert await memory.keep(b"one", b"row")
-                memory.backing._file.empty_log()
-                await until(lambda: memory.backing._file._own == memory.backing._file._place())
+                log = path.with_name(path.name + "-wal")
+                await until(lambda: log.stat().st_size == 0)
+                await until(lambda: memory.backing._file._own.size == path.stat().st_size)
                 match what:
                     case "file" | "both":
                         path.unlink()
@@ -432,7 +432,7 @@ class TestVanished:
                 memory.put(b"one", None)
                 memory.rows.clear()
                 path.unlink()
-                await until(lambda: memory.asked)
+                await until(lambda: memory.asked and not memory.backing.failing)
                 assert await memory.keep(b"two", b"row")
 
         asyncio.run(check())

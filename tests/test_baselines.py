@@ -84,7 +84,7 @@ async def test_observations_are_stored_sealed(worker):
     mine = of("sealed")
     await one.learn(mine, live(), AT)
     key = sealer().question("baseline")
-    found = await one._kept._accounts.call(Get(account=mine.keys.account, questions=(key,)))
+    found = await one._answers._accounts.call(Get(account=mine.keys.account, questions=(key,)))
     (hit,) = found.answers
     assert FULL.encode() not in hit.value
     assert sealer().open_answer(of("another").keys, key, hit.value) is None
@@ -105,7 +105,7 @@ async def test_observations_in_an_unreadable_format_are_ignored(worker, raw):
     mine = of(f"of another release {raw}")
     key = sealer().question("baseline")
     value = sealer().seal_answer(mine.keys, key, zlib.compress(json.dumps(raw).encode()))
-    await one._kept._accounts.call(Put("answer", mine.keys.account, key, value, 60.0))
+    await one._answers._accounts.call(Put("answer", mine.keys.account, key, value, 60.0))
     assert await one.of(mine) == NO_BASELINE
 
 

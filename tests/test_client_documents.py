@@ -18,7 +18,7 @@ from server.oauth.lookups import (
     GOOD,
     MISSING,
     MOST_AT_ONCE,
-    MOST_KEPT,
+    MOST_CACHED,
     SLOW,
     NobodyAnswers,
     NotNow,
@@ -432,7 +432,7 @@ async def test_a_cached_document_is_served_while_the_queue_is_full():
     await outcomes(flood)
 
 
-async def fill(web, site, count=MOST_KEPT + 20):
+async def fill(web, site, count=MOST_CACHED + 20):
     for number in range(count):
         url = site.format(number)
         web.bodies[url] = body(client_id=url)
@@ -472,7 +472,7 @@ async def test_a_document_that_led_to_a_grant_is_not_evicted_by_ones_that_did_no
 
 async def test_the_document_cache_is_bounded():
     web = Web(spacing=0.0)
-    for number in range(MOST_KEPT + 20):
+    for number in range(MOST_CACHED + 20):
         for kind in ("good", "none"):
             url = f"https://{kind}{number}.test/x"
             if kind == "good":
@@ -480,12 +480,12 @@ async def test_the_document_cache_is_bounded():
             await web.find(url)
             web.documents.granted(url)
     web.took[""] = SLOW
-    for number in range(MOST_KEPT + 20):
+    for number in range(MOST_CACHED + 20):
         with pytest.raises(NotNow):
             await web.find(f"https://slow{number}.test/x")
     kept = web.documents._at_others
-    tables = (kept._kept, kept._missing, kept._slow)
-    assert [len(table) for table in tables] == [MOST_KEPT] * 3
+    tables = (kept._cached, kept._missing, kept._slow)
+    assert [len(table) for table in tables] == [MOST_CACHED] * 3
 
 
 async def test_an_invalid_document_address_is_never_fetched():

@@ -206,7 +206,7 @@ class Access:
         return await self._open(self._without_handle(granted.caller))
 
     async def log_out(self, caller: Caller) -> bool | None:
-        """End what a caller showed, here and in all workers; the portal is not told.
+        """End what a caller showed, here and in all workers; nothing is sent to the portal.
 
         1. A handle: it ends, and its session unless another handle leads to it.
         2. A credential: it is opened as for any call, by a login if nothing is cached, and then its
@@ -294,7 +294,7 @@ class Access:
         return None if found.record is None else self._handles.open(handle, found.record)
 
     def _without_handle(self, caller: Caller) -> Caller:
-        """Return the caller of an ended handle with the login that may stand in for it.
+        """Return the caller of an ended handle with the login that may be used instead.
 
         Raises:
             AccessDenied: There is none.

@@ -71,7 +71,7 @@ class Authorized:
             changes: Whether the call is part of changing a box.
 
         Raises:
-            NotPermitted: The grant has ended, may not do this, or nobody can tell.
+            NotPermitted: The grant has ended, may not do this, or its record cannot be read.
         """
         try:
             grant = await self.standing(self.grant)

@@ -15,7 +15,7 @@ MAX_BYTES = 10 * 1024 * 1024
 NOWHERE = Path(os.devnull)
 
 KEPT = 5
-"""Renamed files kept, `.1` the latest; an older one goes."""
+"""How many renamed files stay, `.1` the latest; an older one is removed."""
 
 
 class BoundedFile:
@@ -26,7 +26,7 @@ class BoundedFile:
     Args:
         path: The file.
         max_bytes: Size from which it is renamed.
-        kept: Renamed files that are kept.
+        kept: How many renamed files stay.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
@@ -63,7 +63,7 @@ class BoundedFile:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not blocking: a FIFO that nobody reads would stop the whole process.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-            file = open(os.open(self._path, flags, 0o666), "ab", buffering=0)  # noqa: PTH123, SIM115 - a descriptor, kept
+            file = open(os.open(self._path, flags, 0o666), "ab", buffering=0)  # noqa: PTH123, SIM115 - a descriptor, stays open
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) and self._path != NOWHERE:
                 file.close()
                 raise OSError(0, "it is no regular file")

@@ -27,7 +27,7 @@ class Caller:
 
     Attributes:
         credential: E-mail and password, if the call carries them and they may be used. Beside a
-            handle they stand in for it when it has ended and is of the same account.
+            handle they are used when it has ended and is of the same account.
         handle: A session handle, if the call carries one; it goes before the credential.
         source: Where the call comes from, as failed logins are counted.
         address: The address itself, for the log that fail2ban reads.
@@ -35,7 +35,7 @@ class Caller:
         logged_in: Told that this call has logged in, whatever becomes of it afterwards.
         grant: Whom the call's token speaks for, if the credential is that of a grant.
         permitted: Returns if the call may still be made, and raises NotPermitted otherwise: its
-            token's grant may have ended since. That holds whatever login stands beside the token.
+            token's grant may have ended since. That applies whatever login comes with the token.
     """
 
     credential: Credential | None

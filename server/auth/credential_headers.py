@@ -49,7 +49,7 @@ def _once(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         if name not in CREDENTIAL_HEADERS:
             continue
         if name in found:
-            # One program would believe the first, the next one the last: nobody can tell whose.
+            # One program would take the first, the next one the last: which is meant is not known.
             raise AccessDenied(
                 Code.CREDENTIALS_CONFLICT,
                 f"The header {CREDENTIAL_HEADERS[name]} is sent more than once.",

@@ -70,7 +70,7 @@ class Handles:
         return hmac.compare_digest(raw[RANDOM_BYTES:], owner)
 
     def key(self, handle: str) -> bytes:
-        """Return the 32-byte key under which a handle's record is kept.
+        """Return the 32-byte key under which a handle's record is stored.
 
         Raises:
             ValueError: It is no handle.

@@ -19,8 +19,8 @@ STEP = 1.5
 """Seconds of a step: longer than a portal takes that is well, and short for who mistyped."""
 
 HIGHEST = 4
-"""Most steps of the level. A held-back answer keeps one of the few leases to log in, so this also
-bounds for how long those who are refused keep others waiting."""
+"""Most steps of the level. A delayed answer occupies one of the few leases to log in, so this
+also bounds for how long refused logins delay the others."""
 
 PERIOD = 43_200.0
 """Seconds of a period, as long as a session lasts by default: every user logs in once in each, so
@@ -45,7 +45,7 @@ class Padding:
         self._this = max(self._this, min(_steps(took), HIGHEST))
 
     def rest(self, took: float) -> float:
-        """Return the seconds for which an answer is to be held back that took so many already."""
+        """Return the seconds by which to delay an answer that has taken so many already."""
         self._turn()
         return max(_steps(took), self._this, self._last) * STEP - took
 

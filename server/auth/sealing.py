@@ -26,7 +26,7 @@ FORMAT = b"\x02"
 """First byte of a sealed value. Another format is not opened: it is a miss."""
 
 KEY_BYTES = 32
-"""Size of each key: one HMAC-SHA512 gives two of them, neither of which tells the other."""
+"""Size of each key: one HMAC-SHA512 gives two of them, neither of which reveals the other."""
 
 NONCE_BYTES = 12
 """AES-GCM's nonce (NIST SP 800-38D); random, since one key seals a handful of values at most."""
@@ -42,7 +42,7 @@ def derived_key(secret: bytes, purpose: bytes, *bound: bytes) -> bytes:
     Args:
         secret: The shared secret, or another key.
         purpose: What the key is for. No other use of the secret has it.
-        bound: What else it depends on. Only the last of these may hold a NUL.
+        bound: What else it depends on. Only the last of these may contain a NUL.
     """
     return hmac.digest(secret, b"oig-cloud-mcp/1 " + b"\0".join((purpose, *bound)), "sha256")
 

@@ -60,7 +60,7 @@ Note = Callable[[SessionError | None], None]
 CacheStatus = Literal["new_session_created", "session_from_cache"]
 
 RETRY_AFTER = 10.0
-"""Seconds told to those who waited for a login that failed, when the portal named no time."""
+"""Retry time, seconds, for those who waited for a login that failed, when the portal named none."""
 
 LOCKED = (
     "Too many failed logins for this account: it is locked here for a while, and until then the "
@@ -231,8 +231,8 @@ class Sessions:
         try:
             return await self._accounts.call(asked)
         except asyncio.CancelledError:
-            # By now the pair may have been compared with what is cached, which tells a guesser
-            # something; and nobody will judge it.
+            # By now the pair may have been compared with what is cached, from which a guesser
+            # learns something; and no login will decide it.
             note(None)
             raise
 

@@ -103,17 +103,17 @@ async def answer_all(
 ) -> tuple[list[bytes], int]:
     """Answer the messages of a batch one after another, as long as there is time.
 
-    1. When the server stops meanwhile, what has been answered is kept.
+    1. When the server stops meanwhile, what has been answered is still sent.
     2. When the caller goes away, no further message is begun.
     3. When the first messages take long, the last are not begun, and their answers say so.
-    4. The same holds when there is no room for further answers. An answer that is there is kept:
-       its message may have changed something.
+    4. The same applies when there is no room for further answers. An existing answer is never
+       dropped: its message may have changed something.
 
     Args:
         messages: The decoded body.
         answer_one: Answers one message. It puts the response, if there is one, once that is whole.
         cut_off: Returns the response to a request that was not answered because of the stop.
-        has_room: Says whether one more answer may be held.
+        has_room: Says whether one more answer may be buffered.
 
     Returns:
         The responses in the order of their requests, and how many messages were cut off.

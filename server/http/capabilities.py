@@ -67,7 +67,7 @@ async def _absent(server: MCPServer[Any]) -> set[str]:
 
 
 def _members(result: HandlerResult) -> dict[str, Any]:
-    """Return the members of a result that the SDK has brought into the form of its revision."""
+    """Return the members of a result that the SDK has converted to the form of its revision."""
     assert isinstance(result, dict)
     return result
 

@@ -30,7 +30,7 @@ class ClosingPort:
     """Closes a shared port when no other worker takes its connections.
 
     Args:
-        sockets: The listening sockets; copies of them are held until `end`.
+        sockets: The listening sockets; copies of them stay open until `end`.
         others_are_gone: Asks the supervisor of the workers; may block, and raise OSError or a
             RuntimeError when there is none.
     """

@@ -94,8 +94,8 @@ class Connection(RefusableConnection):
 
         What must not stop half-way goes on by itself (detached.py).
 
-        uvicorn cancels the keep-alive timer only when there was no error, and the timer holds the
-        connection, its last request and all their headers.
+        uvicorn cancels the keep-alive timer only when there was no error, and the timer references
+        the connection, its last request and all their headers.
         """
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
@@ -110,8 +110,8 @@ class Connection(RefusableConnection):
             self.server_state.of_source.remove(self._source)
             self._source = None
         self.server_state.gone(self)
-        # A running request holds its cycle itself. Here they would be held in a circle until the
-        # garbage collector looks for it, which it seldom does (worker.py).
+        # A running request references its cycle itself. From here it would be a reference cycle,
+        # which waits for the garbage collector, and that seldom runs (worker.py).
         self.pipeline.clear()
         self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
         self._running = self._work = None
@@ -125,7 +125,7 @@ class Connection(RefusableConnection):
         scope[departure.KEY] = self._is_gone
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field. Of too many only one more is kept: the request is refused."""
+        """Take a header field. Beyond the limit, one more is stored, and the request is refused."""
         if len(self.headers) <= MAX_HEADERS:
             super().on_header(name, value)
 
@@ -156,7 +156,7 @@ class Connection(RefusableConnection):
         if self.transport.is_closing():
             self._release()
         elif not self.pipeline:
-            # What has come of a next request is still held.
+            # What has arrived of the next request stays buffered.
             self.server_state.buffered.release(self)
             self._held = self._size
 
@@ -215,7 +215,7 @@ class Connection(RefusableConnection):
             async def answer(event: ASGISendEvent) -> None:
                 if event["type"] == "http.response.start" and cycle.more_body:
                     # The caller may wait for "100 Continue" and never send the body, or send for
-                    # minutes what nobody reads: no further request can be told from the rest.
+                    # minutes what nobody reads: where a next request begins is not known.
                     cycle.keep_alive = False
                     self._answered = True
                 elif event["type"] == "http.response.body":
@@ -235,7 +235,7 @@ class Connection(RefusableConnection):
         super()._start_asgi_task(cycle, serve)
 
     async def _taken(self, cycle: RequestResponseCycle) -> None:
-        """Wait until the answer to an earlier request is taken: one at a time is held."""
+        """Wait until the answer to an earlier request is taken: one at a time is buffered."""
         try:
             await self.flow.drain()
         except asyncio.CancelledError:
@@ -267,13 +267,13 @@ class Connection(RefusableConnection):
         self._proves = True
 
     def _hold(self) -> None:
-        """Take note of what is held of its requests; let go of a request if that is too much."""
+        """Count what is buffered of its requests; drop a request if that is too much."""
         largest = self.server_state.buffered.note(self, self._source_of(self.scope), self._held)
         if largest is not None:
             largest.let_go()
 
     def _source_of(self, scope: HTTPScope | None) -> str | None:
-        # Behind a proxy the caller's address stands in the scope as soon as the app has read it.
+        # Behind a proxy the scope has the caller's address as soon as the app has read it.
         client = scope["client"] if scope else self.client
         return self.server_state.source(client[0] if client else None)
 

@@ -204,22 +204,24 @@ class Endpoint:
             await _send(send, refusal.answer(None), 400)
             return
 
-        held = _BufferedAnswers(self._bytes, self._source_of(scope))
+        buffered = _BufferedAnswers(self._bytes, self._source_of(scope))
 
         async def answer_one(message: Any, put: Put) -> None:
-            def put_held(one: bytes) -> None:
-                held.add(len(one))
+            def put_counted(one: bytes) -> None:
+                buffered.add(len(one))
                 put(one)
 
             refusal = message_problem(message, version)
             if refusal is None:
-                part = Part(message, put_held)
+                part = Part(message, put_counted)
                 await self._server(tidied(scope), replayed(to_json(message), receive), part)
             else:
-                put_held(refusal.answer(message))
+                put_counted(refusal.answer(message))
 
         try:
-            answers, cut_off = await answer_all(messages, answer_one, CUT_OFF.answer, held.has_room)
+            answers, cut_off = await answer_all(
+                messages, answer_one, CUT_OFF.answer, buffered.has_room
+            )
             if gone(scope):
                 return
             if cut_off:
@@ -232,7 +234,7 @@ class Endpoint:
             else:
                 await _send(send, b"[%b]" % b",".join(answers))
         finally:
-            held.release()
+            buffered.release()
 
 
 def _is_request(message: Any, version: str | None) -> bool:
@@ -264,7 +266,7 @@ def _decoded(body: bytes) -> Any:
 
 
 class _BufferedAnswers:
-    """What the answers of one batch take of the bytes that a worker holds.
+    """What the answers of one batch take of the bytes that a worker buffers.
 
     Args:
         tally: The bytes.
@@ -286,7 +288,7 @@ class _BufferedAnswers:
             self._tally.add(self._source, more)
 
     def has_room(self) -> bool:
-        """Whether one more answer may be held: the first ones may, however much others hold."""
+        """Whether one more answer may be buffered: the first may, however much others take."""
         return self._size <= UNCOUNTED or self._tally.fits(self._source)
 
     def release(self) -> None:

@@ -25,7 +25,7 @@ class Entry(Protocol):
 
     @property
     def lacks(self) -> str:
-        """Which of its messages must bring a login of their own: nothing, calls or everything."""
+        """Which of its messages need a login of their own: nothing, calls or everything."""
 
     def unread(self) -> Refused | None:
         """Return the answer if its messages cannot be read; None to say why they cannot."""

@@ -36,8 +36,8 @@ class Exemptions:
         """Return the source that a caller is counted under; None for an exempt one.
 
         Args:
-            host: Address of the caller: the peer's, or as a trusted proxy forwarded it. Or a grant,
-                which is a source already.
+            host: Address of the caller: of the connection, or as a trusted proxy forwarded it. Or
+                a grant, which is a source already.
         """
         if host is None:
             return None  # a Unix socket: this machine

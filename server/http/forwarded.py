@@ -39,23 +39,23 @@ class Origin(NamedTuple):
 
 
 def forwarded_address(
-    peer: str | None, values: Iterable[str], trusted: Sequence[Network]
+    client: str | None, values: Iterable[str], trusted: Sequence[Network]
 ) -> Origin:
     """Find the address of a caller.
 
-    1. A peer that is not a trusted proxy is the caller; what it sent is not looked at.
+    1. A client that is not a trusted proxy is the caller; its header is ignored.
     2. Without the header a trusted proxy is the caller itself.
     3. Otherwise the caller is the rightmost address not of a trusted proxy. If all are, it is
        the leftmost: a caller from within the trusted network.
     4. An element that ends the search and is no address (text, a name, nothing) is `unknown` in
-       logs, and counts as the proxy that forwarded it, the only peer known.
+       logs, and counts as the proxy that forwarded it, the only address known.
 
     Args:
-        peer: Address at the other end of the connection.
+        client: Address at the other end of the connection.
         values: Those of all `X-Forwarded-For` headers, in their order.
         trusted: Networks of the trusted proxies.
     """
-    nearest = address_of(peer)
+    nearest = address_of(client)
     if nearest is None:
         return Origin(UNKNOWN, UNKNOWN)
     if not _is_in(nearest, trusted):
@@ -118,13 +118,13 @@ class Forwarded:
         await self._app(scope, receive, send)
 
     def _read(self, scope: Scope) -> None:
-        peer, port = scope.get("client") or (None, 0)
-        scope[PEER] = peer
-        near = address_of(peer)
+        client, port = scope.get("client") or (None, 0)
+        scope[PEER] = client
+        near = address_of(client)
         proxied = near is not None and _is_in(near, self._trusted)
         addresses = _values(scope, b"x-forwarded-for") if proxied else []
-        counted, scope[LOGGED] = forwarded_address(peer, addresses, self._trusted)
-        if peer is not None:
+        counted, scope[LOGGED] = forwarded_address(client, addresses, self._trusted)
+        if client is not None:
             scope["client"] = (counted, port if not addresses else 0)
         if proxied:
             # What the proxy next to us saw stands last.

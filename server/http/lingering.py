@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 LINGER_SECONDS = 5.0
-"""Longest time that a connection is kept for what still comes."""
+"""Longest time for which a connection stays open for what still comes."""
 
 LINGER_BYTES = 64 * 1024 * 1024
 """Most that is read and dropped. Clients that read an answer only when they have sent everything

@@ -10,14 +10,14 @@ import stat
 BACKLOG = 1024
 """Connections that may lie in the queue. What comes when it is full, the kernel ignores, and its
 caller tries again after 1, 3, 7, 15 ... seconds: an owner behind a crowd that comes again at once
-would never get in. How many a wake-up takes stands in accepting.py."""
+would never get in. accepting.py says how many a wake-up takes."""
 
 
 def inherited_socket() -> socket.socket | None:
     """Return the listening socket that supervisord passes as descriptor 0, None if it is none.
 
     The family is read off the descriptor. `uvicorn --fd 0` calls every socket AF_UNIX, and then
-    asyncio does not set TCP_NODELAY: 40 ms for each answer on a kept connection.
+    asyncio does not set TCP_NODELAY: 40 ms for each answer on a persistent connection.
     """
     try:
         given = os.fstat(0)
@@ -35,7 +35,7 @@ def inherited_socket() -> socket.socket | None:
 def is_listening(given: socket.socket) -> bool:
     """Say whether connections can be accepted from a socket.
 
-    macOS has the option that tells, but does not let it be read. There a stream socket that is
+    macOS has the option for it, but does not let it be read. There a stream socket that is
     not connected is taken for a listening one.
     """
     try:
@@ -53,7 +53,7 @@ def _is_alone(given: socket.socket) -> bool:
 
 
 def _was_listening(given: socket.socket) -> bool:
-    """Whether a socket has a port and no peer: the last worker shut it down (closing_port.py).
+    """Whether a socket has a port and no client: the last worker shut it down (closing_port.py).
 
     It listens again when the event loop is given it.
     """
@@ -72,27 +72,27 @@ def hold_ipv6_loopback(port: int) -> socket.socket | None:
         port: Where the server listens.
 
     Returns:
-        What holds it until it is closed; other processes of this user may hold it as well. None
-        where there is no IPv6.
+        The socket that reserves it until it is closed; other processes of this user may reserve
+        it as well. None where there is no IPv6.
 
     Raises:
         OSError: It is taken (EADDRINUSE).
     """
     try:
-        held = socket.socket(socket.AF_INET6)
+        reserving = socket.socket(socket.AF_INET6)
     except OSError:
         return None
     try:
         # Not SO_REUSEADDR, by which anybody could bind it too as long as nobody listens. Linux lets
         # those share a port by SO_REUSEPORT that are of one user.
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        held.bind(("::1", port))
+        reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserving.bind(("::1", port))
     except OSError as exc:
-        held.close()
+        reserving.close()
         if exc.errno == errno.EADDRINUSE:
             raise
         return None
-    return held
+    return reserving
 
 
 def bind(host: str, port: int) -> socket.socket:

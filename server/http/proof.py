@@ -17,6 +17,6 @@ def no_connection() -> None:
 
 
 def proved(scope: Mapping[str, Any]) -> Callable[[], None]:
-    """Return what tells the connection of a request that its caller has proved an account."""
+    """Return what notifies the connection of a request that its caller has proved an account."""
     tell: Callable[[], None] = scope.get(KEY, no_connection)
     return tell

@@ -27,7 +27,7 @@ the first), for its body, and for taking its answer. 1 MiB in that time is a slo
 
 REFUSED_AT_ONCE = 32
 """Refused connections that stay until their caller has read why. They take descriptors that are
-kept for other things, so any more are closed at once."""
+reserved for other things, so any more are closed at once."""
 
 NO_ROOM = "There is no room for this request now. Try again in a few seconds."
 
@@ -57,7 +57,7 @@ class RefusableConnection(WithoutUpgrades):
     """The request that is being answered; `cycle` is the last one that came."""
 
     _waits: asyncio.Event | None = None
-    """Set when it waits for its turn to log in. Its tasks and timers hold this, and not us."""
+    """Set when it waits for its turn to log in. Its tasks and timers reference this alone."""
 
     _proves = False
     """Whether the request that is being answered has proved an account."""
@@ -70,7 +70,7 @@ class RefusableConnection(WithoutUpgrades):
 
         1. Requests that came whole before it get their own answers, the last of which ends the
            connection: their senders must not take this refusal for an answer to them.
-        2. The same holds for an answer that has begun.
+        2. The same applies to an answer that has begun.
         3. Otherwise the refusal is the answer to what was garbled.
         """
         self._unread = self._answered = True
@@ -113,7 +113,7 @@ class RefusableConnection(WithoutUpgrades):
     def give_way(self) -> None:
         """Close, to make room for others."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
-            # Otherwise it would keep its descriptor for as long as its caller takes nothing.
+            # Otherwise its descriptor would stay open for as long as its caller reads nothing.
             self._count("with an answer that was not taken, for others")
             self._release()
             self.transport.abort()

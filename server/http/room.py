@@ -29,7 +29,7 @@ from .eviction import eviction_order
 from .shares import Buffered, Tally, most_of_source, nobody
 
 MAX_CONNECTIONS = 2000
-"""Connections of one worker. An assistant holds one or two; an idle one costs some 10 KiB."""
+"""Connections of one worker. An assistant has one or two; an idle one costs some 10 KiB."""
 
 NEWCOMER = 1.0
 """Seconds that a new connection has for its first request. That comes with the handshake, or a
@@ -37,7 +37,7 @@ second later if it was lost on the way (RFC 6298 2.1)."""
 
 MAY_GIVE_WAY = 5.0
 """Seconds after its last answer in which a connection over which an account was proved does not
-give way. An account's calls are bounded (call_rate.py), and so is what it keeps in this way."""
+give way. An account's calls are bounded (call_rate.py), and so are its connections."""
 
 PROOF_LASTS = 30.0
 """Seconds after its last answer in which a connection counts as one over which an account was
@@ -86,7 +86,7 @@ class Connections(ServerState):
     Attributes:
         most: How many there may be at a time.
         source: Gives the source of an address, None for one that is exempt.
-        refused: Why some were closed, and how many for each reason, since the log last told it.
+        refused: Why some were closed, and how many for each reason, since the last line in the log.
         unproved: Those over which no account has been proved, each with the time at which it came
             and its source; the oldest first.
         leaving: Those of them that end with their answers.

@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 MAX_OF_SOURCE = 200
 """Connections of one source, and its requests under way behind a proxy: a tenth of what a worker
-takes. An assistant holds one or two, a household or office a few dozen."""
+takes. An assistant has one or two, a household or office a few dozen."""
 
 SHARE_OF_SOURCE = 10
 """One in this many of a worker's connections is for one source, where descriptors are few."""
@@ -29,7 +29,7 @@ ALWAYS_OF_SOURCE = 8
 """Connections that a source may have however few there are."""
 
 MAX_BUFFERED = 16 * MIB
-"""Bytes that a worker holds over all connections, once for each of three kinds: of requests that
+"""Bytes that a worker buffers over all connections, once for each of three kinds: of requests that
 are coming; of bodies that are being answered, with the answers of batches that are not complete;
 of answers that their callers do not take. They are copied when they are joined and parsed, so
 memory grows by some multiple of it."""

@@ -73,7 +73,7 @@ class Entry:
     Attributes:
         mode: How it is to be taken, where that matters.
         bearer: Whom its token speaks for.
-        lacks: Which of its messages must bring a login of their own, for its head has none.
+        lacks: Which of its messages need a login of their own, for its head has none.
     """
 
     mode: Mode = CHAT
@@ -110,7 +110,7 @@ class Admission:
         2. A login that is not a token is for the tool to judge, in every mode.
         3. In `chat` a token is nothing that we know.
         4. A token beside a second `Authorization` header is ambiguous (RFC 6750 3.1).
-        5. What carries neither is let in where its messages bring a login, or need none.
+        5. What carries neither is let in where its messages have a login, or need none.
         """
         authorization, has_pair = _logins(scope)
         bearers = [one for one in map(_token, authorization) if one is not None]
@@ -136,15 +136,15 @@ class Admission:
 
         Args:
             entry: What `at_head` returned.
-            messages: All of the body, decoded; anything may stand in them.
+            messages: All of the body, decoded; they may contain anything.
         """
         calls = [call for call in map(_call, messages) if call is not None]
         if entry.lacks != "nothing":
-            # An empty batch brings no login either.
-            bring = all(map(_has_login, calls))
+            # An empty batch has no login either.
+            have_login = all(map(_has_login, calls))
             if entry.lacks == "everything":
-                bring = bring and 0 < len(calls) == len(messages)
-            return entry if bring else unauthorized(entry.mode)
+                have_login = have_login and 0 < len(calls) == len(messages)
+            return entry if have_login else unauthorized(entry.mode)
         if entry.bearer is None:
             return entry
         try:
@@ -220,7 +220,7 @@ def _name(call: dict[str, Any]) -> str | None:
 
 
 def _has_login(call: dict[str, Any]) -> bool:
-    """Return whether the arguments of a call hold a login.
+    """Return whether the arguments of a call include a login.
 
     Whether it is right, or whole, is for the tool, which says what is wrong with it.
     """

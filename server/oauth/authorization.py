@@ -131,7 +131,7 @@ def _challenge(sent: Mapping[str, str]) -> bytes:
 def _scopes(text: str) -> tuple[str, ...]:
     # 1. Anything but a list of scopes is a mistake.
     # 2. Those that are not ours are left out, as RFC 6749 3.3 allows: clients ask for what they
-    #    know from other servers, and refusing them would only keep them from reading.
+    #    know from other servers, and a refusal would only stop them from reading.
     # 3. None at all is a wish to read. What the owner allows is said in the end in any case.
     if text and SCOPE.fullmatch(text) is None:
         raise Refused("invalid_scope", "scope is no list of scopes")

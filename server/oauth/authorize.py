@@ -51,7 +51,7 @@ class Authorize:
     Args:
         access: Opens sessions.
         tokens: Signs the form, seals the credential and writes codes.
-        grants: Where grants are kept.
+        grants: Where grants are stored.
         redirects: Where an answer may be sent.
         control: Whether this server has tools that change a box.
         clients: Finds them.
@@ -79,7 +79,7 @@ class Authorize:
         self._tell = RecordsLog()
 
     async def show(self, request: Request) -> Response:
-        """Answer a GET: the page; or tell a client of its mistake."""
+        """Answer a GET: with the page, or with an error for the client."""
         parameters = parameters_of(request.scope["query_string"]) or {}
         visit = Visit(request, only(parameters, "ui_locales"))
         redirect_uri = only(parameters, "redirect_uri")
@@ -119,8 +119,8 @@ class Authorize:
         self, visit: Visit, client: Client, redirect_uri: str, state: str, why: Refused
     ) -> Response:
         """Tell a client of its mistake: by a redirect, or by a link that the owner may follow."""
-        told = {"error": why.error, "error_description": why.description}
-        target = answer(redirect_uri, visit.mode, state or None, **told)
+        members = {"error": why.error, "error_description": why.description}
+        target = answer(redirect_uri, visit.mode, state or None, **members)
         if self._redirects.trusts(redirect_uri):
             # No form is sent on by this: nothing has been typed yet.
             headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -158,9 +158,9 @@ class Authorize:
         Raises:
             Turned: That is not certain, and there is no redirect to a stranger; or not known now.
         """
-        texts, peer = visit.texts, visit.request.client
+        texts, caller = visit.texts, visit.request.client
         try:
-            client = await self._clients.find(client_id, None if peer is None else peer.host)
+            client = await self._clients.find(client_id, None if caller is None else caller.host)
         except NotNow as exc:
             seconds = max(1, math.ceil(exc.seconds))
             cure = texts.not_now_cure.format(wait=texts.seconds.format(count=seconds))
@@ -195,7 +195,7 @@ class Authorize:
         """Keep a grant that waits for its code, and return the code.
 
         Raises:
-            GrantsUnavailable: It could not be kept.
+            GrantsUnavailable: It could not be stored.
         """
         credential = granted.caller.credential
         assert credential is not None
@@ -260,7 +260,7 @@ def _result(
 ) -> Response:
     return visit.page(
         "result.html",
-        # The address that it leads to holds a code.
+        # The address that it leads to contains a code.
         referrer="no-referrer",
         allowed="code" in members,
         # By itself; else only by a link.

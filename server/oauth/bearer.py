@@ -25,8 +25,8 @@ from .tokens import AccessToken, Tokens
 logger = logging.getLogger(__name__)
 
 MOST_OPENED = 512
-"""Tokens kept opened: the clients that call within a few minutes. Opening one takes a third of the
-time that a token adds to a call."""
+"""Opened tokens that are cached: those of clients that call within a few minutes. Opening one takes
+a third of the time that a token adds to a call."""
 
 INVALID = "The access token is not valid"
 EXPIRED = "The access token has expired"

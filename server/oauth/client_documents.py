@@ -25,7 +25,7 @@ MOST_REDIRECTS = 20
 """Redirect URIs looked at."""
 
 WITH_SECRET = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
-"""Ways to prove oneself that a public document cannot hold the secret for (the draft's 4.1)."""
+"""Ways to authenticate that need a secret, which a public document cannot have (draft, 4.1)."""
 
 Fetch = Callable[[str], bytes | None]
 
@@ -44,7 +44,7 @@ def read_document(client_id: str, body: bytes, redirects: Redirects) -> Client |
     except (ValueError, RecursionError):
         return None
     # It must name its own address: else somebody could pass off another's as that of a client
-    # (4.1). As with clients that register, the good ones of several addresses are kept.
+    # (4.1). As with clients that register, the good ones of several addresses are used.
     if site is None or not isinstance(document, dict) or document.get("client_id") != client_id:
         return None
     if "client_secret" in document or document.get("token_endpoint_auth_method") in WITH_SECRET:
@@ -87,7 +87,7 @@ def fetched(url: str) -> bytes | None:
 
 
 class ClientDocuments:
-    """Looks clients up at their address, and keeps what they said.
+    """Looks clients up at their address, and caches their documents.
 
     Args:
         redirects: Where answers may be sent.

@@ -32,7 +32,7 @@ LONGEST_NAME = 60
 """Characters of a client's name."""
 
 LONGEST_ID = 2000
-"""Characters of a `client_id`: it stands in the address of the login page."""
+"""Characters of a `client_id`: it is part of the address of the login page."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """Hosts of a program on the owner's computer (RFC 8252 7.3), as clients write them."""
@@ -160,11 +160,11 @@ def describe(name: str, redirects: Iterable[str]) -> str:
         An id that `read` reads; with none of the URIs if there were none.
     """
     shown = cleaned_name(name)
-    kept: list[str] = []
+    fitting: list[str] = []
     for uri in dict.fromkeys(redirects):
-        if len(kept) < MOST_REDIRECTS and len(_encoded(shown, [*kept, uri])) <= LONGEST_ID:
-            kept.append(uri)
-    return _encoded(shown, kept)
+        if len(fitting) < MOST_REDIRECTS and len(_encoded(shown, [*fitting, uri])) <= LONGEST_ID:
+            fitting.append(uri)
+    return _encoded(shown, fitting)
 
 
 def read(client_id: str) -> Client | None:
@@ -215,7 +215,7 @@ class Redirects:
         parts = _parts(uri)
         if parts is None:
             return False
-        # 1. A program on the owner's own computer. PKCE keeps others there from using the code.
+        # 1. A program on the owner's own computer. With PKCE nobody else there can use the code.
         # 2. A web site by TLS, at the port that was named for it; or the very site that says what
         #    the client is, and is named to the owner as such. No client that we know ourselves
         #    needs a query, with which pages of its site take orders: a prompt, or where to go on.

@@ -83,7 +83,7 @@ class Connections:
     Args:
         access: Opens sessions.
         tokens: Signs buttons.
-        grants: Where grants are kept.
+        grants: Where grants are stored.
         control: Whether this server has tools that change a box.
         wall: Seconds since 1970.
     """

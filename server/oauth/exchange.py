@@ -127,8 +127,8 @@ class Exchange:
         now = self._wall()
         if grant.was_rejected(now):
             raise OAuthError("invalid_grant", SUSPECT)
-        # `scope` is not looked at: what the token may do is the owner's choice and stands in the
-        # records. The answer says what that is (RFC 6749 5.1).
+        # `scope` is not looked at: what the token may do is the owner's choice, as the grant
+        # records it. The answer says what that is (RFC 6749 5.1).
         generation = await asyncio.to_thread(self._grants.rotate, grant.id, token.generation, now)
         if generation is None:
             raise OAuthError("invalid_grant", REFRESH_INVALID)

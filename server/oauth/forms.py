@@ -13,7 +13,7 @@ from ..http.media_types import is_json, is_plain
 from .oauth_error import OAuthError
 
 MAX_BYTES = 64 * 1024
-"""Longest body: a form holds a signed request and a password."""
+"""Longest body: a form has a signed request and a password."""
 
 MOST_PARAMETERS = 50
 """Parameters of one request: the specifications name a dozen."""

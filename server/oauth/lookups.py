@@ -15,7 +15,7 @@ FRESH = 3600.0
 """Seconds for which a document stands."""
 
 GOOD = 86400.0
-"""Seconds for which it still stands in for one that cannot be fetched."""
+"""Seconds for which it is still used when a new one cannot be fetched."""
 
 MISSING = 60.0
 """Seconds for which nothing is fetched again where there was nothing, or where it was slow."""
@@ -23,8 +23,8 @@ MISSING = 60.0
 SLOW = 2.0
 """Seconds after which a fetch counts as slow. The documents of real clients take a tenth."""
 
-MOST_KEPT = 256
-"""Documents kept, and as many addresses without one. Real clients are a dozen."""
+MOST_CACHED = 256
+"""Documents cached, and as many addresses without one. Real clients are a dozen."""
 
 MOST_AT_ONCE = 3
 """Documents that are fetched or wait for their turn. Each takes five seconds at worst."""
@@ -57,7 +57,7 @@ class NotNow(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Cached:
     client: Client
     fresh_until: float
     good_until: float
@@ -100,7 +100,7 @@ class Lookups:
         self._strange = strange
         self._now = now
         self._sleep = sleep
-        self._kept: dict[str, _Kept] = {}
+        self._cached: dict[str, _Cached] = {}
         self._missing: dict[str, float] = {}
         self._slow: dict[str, float] = {}
         self._unanswered: dict[str, float] = {}
@@ -123,10 +123,10 @@ class Lookups:
         # 3. Where there was nothing a moment ago, nothing is fetched; nor where there is no place.
         #    The document before is used while it is good.
         now = self._now()
-        kept = self._kept.get(client_id)
-        if kept is not None and now < kept.fresh_until:
-            return kept.client
-        old = kept.client if kept is not None and now < kept.good_until else None
+        cached = self._cached.get(client_id)
+        if cached is not None and now < cached.fresh_until:
+            return cached.client
+        old = cached.client if cached is not None and now < cached.good_until else None
         under_way = self._under_way.get(client_id)
         if under_way is None:
             if now < self._missing.get(client_id, 0.0):
@@ -149,8 +149,8 @@ class Lookups:
 
     def granted(self, client_id: str) -> None:
         """Know that an owner has let this client in: it gives way only to others like it."""
-        if (kept := self._kept.get(client_id)) is not None:
-            self._kept[client_id] = replace(kept, granted=True)
+        if (cached := self._cached.get(client_id)) is not None:
+            self._cached[client_id] = replace(cached, granted=True)
 
     async def aclose(self) -> None:
         """Stop waiting for what is fetched; a fetch itself ends by its own limit."""
@@ -202,28 +202,28 @@ class Lookups:
             self._log("to look up a client at", client_id, NO_ANSWER)
         client = None if body is None else self._read(client_id, body)
         if client is not None:
-            self._keep(client, now)
+            self._store(client, now)
             return client
         if body is not None:
-            # It has become another's, or wrong: it holds no more. One that cannot be fetched does
-            # for a while.
-            self._kept.pop(client_id, None)
+            # It is now another client's, or wrong: the old one is no longer valid. When it merely
+            # cannot be fetched, the old one stays valid for a while.
+            self._cached.pop(client_id, None)
         elif old is None and (slow or not answered):
             return NotNow(MISSING)  # nobody has said that there is none
         _put(self._missing, client_id, now + MISSING)
         return old if body is None else None
 
-    def _keep(self, client: Client, now: float) -> None:
-        before = self._kept.pop(client.id, None)
+    def _store(self, client: Client, now: float) -> None:
+        before = self._cached.pop(client.id, None)
         granted = before is not None and before.granted
-        self._kept[client.id] = _Kept(client, now + FRESH, now + GOOD, granted)
-        if len(self._kept) > MOST_KEPT:
+        self._cached[client.id] = _Cached(client, now + FRESH, now + GOOD, granted)
+        if len(self._cached) > MOST_CACHED:
             # 1. One that nobody has let in. 2. Of the site with the most, so that a site with many
             # pushes out its own. 3. The one that was fetched longest ago.
-            rivals = [one for one, kept in self._kept.items() if not kept.granted]
-            rivals = rivals or list(self._kept)
+            rivals = [one for one, cached in self._cached.items() if not cached.granted]
+            rivals = rivals or list(self._cached)
             many = Counter(map(_site, rivals))
-            del self._kept[max(rivals, key=lambda one: many[_site(one)])]
+            del self._cached[max(rivals, key=lambda one: many[_site(one)])]
 
 
 def _site(client_id: str) -> str:
@@ -239,5 +239,5 @@ def _site(client_id: str) -> str:
 def _put(table: dict[str, float], key: str, until: float) -> None:
     table.pop(key, None)
     table[key] = until
-    if len(table) > MOST_KEPT:
+    if len(table) > MOST_CACHED:
         del table[next(iter(table))]  # the one that was put there longest ago

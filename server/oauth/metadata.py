@@ -1,7 +1,7 @@
 """The metadata of the login for clients: two documents and two challenges. Pure.
 
 Clients compare the strings exactly: `issuer` has no trailing slash, and `resource` is exactly the
-address that users are told to configure.
+address that users configure.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def challenge(mode: Mode, problem: str | None = None) -> str:
 
     Args:
         mode: Of the request, not `chat`.
-        problem: What is wrong with the token; None if none came, of which a client is told no
-            error (RFC 6750 3.1). Plain ASCII without quotation marks.
+        problem: What is wrong with the token; None if none came, which is answered without an
+            error code (RFC 6750 3.1). Plain ASCII without quotation marks.
     """
     error = {} if problem is None else {"error": "invalid_token", "error_description": problem}
     return _bearer({**error, "resource_metadata": _where(mode), "scope": READ})

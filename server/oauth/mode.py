@@ -117,7 +117,7 @@ class Modes:
         """Return how a request is to be taken.
 
         Args:
-            scope: Its ASGI scope, in which `Forwarded` has put the peer of the connection.
+            scope: Its ASGI scope, in which `Forwarded` has put the address of the connection.
         """
         # 1. The operator wants no browser login.
         # 2. The second address, for clients that drop a configured header once they find a login.
@@ -162,8 +162,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_from_here(scope: Scope) -> bool:
-    peer = address_of(scope.get(PEER))
-    if peer is None or not peer.is_loopback:
+    client = address_of(scope.get(PEER))
+    if client is None or not client.is_loopback:
         return False
     names = (name.lower() for name, _ in scope["headers"])
     return not any(name in FORWARDING or name.startswith(FORWARDING_PREFIXES) for name in names)

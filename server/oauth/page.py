@@ -46,8 +46,8 @@ HEADERS = {
 }
 
 Referrer = Literal["strict-origin", "no-referrer"]
-"""What a browser tells where it goes from a page. With a form it must be the origin: without one
-it would send `Origin: null` with the form, which is refused."""
+"""What a browser sends as the referrer when it leaves a page. With a form it must be the origin:
+without one it would send `Origin: null` with the form, which is refused."""
 
 
 def filled(text: str, /, **values: object) -> Markup:

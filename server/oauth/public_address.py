@@ -18,7 +18,7 @@ SPECIAL_IPV4 = tuple(
             "10.0.0.0/8",  # private
             "100.64.0.0/10",  # shared by customers of a provider
             "127.0.0.0/8",  # loopback
-            "169.254.0.0/16",  # link-local; clouds tell secrets there
+            "169.254.0.0/16",  # link-local; clouds serve secrets there
             "172.16.0.0/12",  # private
             "192.0.0.0/24",  # protocols
             "192.0.2.0/24",  # documentation

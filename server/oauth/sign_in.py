@@ -72,7 +72,7 @@ async def sign_in(
 
     Args:
         access: Opens sessions.
-        request: That brought the form.
+        request: The one with the form.
         form: Its fields `email` and `password`.
         texts: The language to say in what is wrong.
 

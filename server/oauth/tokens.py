@@ -33,7 +33,7 @@ from . import base64url
 from .pkce import CHALLENGE_BYTES
 
 CODE_PREFIX, ACCESS_PREFIX, REFRESH_PREFIX = "oigk_", "oiga_", "oigr_"
-"""They tell people, logs and secret scanners what each is."""
+"""They show people, logs and secret scanners what each is."""
 
 CODE_SECONDS = 60.0
 """A code is exchanged at once; RFC 6749 4.1.2 allows ten minutes."""
@@ -67,10 +67,10 @@ ACCESS = struct.Struct(f">{ID_BYTES}s{KEY_BYTES}sd")
 REFRESH = struct.Struct(f">{ID_BYTES}s{KEY_BYTES}sI")
 
 LONGEST = 16 * 1024
-"""Characters of the longest text looked at. A signed request holds an address and a state."""
+"""Characters of the longest text looked at. A signed request has an address and a state."""
 
 BLOCK = 256
-"""A sealed credential is padded to a multiple of this, so that its length tells nothing."""
+"""A sealed credential is padded to a multiple of this, so that its length reveals nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ from .checked import CheckedTool
 Model = TypeVar("Model", bound=Reading)
 
 DEFAULT_POINTS = 48
-"""Points of a series: half-hours of a day. However many are asked for, how much a result holds in
-all is bounded in `history`."""
+"""Points of a series: half-hours of a day. However many are asked for, `history` bounds the
+size of the whole result."""
 
 MOST_NAMED = 200
 """Characters of the names of quantities: more than all of a series have."""
@@ -98,8 +98,8 @@ def reading_tools(
 
     async def noticed(asking: Granted) -> list[Dated] | None:
         """Return what notifications say of bypasses, if somebody has asked for them lately."""
-        held = await upstream.cached_notifications(asking)
-        return None if held is None else notifications(held.payload, now(), mentions_bypass)
+        cached = await upstream.cached_notifications(asking)
+        return None if cached is None else notifications(cached.payload, now(), mentions_bypass)
 
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
         asking = await granted(context, session)
@@ -193,14 +193,14 @@ def reading_tools(
         days.check_range(first_day, last_day, today, MOST_OF.get(per, MOST_DAYS), by)
         asking = await in_time(granted(context, session), until)
         wanted = days_between(first_day, last_day)
-        kept = await upstream.cached_energy(asking, wanted)
-        present, failure = await _present(upstream, asking, box_id, until, kept, wanted, now())
+        cached = await upstream.cached_energy(asking, wanted)
+        present, failure = await _present(upstream, asking, box_id, until, cached, wanted, now())
         whose = past.whose(
             present, box_id, now(), await noticed(asking), await upstream.baseline(asking)
         )
-        read = await read_energy(upstream, asking, wanted, kept, until, failure, whose.peak_w)
+        read = await read_energy(upstream, asking, wanted, cached, until, failure, whose.peak_w)
         found = [read.days[day] for day in sorted(read.days)]
-        # A box that is silent has not kept back what is there.
+        # When nothing is missing, a silent box does not matter.
         late = () if all(one.complete for one in found) else silent(whose.listed, last_day, now())
         report = energy_report(
             found,
@@ -294,14 +294,14 @@ async def _present(
     asking: Granted,
     box_id: str | None,
     until: float,
-    kept: Collection[date],
+    cached: Collection[date],
     wanted: Collection[date],
     now: datetime,
 ) -> tuple[object, SessionError | None]:
-    """Return the account's boxes, and why the portal cannot be asked if what is kept must do.
+    """Return the account's boxes, and why the portal cannot be asked if the cache must do.
 
-    Boxes without anything in them are enough where all days are kept, or the portal is down: unless
-    they are not known, or the one that is meant is not among them.
+    Boxes without anything in them are enough where all days are cached, or the portal is down:
+    unless they are not known, or the one that is meant is not among them.
 
     Raises:
         SessionError: They are not enough, and the portal could not be asked.
@@ -309,16 +309,16 @@ async def _present(
     known = (await upstream.baseline(asking)).left_out({}, now)
     remembered = known and (box_id is None or box_id.strip() in known)
     empty: object = {name: {} for name in known}
-    if remembered and len(kept) == len(wanted):
+    if remembered and len(cached) == len(wanted):
         return empty, None
     try:
         return (await in_time(upstream.live(asking), until)).payload, None
     except (PortalError, TooManyLogins) as exc:
-        if not remembered or not kept:
+        if not remembered or not cached:
             raise
         return empty, exc
 
 
 def _with(model: type[Model], reading: Reading, fetched: Fetched) -> Model:
-    told = {"source": fetched.source, "fetched_at": clock.moment_of(fetched.at)}
-    return model.model_validate({**dict(reading), **told})
+    origin = {"source": fetched.source, "fetched_at": clock.moment_of(fetched.at)}
+    return model.model_validate({**dict(reading), **origin})

@@ -18,24 +18,24 @@ from ..state.limits import TTL_MAX
 from .sealed_answers import SealedAnswers
 
 NAME = "baseline"
-"""What it is kept under."""
+"""The name it is cached under."""
 
 
 class Baselines:
     """The baselines of all accounts.
 
     Args:
-        accounts: Where they are kept.
+        accounts: Where they are cached.
         sealer: Seals them.
     """
 
     def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
-        self._kept = SealedAnswers(accounts, sealer)
+        self._answers = SealedAnswers(accounts, sealer)
 
     async def of(self, granted: Granted) -> Baseline:
         """Return the baseline of an account; an empty one when there is none."""
-        kept = await self._kept.find(granted, NAME)
-        return NO_BASELINE if kept is None else Baseline.read(kept)
+        cached = await self._answers.find(granted, NAME)
+        return NO_BASELINE if cached is None else Baseline.read(cached)
 
     async def learn(self, granted: Granted, payload: object, at: float) -> None:
         """Take an answer into the baseline of its account.
@@ -49,4 +49,4 @@ class Baselines:
         granted.along.pop(NAME, None)
         learned = (await self.of(granted)).after(payload, datetime.fromtimestamp(at, UTC))
         # No account has so many boxes that it would be too large.
-        await self._kept.put(granted, NAME, learned.written(), TTL_MAX)
+        await self._answers.put(granted, NAME, learned.written(), TTL_MAX)

@@ -140,7 +140,7 @@ async def read_energy(
     upstream: Upstream,
     granted: Granted,
     wanted: Sequence[date],
-    kept: Mapping[date, EnergyDay],
+    cached: Mapping[date, EnergyDay],
     until: float,
     failure: SessionError | None = None,
     peak_w: float | None = None,
@@ -148,10 +148,10 @@ async def read_energy(
     """Read the energy of days, or of as many of them as the bounds of a call allow.
 
     Args:
-        upstream: The portal, and what is kept of it.
+        upstream: The portal, and the cache of its answers.
         granted: Whose.
         wanted: The days in Prague, in order; none in the future.
-        kept: Those of them that need not be read.
+        cached: Those of them that need not be read.
         until: When to stop, on the clock of the running loop.
         failure: Why the portal cannot be asked now, if that is known.
         peak_w: Installed peak of the panels in W, where it is known.
@@ -159,7 +159,7 @@ async def read_energy(
     Raises:
         SessionError: Nothing could be read at all.
     """
-    call = _Call(upstream, granted, EnergyRead(dict(kept)), peak_w)
+    call = _Call(upstream, granted, EnergyRead(dict(cached)), peak_w)
     missing = [day for day in wanted if day not in call.found.days]
     try:
         if failure is not None:
@@ -258,12 +258,12 @@ class _Call:
         if days == 1:
             return True
         # 1. Nothing may mean that there is nothing, or that it was asked for too much, unless so
-        # many days have brought something before.
+        # many days have returned something before.
         if items_of(answers[SERIES[0]]):
             self._proven = max(days, self._proven)
         elif days > self._proven and await self._bears_less(SERIES[0], first, last):
             return False
-        # 2. Days that cannot be told apart need not be asked for in the other series.
+        # 2. Days that cannot be separated need not be asked for in the other series.
         return await self._days(answers, first, last, at) is not None
 
     async def take_part(self, why: SessionError) -> None:

@@ -22,7 +22,7 @@ UNSEEN = (
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
-    """A caller with a session to tell of.
+    """A caller with a session to report on.
 
     Attributes:
         granted: The caller, and the session.

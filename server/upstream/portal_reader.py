@@ -63,7 +63,7 @@ class Upstream:
         wall: Seconds since 1970.
 
     Attributes:
-        live_ttl: As above; a change holds for what is fetched later. So does one of the next.
+        live_ttl: As above; a change applies to what is fetched later. So does one of the next.
         history_ttl: As above.
     """
 
@@ -125,9 +125,9 @@ class Upstream:
         That an account has no box is believed for as long as it is shared: it costs a login to be
         sure of.
         """
-        held = await self._held(granted, LIVE)
-        if held is not None and not held.payload:
-            return held
+        cached = await self._held(granted, LIVE)
+        if cached is not None and not cached.payload:
+            return cached
         fetched, granted = await self._flight.alone(granted, self._portal.read_live, {})
         await self._baselines.learn(granted, fetched.payload, fetched.at)
         ttl = self.live_ttl if fetched.payload else NOTHING_TTL
@@ -185,10 +185,10 @@ class Upstream:
         return Fetched.cached(await self._answers.find(granted, what))
 
     async def _check_alive(self, granted: Granted, session_id: str) -> None:
-        """Return if the portal knows a session: nothing to tell looks like one that has ended.
+        """Return if the portal knows a session: an empty answer looks like one that has ended.
 
         Raises:
-            SessionExpired: It does not: live data tells them apart.
+            SessionExpired: It does not, as live data shows.
             PortalError: It could not be asked.
         """
         async with self.turn(granted.keys):

@@ -14,11 +14,11 @@ from ..state.vocabulary import Found, Get, Hit, Put
 
 
 class SealedAnswers:
-    """What is kept of accounts under names.
+    """Cached answers of accounts, by name.
 
     Args:
-        accounts: Where it is kept.
-        sealer: Seals it.
+        accounts: Where they are cached.
+        sealer: Seals them.
     """
 
     def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
@@ -26,11 +26,11 @@ class SealedAnswers:
         self._sealer = sealer
 
     async def find(self, granted: Granted, name: str) -> Any:
-        """Return what is kept, decoded; None when nothing is.
+        """Return a cached answer, decoded; None when there is none.
 
         Args:
             granted: Whose. What came along with the session is not asked for.
-            name: What it is kept under.
+            name: The name it is cached under.
         """
         if name in granted.along:
             return self.came_along(granted, name)
@@ -51,9 +51,9 @@ class SealedAnswers:
 
         Args:
             granted: Whose.
-            name: What it is kept under, in place of what was.
+            name: The name to cache it under, in place of what was.
             content: What can be written as JSON.
-            ttl: Seconds for which it is kept.
+            ttl: Seconds for which it is cached.
         """
         granted.along.pop(name, None)
         key = self._sealer.question(name)

@@ -106,7 +106,7 @@ class SingleFlight:
     async def turn(self, keys: Keys) -> AsyncIterator[None]:
         """Wait until the account's turn at the portal comes, for one request that nobody shares.
 
-        An error that says to leave the portal alone is told to all who ask for the account.
+        An error that says to leave the portal alone reaches all who ask for the account.
 
         Raises:
             SessionError: The portal asked for fewer requests, or too many wait already.
@@ -177,9 +177,9 @@ class SingleFlight:
             outcome = await self._accounts.call(asked)
         match outcome:
             case Hit(value=value):
-                kept = Fetched.cached(self._answers.opened(granted.keys, key, value))
-                if kept is not None:
-                    return kept, granted
+                cached = Fetched.cached(self._answers.opened(granted.keys, key, value))
+                if cached is not None:
+                    return cached, granted
                 # It was sealed for another credential: ask for ourselves.
                 return await self.alone(granted, read, nothing)
             case Lease():
@@ -225,8 +225,8 @@ class SingleFlight:
             if fetched.payload == nothing:
                 # Cost a login to be sure of: it must not cost one each time.
                 ttl = max(ttl, NOTHING_TTL)
-            kept = asked.account, asked.key, lease.token, value, ttl
-            await self._accounts.call(Fulfil("answer", *kept))
+            fulfilled = Fulfil("answer", asked.account, asked.key, lease.token, value, ttl)
+            await self._accounts.call(fulfilled)
         except BaseException:
             await self._fail(asked, lease, EXPIRED, 0.0)
             raise

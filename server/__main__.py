@@ -87,7 +87,7 @@ def _bound(settings: Settings, arguments: argparse.Namespace, scheme: str) -> so
     return listener
 
 
-def _held_localhost(settings: Settings, listener: socket.socket) -> socket.socket | str | None:
+def _reserved_localhost(settings: Settings, listener: socket.socket) -> socket.socket | str | None:
     """Hold what else `localhost` leads to; a warning where another program has it."""
     host, port = listener.getsockname()[:2]
     # Elsewhere nobody logs in at localhost, and a proxy may listen by IPv6 at the same port.
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         process.harden()
         process.raise_descriptors()
         certificate = Renewal.of(settings)
-        from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
+        from .app import build_app  # noqa: PLC0415 - a wrong setting is reported without importing mcp
 
         # Of what is being answered half at most waits for a login.
         app = build_app(
@@ -154,17 +154,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", exc)  # noqa: TRY400 - where it arose says nothing
         return EXIT_SECRET_MISSING
     inherited = listener is not None
-    # Nobody else holds a socket that is made here.
+    # Nobody else has a socket that is made here.
     workers = Workers.from_env(os.environ) if inherited else None
     if listener is None:
         listener = _bound(settings, arguments, "http" if certificate is None else "https")
         if listener is None:
             return EXIT_ADDRESS
     warnings = [few_descriptors()]
-    held = _held_localhost(settings, listener)
+    reserved = _reserved_localhost(settings, listener)
     if speaks_for_all(name):
         warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))
-        warnings += [unproxied(settings), held if isinstance(held, str) else None]
+        warnings += [unproxied(settings), reserved if isinstance(reserved, str) else None]
         chain = () if certificate is None else certificate.loaded.chain
         warnings += doubts(chain, datetime.now(UTC))
     for warning in filter(None, warnings):

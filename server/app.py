@@ -189,8 +189,8 @@ def build_app(
         control = Control(access, upstream, portal, daemon, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
-    told = instructions(control=settings.control == "on", passwords=passwords and not only_browser)
-    http = over_http(tools, told)
+    text = instructions(control=settings.control == "on", passwords=passwords and not only_browser)
+    http = over_http(tools, text)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -229,15 +229,15 @@ def _login_parts(
     documents = (
         ClientDocuments(redirects, spacing=settings.workers, source=source) if looks_up else None
     )
-    clients, kept = ClientFinder(documents), (access, tokens, grants)
+    clients, stores = ClientFinder(documents), (access, tokens, grants)
     return Parts(
         modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.info),
         scopes=offered(control=control),
         redirects=redirects,
         authorize=Authorize(
-            *kept, redirects=redirects, control=control, clients=clients, wall=wall
+            *stores, redirects=redirects, control=control, clients=clients, wall=wall
         ),
-        connections=Connections(*kept, control=control, wall=wall),
+        connections=Connections(*stores, control=control, wall=wall),
         exchange=Exchange(grants, tokens, wall=wall),
         documents=documents,
         wall=wall,

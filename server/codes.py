@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """One kind of failure, as it stands in the result."""
+    """One kind of failure, as the result names it."""
 
     NO_CREDENTIALS = "no_credentials"
     MALFORMED_CREDENTIALS = "malformed_credentials"

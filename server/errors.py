@@ -13,7 +13,7 @@ OigError
 |-- SessionExpired              OIG Cloud has ended the session; a new login is needed
 `-- SessionError                a call that fails; has a code, and a text for the caller
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
-    |   `-- NotServed           the account is not on the allow-list; callers are told the same
+    |   `-- NotServed           the account is not on the allow-list; callers see no difference
     |-- SignInAgain             the same of the password that a client was connected with
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
     |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
@@ -67,7 +67,7 @@ class LocalProtocolError(ProtocolError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer sent something the protocol does not allow; the connection must be closed."""
+    """The other side sent something the protocol does not allow; the connection must be closed."""
 
 
 class CacheUnavailable(OigError):
@@ -87,7 +87,7 @@ class JournalUnavailable(OigError):
 
 
 class GrantsUnavailable(OigError):
-    """The record of connected clients cannot be used. What it holds is good still."""
+    """The record of connected clients cannot be used. What it contains is still valid."""
 
 
 class GrantsBusy(GrantsUnavailable):
@@ -163,7 +163,7 @@ class CredentialsRejected(OfOneKind):
 
 
 class NotServed(CredentialsRejected):
-    """The account is not on the allow-list. Text and code do not say so: that would tell who is."""
+    """The account is not on the allow-list. Text and code do not say so: that would show who is."""
 
     def __init__(self, *, repeated: bool = False) -> None:
         super().__init__(repeated=repeated, listed=True)

@@ -22,7 +22,7 @@ class OneLine(logging.Formatter):
     """`2026-11-22T10:00:00Z WARNING worker-0: text [SomeError at file.py:12 in name < ...]`.
 
     Args:
-        process: Name of the process, as it shall stand in each line.
+        process: Name of the process, written in each line.
     """
 
     converter = staticmethod(time.gmtime)

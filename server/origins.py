@@ -62,8 +62,7 @@ def canonical_origin(text: str) -> str | None:
         text: As in an Origin header.
 
     Returns:
-        None for what is no origin of a page that could be told from others: `null`, a file, a URL
-        with a path.
+        None for what does not identify the origin of a page: `null`, a file, a URL with a path.
     """
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()

@@ -115,7 +115,7 @@ def lock(path: Path) -> int | None:
 
 
 def holder(path: Path) -> int | None:
-    """Return the id of the living process that holds a file; None if none does, or it is not known.
+    """Return the id of the living process that locks a file; None if none does, or it is not known.
 
     Args:
         path: The file.
@@ -124,9 +124,9 @@ def holder(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool | None:
-    """Say whether a living process holds a file; None when that cannot be told.
+    """Say whether a living process has locked a file; None when that is not known.
 
-    One that is stopped lives. Without a file nobody holds it.
+    A stopped process lives. A missing file is locked by nobody.
 
     Args:
         path: The file.

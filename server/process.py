@@ -27,7 +27,7 @@ def harden() -> bool:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform != "linux":
         return False
-    # A limit of 0 does not hold where cores are piped to a program; this does.
+    # A limit of 0 has no effect where cores are piped to a program; this has.
     return bool(_prctl(PR_SET_DUMPABLE, 0) == 0 and not is_dumpable())
 
 

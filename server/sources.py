@@ -50,7 +50,7 @@ def source_of(host: str | None) -> str:
     An IPv6 address stands for its /64: a household has one, and may use any address in it.
 
     Args:
-        host: Address of the peer, or as a trusted proxy forwarded it.
+        host: Address of the client, or as a trusted proxy forwarded it.
     """
     address = address_of(host)
     if address is None:
@@ -127,8 +127,8 @@ def network_of(text: str) -> Network:
 def is_within(source: str, networks: Iterable[Network]) -> bool:
     """Return whether a source, as `source_of` writes it, lies in one of some networks.
 
-    A network smaller than the /64 that an IPv6 source stands for is enough: its addresses cannot
-    be told from the others of that source.
+    A network smaller than the /64 that an IPv6 source stands for is enough: its addresses
+    count as the others of that source.
     """
     try:
         own = ipaddress.ip_network(source)

@@ -14,7 +14,7 @@ from .codes import ADVICE, Code
 from .errors import Detail, SessionError
 
 KEY = "cz.oig-cloud-mcp/error"
-"""Under this key the object stands in a result's `_meta`, and in the `data` of a JSON-RPC error."""
+"""Key of the object in a result's `_meta`, and in the `data` of a JSON-RPC error."""
 
 WAIT = "Try again in {retry_after_s} seconds."
 

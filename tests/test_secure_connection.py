@@ -176,7 +176,7 @@ def test_an_oversized_handshake_is_cut_off(running, caplog):
         for start in range(0, len(message) - 0x4000, 0x4000):
             sock.sendall(record + message[start : start + 0x4000])
         all_of(sock)
-    running._told = 0  # the log tells once a minute
+    running._reported_at = 0  # the log says it once a minute
     wait_until("it is told", lambda: "1 with more for TLS than anybody" in caplog.text)
 
 
@@ -259,7 +259,7 @@ def test_a_caller_that_ends_tls_is_gone_even_with_an_open_socket(running, call):
 def test_a_refused_certificate_is_reported_to_the_operator(running, caplog):
     with pytest.raises(ssl.SSLCertVerificationError):
         secured_by(ssl.create_default_context(), running)
-    running._told = 0  # the log tells once a minute
+    running._reported_at = 0  # the log says it once a minute
     wait_until("it is told", lambda: "does not trust our certificate" in caplog.text)
 
 

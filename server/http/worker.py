@@ -94,7 +94,7 @@ class Worker(uvicorn.Server):
         self._ready_file = None if ready_file is None else PidFile(ready_file)
         self._ready_path = ready_file
         self._ready_complaint = ""
-        self._told = -TELL_SECONDS
+        self._reported_at = -TELL_SECONDS
         self._shared: Sequence[socket.socket] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -124,8 +124,8 @@ class Worker(uvicorn.Server):
             now = time.monotonic()
             self.server_state.expire(now)
             refused = self.server_state.refused
-            if refused and now - self._told >= TELL_SECONDS:
-                self._told = now
+            if refused and now - self._reported_at >= TELL_SECONDS:
+                self._reported_at = now
                 logger.warning(
                     "closed connections: %s",
                     ", ".join(f"{count} {reason}" for reason, count in refused.items()),

@@ -38,7 +38,7 @@ SHOWN_DIGITS = 12
 
 
 def shown(account: bytes) -> str:
-    """Write an account's key as operators see it: enough to tell accounts apart, no more."""
+    """Write an account's key as operators see it: enough to distinguish accounts, no more."""
     return account.hex()[:SHOWN_DIGITS]
 
 
@@ -84,13 +84,13 @@ def fold(email: str) -> str:
 
     The spellings that such a collation takes for one mailbox come to one text of plain ASCII or to
     `OTHER`, so that a guesser has no budget for each of them. Further mailboxes may come to it as
-    well: only budgets are kept under it.
+    well: it is the key of budgets only.
 
     1. Plain ASCII is normalised, and no more. (Some languages compare plain letters as equal,
        Lithuanian y and i; those are mailboxes of their own nearly everywhere.)
     2. Compatible forms are taken apart, marks and what nobody sees go, before case is folded, which
        makes a letter of one mark and two of a sharp s. What is plain ASCII then is the budget.
-       (Collations of a few languages hold some such letters for two or for another, German phone
+       (Collations of a few languages take some such letters for two or for another, German phone
        books an o with two dots for oe: on such a portal each of them doubles a guesser's budgets.)
     3. Collations disagree about the rest: some take foreign digits for ours, some a thorn for th
        and others for a letter. All e-mails with any such character share one budget.

@@ -2,7 +2,7 @@
 
 Every key, seal, handle and plan is derived from the secret, and each process reads it once. Two
 secrets in use at the same time would make two servers that refuse each other's handles. So a
-process that uses the secret holds a shared lock on its file for life (`secret_use.py`), and
+process that uses the secret has a shared lock on its file for life (`secret_use.py`), and
 replacing the secret needs the exclusive lock.
 """
 

@@ -104,7 +104,7 @@ def _unreadable(path: Path) -> str:
     us = os.geteuid()
     # 1. Root has put it back for this user, in whose folder it lies.
     # 2. It is another user's, or in a folder of one.
-    # 3. Its mode shuts out this user too, or nobody can tell.
+    # 3. Its mode shuts out this user too, or that is not known.
     owner = _owner(path)
     if owner not in {None, us} and _owner(path.parent) == us:
         return f"It belongs to {user_name(owner or 0)}. Run as root: chown {us} {path}"

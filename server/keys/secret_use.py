@@ -1,6 +1,6 @@
 """The secret of a process that uses it, and the state of its file meanwhile.
 
-A process that uses the secret holds a shared lock on its file, so that `rotation.py` replaces it
+A process that uses the secret has a shared lock on its file, so that `rotation.py` replaces it
 only when no process uses it; and checks the file now and then. What a check may find:
 
 1. The file is unchanged: nothing is done. That costs one `lstat`.
@@ -11,8 +11,8 @@ only when no process uses it; and checks the file now and then. What a check may
    disk that was unmounted must not be written to the disk below.
 4. The file cannot be written, for example on a full disk: reported once, retried at every check.
 5. Another file with the same secret, for example from a backup: it is locked in place of the old.
-6. Another secret: somebody has put it there. Reported once and left alone. This process keeps its
-   secret; one that starts now uses the other.
+6. Another secret: somebody has put it there. Reported once and left alone. This process stays with
+   its secret; one that starts now uses the other.
 7. A link, a folder, a file of another user or open to others: as 6, with the message of
    `secret.read_secret`.
 """
@@ -36,7 +36,7 @@ LOOK_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 Seen = tuple[int, ...]
-"""By what a file is told from others, and from itself after a change."""
+"""What identifies a file, and its state: it differs after a change."""
 
 
 class SecretUse:
@@ -168,7 +168,7 @@ class SecretUse:
 
 
 def _seen(path: Path) -> Seen:
-    """Return what tells the file from others, and from itself after a change; () without one."""
+    """Return what identifies the file and its state; () without one."""
     try:
         found = path.lstat()
     except OSError:

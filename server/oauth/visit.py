@@ -33,11 +33,11 @@ class RecordsLog:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._told = Suppression()
+        self._reported = Suppression()
 
     def __call__(self, why: GrantsUnavailable) -> None:
         """Write why, or leave it out."""
-        if self._told.admits("records", TOLD, self._now()):
+        if self._reported.admits("records", TOLD, self._now()):
             logger.warning("%s", why)
 
 

@@ -43,7 +43,7 @@ CONNECTIONS = 16
 """Connections at once. Logins and reads are paced far below that; it bounds a mistake elsewhere."""
 
 IDLE = 2.0
-"""Seconds a connection is kept for the next request. Servers commonly close after five, and a
+"""Seconds a connection stays open for the next request. Servers commonly close after five, and a
 connection closed just as a password goes out leaves open whether the portal saw it."""
 
 
@@ -95,7 +95,7 @@ class Request:
 class PortalClient:
     """Logs in to OIG Cloud, and reads from it.
 
-    Cookies are neither kept nor sent, so two accounts can never mix; redirects are not followed,
+    Cookies are neither stored nor sent, so two accounts can never mix; redirects are not followed,
     so a password goes to the configured address or nowhere. For an https portal the usual proxy
     variables (HTTPS_PROXY, ALL_PROXY, NO_PROXY) are honoured: a proxy sees only the encrypted
     tunnel. For a plain http one, which can only be on this machine, they are not.
@@ -148,7 +148,7 @@ class PortalClient:
                 },
             )
         except (ValueError, ImportError, httpx2.InvalidURL):
-            # The variable may hold the proxy's password: it is not repeated.
+            # The variable may contain the proxy's password: it is not repeated.
             raise ConfigurationError(
                 "HTTPS_PROXY or ALL_PROXY is not the address of a proxy that can be used here. It "
                 "must begin with http:// or https://."
@@ -213,7 +213,7 @@ class PortalClient:
             last: Last day, included.
 
         Returns:
-            The series; None when the answer holds nothing: the portal has no data, or does not know
+            The series; None when the answer is empty: the portal has no data, or does not know
             the session any more.
 
         Raises:

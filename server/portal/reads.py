@@ -49,7 +49,7 @@ def read_box_data(answer: Answer, now: float) -> dict[str, object]:
 
 
 def read_series(answer: Answer, now: float) -> dict[str, object] | None:
-    """Give a series; None for an answer that holds nothing, such as `[]`.
+    """Give a series; None for an empty answer, such as `[]`.
 
     That is how PHP writes an object without members, and how an ended session may look.
 

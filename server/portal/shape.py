@@ -1,4 +1,4 @@
-"""Compares an answer of the portal with the known shape. Pure; no values are kept.
+"""Compares an answer of the portal with the known shape. Pure; no values are stored.
 
 A field counts as missing only if no box in the answer has it, because boxes are of several kinds.
 """
@@ -17,13 +17,13 @@ Kind = Literal["lacking", "unknown"]
 BOX_ID = re.compile(r"\d{1,20}", re.ASCII)
 
 MOST_NAMES = 200
-"""Names kept of one kind: more than an operator reads."""
+"""Names stored of one kind: more than an operator reads."""
 
 MOST_ITEMS = 500
 """Items of a series looked at: they are all alike."""
 
 LONGEST_NAME = 40
-"""Characters kept of a name that the portal made up."""
+"""Characters stored of a name that the portal made up."""
 
 STRANGE = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 NUMBER = re.compile(r"\d{4,}", re.ASCII)

@@ -71,7 +71,7 @@ class Trust:
         clock: Monotonic time in seconds.
 
     Raises:
-        ConfigurationError: The file cannot be read or holds no certificate, or there is no trusted
+        ConfigurationError: The file cannot be read or has no certificate, or there is no trusted
             certificate at all.
     """
 

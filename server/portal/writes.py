@@ -36,7 +36,7 @@ OFFLINE = re.compile(
     r"(?:on[- \u2010]?line|pripojen|dostupn|spojen|v kontaktu|connected|reachable|available)"
     r"|\boff[- \u2010]?line\b|\b(?:odpojen|nepripojen|nedostupn|disconnected|unreachable)"
 )
-"""The box is not there now. The portal may keep the change until it is."""
+"""The box is not there now. The portal may queue the change until it is."""
 
 FAILED = re.compile("nepodari")
 """`Nepodařilo se`, `se nepodařilo`: the portal says that it did not do it."""
@@ -159,7 +159,7 @@ def _busy(answer: Answer, now: float) -> float | None:
 def _taken(answer: Answer) -> Sent:
     text = _text(answer)
     words = _folded(_legacy(answer) if text is None else text)
-    # 1. Before the failure that may be told along with it: a change that is kept for later is none.
+    # 1. Before the failure that may be named with it: a change queued for later has not failed.
     if OFFLINE.search(words):
         return Sent(
             "unclear",

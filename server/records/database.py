@@ -4,7 +4,7 @@ A record is not a cache: a commit is on disk before it returns, and survives a c
 
 Every transaction opens the file again, which costs less than a millisecond beside waiting for the
 disk: a file restored from a backup is used at once, and no connection is shared between threads.
-Only `glance` keeps a connection, and checks each time whether the file is still the same.
+Only `glance` leaves its connection open, and checks each time whether the file is the same.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ Purpose = Literal["look", "note", "change"]
 """What a file of a former version is opened for. During an upgrade workers of that version have it
 open as well, and cannot read it any more once it is up to date.
 
-1. A look reads it as if it was up to date, and leaves it as it is. It keeps nobody from writing.
+1. A look reads it as if it were up to date, and leaves it as it is. It blocks no writer.
 2. A note writes into it what every version has.
-3. A change brings it up to date: it is made when all workers are of one version.
+3. A change updates it: changes are made only when all workers are of one version.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds.
+    """What a file contains.
 
     Attributes:
         what: What it is called at the beginning of a sentence.
@@ -73,7 +73,7 @@ class Contents:
         setting: Variable of its path.
         version: Of the tables, in SQLite's user_version.
         schema: Statements that make the tables.
-        updates: Statements that bring a former version up to date, by that version.
+        updates: Statements that update a former version, by that version.
         without: What the server does not do without it.
         unavailable: Raised when it cannot be used.
         busy: Raised when another process writes just now, to a caller that does not wait.
@@ -100,20 +100,20 @@ class Database:
 
     Args:
         path: The file; made by `make`, readable by its owner only.
-        contents: What it holds.
+        contents: What it contains.
     """
 
     def __init__(self, path: Path, contents: Contents) -> None:
         self.path = path
         self._contents = contents
-        self._kept: sqlite3.Connection | None = None
-        self._kept_file = (0, 0)
+        self._glancing: sqlite3.Connection | None = None
+        self._glanced_file = (0, 0)
 
     def is_there(self) -> bool:
         """Say whether there is a file.
 
         Raises:
-            OigError: `unavailable`: nobody can tell, for the folder cannot be entered.
+            OigError: `unavailable`: that is not known, for the folder cannot be entered.
         """
         try:
             return self.path.exists()
@@ -173,7 +173,7 @@ class Database:
         with closing(self._open(BUSY)) as database:
             database.execute("BEGIN" if purpose == "look" else "BEGIN IMMEDIATE")
             try:
-                # Another process may have brought it up to date a moment ago.
+                # Another process may have updated it a moment ago.
                 former = version_of(database) in self._contents.updates
                 if former and purpose != "note":
                     self._update(database)
@@ -215,11 +215,11 @@ class Database:
             OigError: `busy`: another process writes just now. `unavailable`: anything else.
         """
         try:
-            if self._kept is None or self._kept_file != state.file:
+            if self._glancing is None or self._glanced_file != state.file:
                 self.close()
-                self._kept = self._open(0.0)
-                self._kept_file = state.file
-            return work(self._kept)
+                self._glancing = self._open(0.0)
+                self._glanced_file = state.file
+            return work(self._glancing)
         except (sqlite3.Error, OSError) as exc:
             if _is_busy(exc):
                 raise self._contents.busy(f"{self.path} is being written.") from None
@@ -227,10 +227,10 @@ class Database:
             raise self._unusable(exc) from None
 
     def close(self) -> None:
-        """Close the connection that `glance` has kept."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.close()
+        """Close the connection that `glance` left open."""
+        left, self._glancing = self._glancing, None
+        if left is not None:
+            left.close()
 
     def _open(self, patience: float) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=rw"

@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 SETTLED = 5_000_000_000
-"""Nanoseconds after a change of a file from which on its times tell whether it changes again: two
+"""Nanoseconds after a change of a file from which on its times show whether it changes again: two
 changes within one tick of a file system's clock have the same. FAT's is the coarsest, 2 s."""
 
 SETTLED_FINE = 100_000_000
@@ -15,7 +15,7 @@ which ticks at least every 10 ms."""
 
 
 class FileState(NamedTuple):
-    """What a file looks like from outside: as long as two are equal, so is what it holds.
+    """What a file looks like from outside: as long as two are equal, so is the content.
 
     Attributes:
         file: Device and inode.

@@ -8,7 +8,7 @@ from .grant import Grant
 from .grants_table import find_grant
 
 MOST = 512
-"""Grants kept in memory: those of the clients that call within a few minutes."""
+"""Grants cached in memory: those of the clients that call within a few minutes."""
 
 
 class GlancedGrants:

@@ -26,7 +26,7 @@ ASK_AGAIN = 600.0
 """Seconds between two questions to the portal whether it takes such a password again."""
 
 ENDED = 30 * DAY
-"""Seconds for which it is kept, without the login, that a grant has ended and why."""
+"""Seconds for which the record says, without the login, that a grant has ended and why."""
 
 State = Literal["pending", "active", "ended"]
 
@@ -132,7 +132,7 @@ class Grant:
     def was_rejected(self, now: float) -> bool:
         """Say whether the portal has rejected its password so lately that it is not asked again.
 
-        Both ways: a clock that was set back must not keep the portal from being asked.
+        Both ways: a clock that was set back must not stop requests to the portal.
         """
         return self.asked_at is not None and abs(now - self.asked_at) < ASK_AGAIN
 
@@ -149,7 +149,7 @@ class Grant:
         1. The newest one gets a successor.
         2. Its predecessor gets the same successor as the first time: of two that refresh at once
            both go on, and so does one whose answer was lost. Until a token of the newest
-           generation is used, nobody can tell them apart.
+           generation is used, they cannot be distinguished.
         3. One that is newer than the store knows was made by us: the store has lost its last
            write, and catches up.
         4. An older one has been replaced for good: somebody has a copy, and the grant must end
@@ -168,5 +168,5 @@ class Grant:
 
 
 def day_of(now: float) -> float:
-    """Return the beginning of a moment's day in UTC: all that is kept of when a grant was used."""
+    """Return the beginning of a moment's day in UTC: all that is stored of a grant's last use."""
     return now // DAY * DAY

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 MOST = 100
-"""Grants of one account that are kept, ended ones included."""
+"""Grants of one account that are stored, ended ones included."""
 
 SWEEP_SECONDS = 3600.0
 
@@ -258,7 +258,7 @@ class GrantStore:
         )
 
     def forget(self, account: bytes | None) -> int:
-        """Remove all that is kept of an account, or of everybody, and return how many it were."""
+        """Remove all grants of an account, or of everybody, and return how many there were."""
         return self._write(
             lambda grants: (
                 grants.execute(
@@ -316,7 +316,7 @@ class GrantStore:
             await asyncio.sleep(SWEEP_SECONDS)
 
     def close(self) -> None:
-        """Close the connection that `glance` has kept."""
+        """Close the connection that `glance` left open."""
         self._database.close()
 
     def _read(self, work: Callable[[sqlite3.Connection], Value], *, default: Value) -> Value:
@@ -339,7 +339,7 @@ class GrantStore:
     def _refuse_vanished(self) -> None:
         """Tell a file that vanished from one that nobody has made yet.
 
-        Clients that are told that their grant does not exist drop their tokens for good.
+        Clients drop their tokens for good when the answer is that their grant does not exist.
 
         Raises:
             GrantsUnavailable: There was one before.

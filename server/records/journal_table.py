@@ -62,7 +62,7 @@ COLUMNS = ", ".join(field.name for field in fields(Record))
 PLACES = ", ".join("?" for _ in fields(Record))
 
 SENT = f"SELECT {COLUMNS} FROM changes WHERE state = 'sent'"  # noqa: S608 - our own names
-"""All entries. What is only reserved is no change, and nobody is told of it as one."""
+"""All entries. What is only reserved is no change, and is not reported as one."""
 
 UNSETTLED = (
     f"{SENT} AND box = ? AND verdict IS NULL AND outcome IS NOT 'refused' "
@@ -92,7 +92,7 @@ OF_1 = (
     WAITS,
     f"PRAGMA user_version = {VERSION}",
 )
-"""From version 1: what the portal answered was called accepted, which nobody can tell."""
+"""From version 1: what the portal answered was called accepted, which is not known."""
 
 OF_3 = (
     "ALTER TABLE changes RENAME COLUMN hold TO token",
@@ -110,13 +110,13 @@ OF_2 = (
     "ALTER TABLE changes ADD COLUMN contact_last REAL",
     *OF_3,
 )
-"""From version 2, which did not hold when a change's box was in contact."""
+"""From version 2, which did not record when a change's box was in contact."""
 
 CONTACTS = 3
-"""The first version that holds when a change's box was in contact."""
+"""The first version that records when a change's box was in contact."""
 
 COUNTED = 4
-"""The first version that holds which calls wait."""
+"""The first version that records which calls wait."""
 
 CONTENTS = Contents(
     what="The journal of changes",
@@ -130,4 +130,4 @@ CONTENTS = Contents(
     busy=JournalUnavailable,
     ahead=True,
 )
-"""A journal of a former version is brought up to date by the first box that is reserved."""
+"""The first reservation of a box updates a journal of a former version."""

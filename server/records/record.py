@@ -90,7 +90,7 @@ class Record:
 
     @property
     def sending(self) -> str:
-        """How its sending is told: where nothing came of it, the write may never have gone out."""
+        """How texts call its sending: with no outcome, the write may never have gone out."""
         return "was about to be sent" if self.outcome is None else "was sent"
 
     @property
@@ -113,9 +113,9 @@ class Record:
         return "pending" if self.outcome == "answered" and not self.late(now) else "unclear"
 
     def under_way(self, now: float) -> bool:
-        """Say whether it keeps its box from being changed otherwise.
+        """Say whether it blocks other changes of its box.
 
-        Both ways: a clock that was set back must not keep a box for days.
+        Both ways: a clock that was set back must not block a box for days.
         """
         freed = self.settled or self.released_at is not None
         return not freed and abs(now - self.at) < DEADLINE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 LASTS = 60.0
-"""Seconds for which a reservation keeps its box from other applies without being renewed. An apply
+"""Seconds for which a reservation blocks other applies of its box without being renewed. An apply
 renews it between its requests to the portal, each of which takes some seconds."""
 
 

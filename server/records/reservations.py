@@ -6,8 +6,8 @@ send, whatever is assumed about a stalled one: this alone makes a second write i
 an apply is alive, and for how long its row blocks others, decides only how soon the next one may
 begin.
 
-An apply is alive while its process holds a lock on a file beside the journal (`pid_file.py`): the
-lock ends with the process, whatever ends it, and a stopped process keeps it.
+An apply is alive while its process has a lock on a file beside the journal (`pid_file.py`): the
+lock ends with the process, however that ends, and a stopped process still has it.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Reservations:
         """Reserve a box for an apply of this process. Other processes see it when this returns.
 
         1. The plan was sent before: it is used, whatever became of it.
-        2. Another apply has the box, lives as far as one can tell, and its time is not over: this
-           one does not begin.
+        2. Another apply has reserved the box, lives as far as is known, and its time is not over:
+           this one does not begin.
         3. An apply sends a change of the box and lives: the same, for a change may be several
            requests, between which nothing else may come.
         4. The box is reserved, and that apply is gone or its time is over: its row is removed. If
@@ -179,7 +179,7 @@ class Reservations:
     def all(self) -> list[tuple[Reservation, bool | None]]:
         """Return all reservations, oldest first, and whether their applies live.
 
-        None of these is known where that cannot be told, as by another user.
+        Whether they live is None where it is not known, as for another user.
         """
         if not self._database.is_there():
             return []
@@ -189,15 +189,15 @@ class Reservations:
         return [(one, self.lives(one.token)) for one in (Reservation(*row) for row in rows)]
 
     def lives(self, token: bytes) -> bool | None:
-        """Say whether the apply of a reservation or a change lives; None if nobody can tell."""
+        """Say whether the apply of a reservation or a change lives; None if that is not known."""
         return is_locked(self._path(token))
 
     def let_go(self, change_id: str, wall: float) -> bool:
         """Free the box of a reservation or of a change under way, on an operator's word.
 
         1. A reservation: its row goes. Its apply, if it lives, finds that and sends nothing.
-        2. A change: it keeps its box no longer. How it ended is as unknown as before, and plans go
-           on naming it.
+        2. A change: it no longer blocks its box. How it ended is as unknown as before, and plans
+           go on naming it.
 
         Args:
             change_id: The plan's id, which is the change's.

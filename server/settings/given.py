@@ -14,7 +14,7 @@ from .table import VARIABLES, Settings
 ENVIRONMENT = "environment"
 
 OF_FILE = "_FILE"
-"""End of the name under which the path of a file stands that holds a setting's value."""
+"""Suffix of a variable whose value is the path of a file with a setting's value."""
 
 BY_FILE = {f"{name}{OF_FILE}": name for name in VARIABLES if not name.endswith(OF_FILE)}
 """Such as OIG_PORT_FILE for OIG_PORT. OIG_CA_FILE and OIG_SECRET_FILE are settings themselves."""
@@ -27,7 +27,7 @@ class Origin:
     Args:
         source: `environment`, an option such as `--port`, or the path of the settings file.
         line: Line in the settings file; 0 elsewhere.
-        value_file: File that holds the value, if the source names one.
+        value_file: File with the value, if the source names one.
     """
 
     source: str
@@ -36,7 +36,7 @@ class Origin:
 
     @property
     def is_settings_file(self) -> bool:
-        """Whether it stands in the settings file."""
+        """Whether it is in the settings file."""
         return self.line > 0
 
     def __str__(self) -> str:
@@ -69,12 +69,12 @@ class Found:
         Raises:
             ConfigurationError: One is malformed, or two lead to one file.
         """
-        told = {name: f" ({origin})" for name, origin in self.origins.items() if _is_told(origin)}
+        where = {name: f" ({origin})" for name, origin in self.origins.items() if _is_named(origin)}
         for name, origin in self.origins.items():
             if origin.is_settings_file and origin.value_file is None:
-                refuse_relative(name, self.values[name], told[name])
+                refuse_relative(name, self.values[name], where[name])
         others = {name: value for name, value in environ.items() if not name.startswith("OIG_")}
-        settings = Settings.from_env({**others, **self.values}, told)
+        settings = Settings.from_env({**others, **self.values}, where)
         if self.whole:
             refuse_shared(settings, self.files(settings))
         return settings
@@ -100,13 +100,13 @@ class Found:
         return files | {name: path for name, path in named.items() if path is not None}
 
 
-def _is_told(origin: Origin) -> bool:
+def _is_named(origin: Origin) -> bool:
     """Whether an error says where the value comes from: not of what was typed just now."""
     return origin.is_settings_file or origin.value_file is not None
 
 
 def refuse_relative(name: str, raw: str, where: str) -> None:
-    """Return when a value that stands in a settings file means the same to all processes.
+    """Return if a value of a settings file means the same to all processes.
 
     Raises:
         ConfigurationError: It is a relative path: they run in several folders.

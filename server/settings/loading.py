@@ -71,14 +71,14 @@ PLACES = frozenset(
         "OIG_GRANTS",
     }
 )
-"""Settings that say where a running server is found, and what it keeps."""
+"""Settings that say where a running server is found, and where its files are."""
 
 
 def load_places(environ: Mapping[str, str], warn: Callable[[str], None]) -> Settings:
-    """Return settings of which only `PLACES` hold, for those who look at a server or stop it.
+    """Return settings of which only `PLACES` are read, to look at a server or to stop it.
 
     A server runs with the settings of its start. Whatever was made wrong since then, also in a file
-    that a setting names, must not keep anybody from it.
+    that a setting names, must not prevent that.
 
     Args:
         environ: Usually `os.environ`.
@@ -100,7 +100,7 @@ def is_there(path: Path) -> bool:
     """Say whether there is something at a path, be it a link to nothing.
 
     Raises:
-        OSError: Nobody can tell.
+        OSError: That cannot be found out.
     """
     try:
         path.lstat()
@@ -125,7 +125,7 @@ def find(
         options: Settings of the command line, by their variables.
         needed: Settings to collect; all unless given. Whatever is wrong with others is passed over.
         read: Gives the first bytes of a file.
-        exists: Says whether there is a file; raises `OSError` when it cannot tell.
+        exists: Says whether there is a file; raises `OSError` when it cannot know.
         system: Folder of the machine's settings.
 
     Raises:
@@ -177,7 +177,7 @@ def chosen_file(
 
     Args:
         environ: Usually `os.environ`.
-        exists: Says whether there is a file; raises `OSError` when it cannot tell.
+        exists: Says whether there is a file; raises `OSError` when it cannot know.
         system: Folder of the machine's settings.
 
     Raises:
@@ -191,10 +191,10 @@ def chosen_file(
         if folder is None:
             continue
         file = folder / NAME / FILE_NAME
-        # 1. There is one: it holds.
-        # 2. There is none, or no folder that could hold it: the next place.
-        # 3. Nobody can tell, as in a folder that is closed to this user. It may hold the list of
-        #    those who may use the server, without which everybody may.
+        # 1. There is one: it is used.
+        # 2. There is none, or no folder for it: the next place.
+        # 3. That is not known, as in a folder that is closed to this user. It may have the list
+        #    of those who may use the server, without which everybody may.
         try:
             if exists(file):
                 return file
@@ -258,7 +258,7 @@ def _refuse_unknown(
 
 
 def _means(name: str, needed: AbstractSet[str]) -> bool:
-    """Say whether a name is one of these, of a file that holds one, or one of them misspelt."""
+    """Say whether a name is one of these, of a file with one, or one of them misspelt."""
     if name in _SETTINGS:
         return BY_FILE.get(name, name) in needed
     return any(BY_FILE.get(near, near) in needed for near in _near(name))

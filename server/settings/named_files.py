@@ -25,7 +25,7 @@ def refuse_shared(settings: Settings, read: dict[str, Path]) -> None:
     """
     # 1. Two files that are only read may be one, and two folders too.
     # 2. A written file is neither another one, nor a folder. A link counts as what it leads to.
-    # 3. The null device holds nothing that could be destroyed.
+    # 3. The null device has nothing that could be destroyed.
     holders = {os.path.realpath(path): name for name, path in read.items()}
     for name, path in (
         ("OIG_STATE_DIR", settings.state_dir),

@@ -15,5 +15,5 @@ the processes that it starts. Without it, supervisord runs with supervisord.conf
 PINNED = "OIG_PINNED"
 """Variable with the settings that `oig-cloud-mcp` has put into the environment of the processes
 that it starts, though neither the environment nor an option gave them: `NAME=value`, separated by
-blanks. The value is what holds where the settings file says nothing; none for what `Settings` says
-then. So `cachectl reload` can tell when a start would take another value than the one that runs."""
+blanks. The value is the one in force where the settings file says nothing; none for the default of
+`Settings`. So `cachectl reload` knows when a start would take a value other than the one in use."""

@@ -49,8 +49,8 @@ def path(raw: str) -> Path:
 
 def pem_path(raw: str) -> Path:
     """Read the path of a PEM file."""
-    # OIG_TLS_KEY_FILE is a file that holds the path of the key. Who means the key by it would have
-    # the key told as a path that is not there.
+    # OIG_TLS_KEY_FILE is a file with the path of the key. If somebody put the key itself there, the
+    # error would quote the key as a path that does not exist.
     if "\n" in raw or "-----" in raw:
         raise ValueError(
             "must be the path of a PEM file and not what such a file holds; OIG_TLS_CERT and "
@@ -103,12 +103,12 @@ def networks(raw: str) -> tuple[Network, ...]:
 
 
 def _is_file_of_emails(raw: str) -> bool:
-    # A list of several lines is what OIG_ALLOWED_EMAILS_FILE holds; comments in it may have any /.
+    # A list of several lines is the content of OIG_ALLOWED_EMAILS_FILE, with a / in comments.
     return "\n" not in raw and ("@" not in raw or "/" in raw)
 
 
 def emails(raw: str) -> tuple[str, ...]:
-    """Read a list of e-mail addresses, or the path of a file that holds one."""
+    """Read a list of e-mail addresses, or the path of a file with one."""
     file = path(raw) if _is_file_of_emails(raw) else None
     # One word that leads nowhere may be a secret put into the wrong variable: it is not repeated.
     if file is not None and not raw.startswith(("/", "~")) and not os.path.lexists(file):
@@ -164,7 +164,7 @@ def whole(least: int, most: float, wrong: str) -> Callable[[str], int]:
     """Return what reads a whole number within bounds, and says `wrong` of others."""
 
     def read(raw: str) -> int:
-        # Fifteen digits are more than any setting has, and float holds them exactly.
+        # Fifteen digits are more than any setting has, and float is exact for them.
         value = number(raw)
         if "." in raw or abs(value) >= 10**15:
             raise ValueError("is not a number")
@@ -226,7 +226,7 @@ def public_url(raw: str) -> str:
             "https://oig.example.org:8443, without a path"
         )
     # 1. By http a password that is typed into a page can be read on its way, but not on this
-    #    machine. 2. Clients compare the address to the letter: it is kept in its one spelling.
+    #    machine. 2. Clients compare the address to the letter: it stays in one spelling.
     name, _ = authority(host_and_port) or ("", "")
     if scheme == "http" and name.strip("[]") not in LOOPBACK:
         raise ValueError("must use https: passwords are typed there")

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The folder that holds the package: that of a checkout, or site-packages."""
+"""The folder with the package: that of a checkout, or site-packages."""
 
 NAME = "oig-cloud-mcp"
 """Name of our folders among those of other programs."""
@@ -41,7 +41,7 @@ class Situation:
     """What the choice depends on.
 
     Args:
-        root: The folder that holds the package.
+        root: The folder with the package.
         is_checkout: Whether that is a checkout and no installation.
         var_is_used: Whether an earlier start has left something in `var` below it.
         var_is_writable: Whether this user can write there, or make it.
@@ -63,10 +63,10 @@ def choose(situation: Situation) -> Places:
     Raises:
         ConfigurationError: The user has no folder for them.
     """
-    # 1. What is there stays in use: an upgrade must not lose a journal, nor a stranger who runs
-    #    cachectl be told that no server runs, when it is one of another user.
+    # 1. What is there stays in use: an upgrade must not lose a journal, nor may
+    #    cachectl say that no server runs, when it runs as another user.
     # 2. In a checkout everything lies together, where this user can write.
-    # 3. Installed, or a checkout that somebody else keeps: where the system keeps such files. The
+    # 3. Installed, or a checkout of somebody else: where the system has such files. The
     #    folder of the program may be read-only, and the next upgrade may remove it.
     if situation.var_is_used or (situation.is_checkout and situation.var_is_writable):
         state = situation.root / "var"
@@ -101,7 +101,7 @@ def usual(environ: Mapping[str, str], root: Path = ROOT) -> Places:
 
     Args:
         environ: Usually `os.environ`.
-        root: The folder that holds the package.
+        root: The folder with the package.
 
     Raises:
         ConfigurationError: As for `choose`.
@@ -128,7 +128,7 @@ def usual(environ: Mapping[str, str], root: Path = ROOT) -> Places:
 
 
 def _is_used(run: Path) -> bool:
-    """Say whether there is something in the folder beside what git keeps it with."""
+    """Say whether there is something in the folder beside the file by which git has it."""
     try:
         return any(name != ".gitignore" for name in os.listdir(run))  # noqa: PTH208 - no paths
     except PermissionError:

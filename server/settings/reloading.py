@@ -1,6 +1,6 @@
 """Changes settings while the server runs: all are checked first, then adopted together.
 
-This applies to the live settings. A process keeps the others as they were when it started.
+This applies to the live settings. The others stay as they were when the process started.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .table import Settings, variable
 
 DIGEST_BYTES = 16
-"""Size of what tells the live settings of a process from others; the daemon takes no other."""
+"""Size of the digest of a process's live settings; the daemon takes no other."""
 
 LIVE = tuple(one for one in fields(Settings) if one.metadata["live"])
 FIXED = tuple(one for one in fields(Settings) if not one.metadata["live"])
@@ -40,8 +40,8 @@ class Reloading:
             fixes until then, by their variables.
 
     Attributes:
-        current: Those that hold now.
-        digest: What tells the live ones of them from others. Kept, as each look at the statistics
+        current: Those in force now.
+        digest: Digest of the live ones. Computed once, as each look at the statistics
             compares it once per worker, and a list of e-mails may be long.
 
     Raises:
@@ -64,7 +64,7 @@ class Reloading:
         self._users.append(use)
 
     def take(self, fresh: Settings) -> Taken:
-        """Let the live ones of settings that `read` returned hold from now on."""
+        """Apply the live ones of settings that `read` returned."""
         before = self.current
         self.current = replace(before, **{one.name: getattr(fresh, one.name) for one in LIVE})
         self.digest = _digest(self.current)
@@ -73,7 +73,7 @@ class Reloading:
         return Taken(_other(LIVE, before, fresh), _other(FIXED, before, fresh))
 
     def reload(self) -> Mapping[str, object]:
-        """Read the settings again and let the live ones hold; return the lists of `Taken` by name.
+        """Read the settings again and apply the live ones; return the lists of `Taken` by name.
 
         Raises:
             ConfigurationError: One of them is wrong; nothing has changed.

@@ -45,7 +45,7 @@ def _setting(
 class Settings:
     """All settings of daemon and workers. Times are in seconds.
 
-    A field is given by the variable of its name: `live_ttl` by OIG_LIVE_TTL. Its metadata holds its
+    A field is given by the variable of its name: `live_ttl` by OIG_LIVE_TTL. Its metadata has its
     meaning, its parser, whether it is live (read again while the server runs), and whether it is
     private (others must not see it). The table of docs/settings.md is compared with them by a test.
     """
@@ -294,13 +294,13 @@ class Settings:
         return self.run_dir == self.state_dir / "run"
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], told: Mapping[str, str] | None = None) -> Self:
+    def from_env(cls, environ: Mapping[str, str], origins: Mapping[str, str] | None = None) -> Self:
         """Take the settings from variables.
 
         Args:
             environ: Value of each variable. An empty one is the same as none. Others than settings
                 are left alone, but that the usual places depend on HOME and XDG_STATE_HOME.
-            told: Where a value comes from, as an error says it.
+            origins: Where a value comes from, as an error says it.
 
         Raises:
             ConfigurationError: A value is malformed.
@@ -310,7 +310,7 @@ class Settings:
             raw = environ.get(name, "")
             if not raw.strip():
                 continue
-            where = (told or {}).get(name, "")
+            where = (origins or {}).get(name, "")
             try:
                 # Several lines stay as they are, since they are counted.
                 lines = raw if "\n" in raw.strip() else raw.strip(parsers.BLANK)

@@ -12,7 +12,7 @@ MAX_BYTES = 1_048_576
 
 
 class UnusableFile(ValueError):
-    """A file does not hold a value; the text names its path and the reason, and no content."""
+    """A file has no usable value; the text names its path and the reason, and no content."""
 
 
 def read(path: Path, most: int) -> bytes:
@@ -36,7 +36,7 @@ def read(path: Path, most: int) -> bytes:
 
 
 def read_value(path: Path, read: Callable[[Path, int], bytes] = read) -> str:
-    """Return what a file holds.
+    """Return the content of a file.
 
     Args:
         path: The file.

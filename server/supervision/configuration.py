@@ -111,7 +111,7 @@ class Folders:
 
     @property
     def run(self) -> Path:
-        """Folder of what supervisord itself keeps while it runs, wherever OIG_RUN_DIR points."""
+        """Folder of supervisord's own files while it runs, wherever OIG_RUN_DIR points."""
         return self.state / "run"
 
     @property
@@ -168,8 +168,8 @@ def shipped(project: Path) -> str:
     """Return the text of supervisord.conf.
 
     Args:
-        project: The folder that holds `server/`. In a checkout the file lies there, for operators
-            to change; installed, the package holds it.
+        project: The folder with `server/`. In a checkout the file lies there, for operators to
+            change; installed, it is part of the package.
     """
     checkout = project / "supervisord.conf"
     if checkout.exists():

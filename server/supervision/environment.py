@@ -100,9 +100,9 @@ class Environment:
         if all(stamp.get(name) == digest for name, digest in wanted.items()):
             return False
         self._install(["requirements.txt", *(CHECKS if checks else ())])
-        kept = json.dumps({"made for": made_for, **wanted}, indent=1)
+        content = json.dumps({"made for": made_for, **wanted}, indent=1)
         try:
-            self._stamp.write_text(kept + "\n", encoding="utf-8")
+            self._stamp.write_text(content + "\n", encoding="utf-8")
         except OSError as exc:
             raise InstallationFailed(
                 f"{self._stamp} cannot be written ({exc.strerror}): without it, everything would "
@@ -133,7 +133,7 @@ class Environment:
         self.say("Making the environment .venv")
         options = ["--clear"]
         if not run([BASE, "-c", "import ensurepip"], quiet=True):
-            # Debian keeps it in a package of its own. A pip outside can install into .venv as well.
+            # Debian has it in a separate package. A pip outside can install into .venv as well.
             if not run([BASE, "-m", "pip", "--version"], quiet=True):
                 raise InstallationFailed(
                     f"{BASE} can make no environment: it has neither ensurepip nor pip. "

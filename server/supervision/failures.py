@@ -117,7 +117,7 @@ class Failures:
             part = self._part(group, name)
             part.runs = state == "RUNNING"
             if state in BEING_STARTED:
-                # How often it has failed is not told: the pause may be of any length.
+                # supervisord does not say how often it has failed: the pause may have any length.
                 part.fails(now)
                 part.due_at = now + self.longest_pause
             elif state in {"STOPPED", "STOPPING"}:

@@ -179,7 +179,7 @@ class Foreground:
             stderr=output,
             # In the foreground supervisord leaves the one of its configuration aside.
             umask=0o077,
-            # Ctrl-C is for us: we tell supervisord, and it tells the others in their order.
+            # Ctrl-C is for us: we stop supervisord, and it stops the others in their order.
             start_new_session=True,
         )
         try:

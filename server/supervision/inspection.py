@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     Args:
         variable: Its name.
-        value: What holds, fit to be shown to others.
+        value: The value in force, fit to be shown to others.
         origin: Where it comes from.
     """
 
@@ -81,12 +81,12 @@ def rows(wanted: Wanted) -> Iterator[Row]:
     for variable, field in VARIABLES.items():
         value: object = getattr(wanted.settings, field.name)
         origin = wanted.found.origins.get(variable)
-        told = DEFAULT if origin is None else str(origin)
+        whence = DEFAULT if origin is None else str(origin)
         if origin is None and hasattr(shipped_layout, field.name):
             has = getattr(shipped_layout, field.name)
-            told = DEFAULT if has == value else str(ROOT / "supervisord.conf")
+            whence = DEFAULT if has == value else str(ROOT / "supervisord.conf")
             value = has
-        yield Row(variable, escaped(shown(value, field)), escaped(told))
+        yield Row(variable, escaped(shown(value, field)), escaped(whence))
 
 
 def shown(value: object, field: Field[Any]) -> str:
@@ -166,13 +166,13 @@ def _of_certificate(wanted: Wanted) -> Iterator[str]:
 
 
 def _private_files(wanted: Wanted) -> dict[Path, str]:
-    """Return the files that hold what others must not see, each with the setting."""
+    """Return the files with what others must not see, each with the setting."""
     files = {}
     for variable, origin in wanted.found.origins.items():
         if not VARIABLES[variable].metadata["private"]:
             continue
         raw = wanted.found.values[variable].strip()
-        # The value is the content of a file that is named, or a path, or stands in a source.
+        # The value is the content of a named file, or a path, or written in a source.
         if origin.value_file is not None:
             files[origin.value_file] = variable
         elif names_file(variable, raw):

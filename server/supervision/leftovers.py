@@ -8,7 +8,7 @@ it cannot be asked. The cases:
    A SIGTERM to it ends everything in order.
 3. It is dead, and workers run: each has locked the file that says it is ready. They are ended
    first, the daemon last.
-4. It is dead, and only the daemon runs: the daemon holds the lock of its socket.
+4. It is dead, and only the daemon runs: the daemon has the lock of its socket.
 5. All are dead, and files are left: a file that is not locked names nobody.
 6. A file names an id that now belongs to another process: as 5. A process is never signalled
    because of an id in a file alone.
@@ -54,7 +54,7 @@ BY_HAND = "worker"
 
 ORDER = (SUPERVISORD, WORKER, SIMULATOR, DAEMON)
 """In which parts are ended: supervisord starts again what ends before it, and workers hand over to
-the daemon what they hold."""
+the daemon what they have cached."""
 
 ENDS_WITHIN = {SUPERVISORD: 60.0, WORKER: 20.0, SIMULATOR: 10.0, DAEMON: 15.0}
 """Seconds until each is killed: as in supervisord.conf, and supervisord after all of them."""
@@ -166,18 +166,18 @@ class Search:
     def _vouched(self, seen: Mapping[int, Seen]) -> dict[int, str]:
         """Return the processes that have locked files of this installation, each with its part."""
         found = {}
-        for pid, part in self._held():
+        for pid, part in self._locked():
             if pid == os.getpid() or not is_alive(pid, self.proc):
                 continue
             # 1. /proc hides it: the lock speaks for it.
-            # 2. It shows something else: a shared folder holds ids of another container.
+            # 2. It shows something else: a shared folder has ids of another container.
             hidden = not (self.proc / str(pid) / "cmdline").exists()
             if hidden or (pid in seen and seen[pid].part == part):
                 found[pid] = part
         return found
 
-    def _held(self) -> Iterator[tuple[int, str]]:
-        """Give the ids in files that are held, each with what holds it."""
+    def _locked(self) -> Iterator[tuple[int, str]]:
+        """Give the ids in locked files, each with the part that has locked it."""
         pid = holder(self.folders.pid_file)
         if pid is not None:
             yield pid, SUPERVISORD

@@ -80,7 +80,7 @@ def for_terminal(line: str, program: str) -> str | None:
     Args:
         line: The line.
         program: Whose log it is from. Lines that do not begin with a time, such as a traceback,
-            do not tell.
+            do not say it.
     """
     match = SUPERVISORD_LINE.fullmatch(line) if program == "supervisord" else None
     if match is not None:

@@ -12,8 +12,8 @@ from ..pid_file import PidFile, read_pid
 class OwnFiles:
     """What supervisord itself has in its folder: it writes its files once and never looks again.
 
-    The pid file is written back where it vanishes, and held: while it is, its supervisord lives,
-    as this process ends with it. The socket cannot be brought back.
+    The pid file is written again where it vanishes, and locked: while it is, its supervisord lives,
+    as this process ends with it. The socket cannot be restored.
 
     Args:
         pid: supervisord's process id.
@@ -26,7 +26,7 @@ class OwnFiles:
         self._path = pid_file
         self._file = PidFile(pid_file, pid)
         self._socket = socket
-        self._told = ""
+        self._reported = ""
         self._gone = False
 
     def look(self) -> Iterator[tuple[str, str]]:
@@ -39,9 +39,9 @@ class OwnFiles:
                 written, trouble = False, exc.strerror or type(exc).__name__
             if written:
                 yield "INFO", f"{self._path} had vanished: it is written back."
-            if trouble and trouble != self._told:
+            if trouble and trouble != self._reported:
                 yield "WARNING", f"{self._path} has vanished and cannot be written: {trouble}."
-            self._told = trouble
+            self._reported = trouble
         gone = not os.path.lexists(self._socket)
         if gone and not self._gone:
             text = (

@@ -52,25 +52,25 @@ def get(host: str, port: int, path: str, *, secure: bool) -> Told:
         http.client.HTTPException: No HTTP.
     """
     try:
-        told = _get(host, port, path, secure=secure)
+        answer = _get(host, port, path, secure=secure)
     except ssl.SSLError:
         return _get(host, port, path, secure=False)
-    if told.status == HTTPStatus.BAD_REQUEST and not secure:
+    if answer.status == HTTPStatus.BAD_REQUEST and not secure:
         return _get(host, port, path, secure=True)
-    return told
+    return answer
 
 
 def probe(layout: Layout) -> str | None:
     """Ask /readyz; return None when it answers 200, and otherwise what it says."""
     host, port, secure = layout.reachable_host, layout.port, layout.secure is not None
     try:
-        told = get(host, port, "/readyz", secure=secure)
+        answer = get(host, port, "/readyz", secure=secure)
     except (OSError, http.client.HTTPException) as exc:
         return f"{_url(host, port, secure)} does not answer ({type(exc).__name__})."
-    if told.status == HTTPStatus.OK:
+    if answer.status == HTTPStatus.OK:
         return None
-    body = told.body.decode(errors="replace")
-    return f"{_url(host, port, told.secure)} answers {told.status} {body}."
+    body = answer.body.decode(errors="replace")
+    return f"{_url(host, port, answer.secure)} answers {answer.status} {body}."
 
 
 def names_itself(host: str, port: int) -> bool:

@@ -27,7 +27,7 @@ def check(settings: Settings) -> None:
     """Look at all that daemon and workers look at when they start.
 
     As they do, it makes the folder and the secret if there are none yet; the secret not while
-    running processes hold one.
+    running processes use one.
 
     Raises:
         ConfigurationError: They would not start; the text says why and what to do.

@@ -149,5 +149,5 @@ def is_alive(pid: int, proc: Path = PROC) -> bool:
         stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return True
-    # The name before it stands in parentheses, and may hold any.
+    # The name before it is in parentheses, and may contain any.
     return stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"])

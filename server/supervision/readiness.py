@@ -16,11 +16,11 @@ usual, and supervisord calls it running after five."""
 def is_ready(worker: Process, ready_folder: Path) -> bool:
     """Whether a worker serves requests.
 
-    1. Its process id stands in its file: it does.
-    2. No id or another one stands there, and the folder can be written to: it does not yet.
+    1. Its process id is in its file: it does.
+    2. No id or another one is there, and the folder can be written to: it does not yet.
     3. The same, and nothing can be written there, as on a full disk or a read-only one, where the
        file of an earlier process stays as well: one that supervisord calls running counts as ready
-       after a while. A file that nobody needs for serving must not keep the server from starting.
+       after a while. A file that nobody needs for serving must not stop the server from starting.
 
     Args:
         worker: As supervisord sees it now.

@@ -324,7 +324,7 @@ def _runs(pid: int, folders: Folders) -> bool:
     # 1. Until its parent has reaped it, its process id goes on.
     # 2. supervisord removes its file as the last thing it does. A missing file proves nothing: it
     #    may have been removed before.
-    # 3. Where the system does not tell a process that waits to be reaped, the file must do.
+    # 3. Where the system does not show that a process waits to be reaped, the file must do.
     if not is_alive(pid):
         return False
     return PROC.is_dir() or folders.pid_file.exists()

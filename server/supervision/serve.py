@@ -160,7 +160,7 @@ def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
 
 
 def _check(environ: Mapping[str, str]) -> None:
-    """Tell what every process would tell, and then be started again for, once and now."""
+    """Report once, and now, what every process would report, only to be started again."""
     try:
         check(find(environ).settings(environ))
     except ModuleNotFoundError as exc:

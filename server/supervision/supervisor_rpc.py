@@ -83,7 +83,7 @@ class Supervisord:
         return int(self._call("supervisor.getPID"))
 
     def identifier(self) -> str:
-        """Return the name in its configuration, which tells whose configuration that is."""
+        """Return the name in its configuration, which shows whose configuration that is."""
         return str(self._call("supervisor.getIdentification"))
 
     def shutdown(self) -> None:

@@ -83,7 +83,7 @@ class Wanted:
         return origin is not None and not origin.is_settings_file
 
     def handed_on(self) -> dict[str, str]:
-        """Return the environment of all processes: it holds for their whole life."""
+        """Return the environment of all processes, for their whole life."""
         # A client's password is no business of processes that run for weeks.
         passed = {
             name: value
@@ -94,7 +94,7 @@ class Wanted:
         for name, value in passed.items():
             if names_file(name, value):
                 passed[name] = str(Path(value.strip()).expanduser().absolute())
-        told: tuple[tuple[str, object], ...] = (
+        explicit: tuple[tuple[str, object], ...] = (
             ("OIG_HOST", self.layout.host),
             ("OIG_PORT", self.layout.port),
             ("OIG_WORKERS", self.layout.workers),
@@ -103,7 +103,7 @@ class Wanted:
             *((variable, self.found.values[variable]) for variable in self.usual),
             (SUPERVISORD_CONF, self.folders.configuration),
         )
-        for variable, what in told:
+        for variable, what in explicit:
             passed.pop(f"{variable}_FILE", None)
             passed[variable] = str(what)
         passed[PINNED] = " ".join(

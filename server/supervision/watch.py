@@ -32,7 +32,7 @@ from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 VAR = Path(__file__).resolve().parent.parent.parent / "var"
 
 LOGS = Path(os.environ.get("OIG_LOG_DIR") or VAR / "log")
-"""Folder of the programs' logs. oig-cloud-mcp tells both folders to what it starts; supervisord
+"""Folder of the programs' logs. oig-cloud-mcp passes both folders to what it starts; supervisord
 itself stops where a setting names others than supervisord.conf."""
 
 RUN = Path(os.environ.get("OIG_STATE_DIR") or VAR) / "run"
@@ -88,7 +88,7 @@ def ending(log: Path) -> str:
 
 
 def wrong_setting() -> str | None:
-    """Say which setting or file keeps everything from starting; None if none does."""
+    """Say which setting or file stops everything from starting; None if none does."""
     try:
         checked = subprocess.run(
             [sys.executable, "-m", "server.supervision.preflight"],
@@ -113,7 +113,7 @@ def say_at_terminal(pid: int, line: str, processes: Path = Path("/proc")) -> Non
     2. In the background it is the null device.
     3. It is a file: nothing is written, as supervisord's next line would be put over ours.
     4. It is a socket, as systemd has it for its journal, or the system has no such files: nothing
-       can be written, and the line stands in the log alone.
+       can be written, and the line is only in the log.
 
     It never waits, and never takes the terminal over.
 

@@ -27,7 +27,7 @@ class Workers:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self | None:
-        """Read off what supervisord tells its processes; None for a process without it.
+        """Read what supervisord passes to its processes; None for a process without it.
 
         Args:
             environ: Usually `os.environ`.

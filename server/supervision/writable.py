@@ -65,7 +65,7 @@ def _refuse_unwritable(path: Path, variable: str) -> None:
 
 
 def unusable(path: Path, exc: OSError, variable: str) -> ConfigurationError:
-    """Return what to tell of a file that cannot be written.
+    """Return the error for a file that cannot be written.
 
     Args:
         path: The file.

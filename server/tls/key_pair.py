@@ -69,9 +69,9 @@ def load(pair: KeyPair) -> Loaded:
     _check_key(pair.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # 1. Some builds of Python leave the versions to OpenSSL's configuration.
-    # 2. A handshake in the middle of a connection helps only an attacker to keep us busy.
-    # 3. Sessions that are taken up again would have to be known to all workers. Without tickets no
-    #    key is kept either that could open what was said before.
+    # 2. A handshake in the middle of a connection only helps an attacker to load the server.
+    # 3. Sessions that are taken up again would have to be known to all workers. Without tickets
+    #    there is no stored key either that could decrypt earlier traffic.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     context.num_tickets = 0
@@ -138,8 +138,8 @@ def _check_key(path: Path) -> None:
     text = _text("OIG_TLS_KEY", path)
     labels = [label for label in LABEL.findall(text) if label.endswith("PRIVATE KEY")]
     if not labels:
-        held = "a certificate and no key" if LABEL.search(text) else "no private key in PEM"
-        raise ConfigurationError(f"OIG_TLS_KEY: the file {path} holds {held}.")
+        content = "a certificate and no key" if LABEL.search(text) else "no private key in PEM"
+        raise ConfigurationError(f"OIG_TLS_KEY: the file {path} holds {content}.")
     # PKCS #8 says so in the label, and older formats in a header.
     if labels[0].startswith("ENCRYPTED") or "Proc-Type: 4,ENCRYPTED" in text:
         raise _encrypted(path)

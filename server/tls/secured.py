@@ -21,7 +21,7 @@ from typing import Any
 
 MOST_HANDSHAKE_BYTES = 32 * 1024
 """Bytes that a caller may send for its handshake. It takes about 2 KiB with keys of post-quantum
-algorithms; OpenSSL itself would keep up to 128 KiB."""
+algorithms; OpenSSL itself would buffer up to 128 KiB."""
 
 MOST_UNASKED_BYTES = 4096
 """Bytes that OpenSSL may send by itself after the handshake, on one connection: answers to updates
@@ -141,7 +141,7 @@ class SecuredTransport(asyncio.Transport):
         self._transport.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what is known of the connection; `sslcontext` tells uvicorn of https."""
+        """Return what is known of the connection; `sslcontext` is how uvicorn sees https."""
         return (
             self._context if name == "sslcontext" else self._transport.get_extra_info(name, default)
         )

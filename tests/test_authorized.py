@@ -243,13 +243,13 @@ def test_a_token_and_another_login_beside_it_are_refused(name):
 def test_a_handle_takes_precedence_over_a_token():
     asking = caller(context(Grant().bearer), session="oig_x")
     assert (asking.handle, asking.grant is None) == ("oig_x", False)
-    asking = caller(context(Grant().bearer), session="oig_x", stand_in=False)
+    asking = caller(context(Grant().bearer), session="oig_x", fallback=False)
     assert (asking.handle, asking.credential, asking.grant) == ("oig_x", None, None)
 
 
 @pytest.mark.parametrize("session", [None, "oig_x"])
 async def test_a_read_only_token_changes_nothing_whatever_accompanies_it(session):
-    for more in ({}, {"stand_in": False}):
+    for more in ({}, {"fallback": False}):
         asking = caller(context(Grant().bearer), session=session, changes=True, **more)
         with pytest.raises(NotPermitted) as caught:
             await asking.permitted()

@@ -139,8 +139,8 @@ BASIC = ("authorization", "Basic " + base64.b64encode(b"a@b.cz:pass").decode())
 
 def test_a_change_is_never_made_with_a_login_in_place_of_its_handle():
     assert caller_of(context(BASIC), session="oig_x").credential == Credential("a@b.cz", "pass")
-    assert caller_of(context(BASIC), session="oig_x", stand_in=False).credential is None
-    assert caller_of(context(BASIC), stand_in=False).credential is not None
+    assert caller_of(context(BASIC), session="oig_x", fallback=False).credential is None
+    assert caller_of(context(BASIC), fallback=False).credential is not None
 
 
 @pytest.mark.parametrize(

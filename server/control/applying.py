@@ -98,7 +98,7 @@ class Applying:
         portal: OIG Cloud, for the reading before a write and for the write.
         versions: Whether all processes are of one version.
         entries: The journal.
-        settling: Writes down what the reading tells of earlier changes.
+        settling: Writes down what the reading shows of earlier changes.
         earlier: What those mean for this one.
         plans: Opens plans.
         wall: Seconds since 1970.
@@ -257,7 +257,7 @@ class Applying:
 
         Whether the caller may do so is asked once more then: it may have waited for long.
 
-        That the portal answers a write with a wish to be left alone is told to all workers.
+        When the portal answers a write by asking for fewer requests, all workers learn of it.
 
         Raises:
             NotPermitted: The caller may not any more: nothing was sent.

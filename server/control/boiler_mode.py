@@ -56,13 +56,13 @@ class BoilerMode(Change):
         if _present(box) is None:
             raise unknown("mode of the boiler", box, "boiler.mode")
         if self.is_so(box):
-            raise already(_told(self.manual))
+            raise already(_described(self.manual))
 
     def before(self, box: Box) -> str:
-        return _told(_present(box))
+        return _described(_present(box))
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
-        return _told(self.manual)
+        return _described(self.manual)
 
     def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         return f"{DOES[self.manual]} {STAYS}"
@@ -89,7 +89,7 @@ def _present(box: Box) -> bool | None:
     return box.flag("boiler.mode", "boiler_prms", "manual")
 
 
-def _told(manual: bool | None) -> str:
+def _described(manual: bool | None) -> str:
     if manual is None:
         return "unknown"
     return "boiler manual (full power)" if manual else "boiler automatic (surplus and low tariff)"

@@ -70,10 +70,10 @@ class BoxMode(Change):
             raise already(f"the box is in {MODES[self.number]}")
 
     def before(self, box: Box) -> str:
-        return _told(_present(box))
+        return _described(_present(box))
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
-        return _told(self.number)
+        return _described(self.number)
 
     def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         return f"In {MODES[self.number]}: {BEHAVIOUR[self.number]} {STAYS}"
@@ -111,5 +111,5 @@ def _present(box: Box) -> int | None:
     return number if number in MODES else None
 
 
-def _told(number: int | None) -> str:
+def _described(number: int | None) -> str:
     return "mode unknown" if number is None else f"mode {MODES[number]}"

@@ -82,7 +82,7 @@ class Change(ABC):
 
     @abstractmethod
     def is_so(self, box: Box) -> bool | None:
-        """Say whether the box is as wished; None when what it shows does not tell."""
+        """Say whether the box is as wished; None when what it shows does not say."""
 
     def has_arrived(
         self,
@@ -91,7 +91,7 @@ class Change(ABC):
         before: str,  # noqa: ARG002
         after: str,  # noqa: ARG002
     ) -> bool | None:
-        """Say whether the box shows this change now; None when that cannot be told.
+        """Say whether the box shows this change now; None when that is not known.
 
         Args:
             box: The box, read after the change was sent.
@@ -117,7 +117,7 @@ class Change(ABC):
         return None
 
     def lost(self) -> str | None:
-        """Say what this does not bring back when it is the way back; None if nothing is lost."""
+        """Say what this does not restore when it is the way back; None if nothing is lost."""
         return None
 
     @abstractmethod

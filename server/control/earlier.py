@@ -11,7 +11,7 @@ from ..records.record import Record
 from .change import Change
 from .entries import Entries
 from .read_back import DELIVERED_WITHIN, SHOWN_WITHIN, undelivered
-from .refusals import told
+from .refusals import describe
 from .settling import LATEST, Settling
 
 SENT_BEFORE = (
@@ -30,7 +30,7 @@ class Earlier:
 
     Args:
         entries: The journal.
-        settling: Notes what a reading tells of them.
+        settling: Notes what a reading shows of them.
         wall: Seconds since 1970.
     """
 
@@ -72,7 +72,7 @@ class Earlier:
                 raise
             refused = earlier.outcome == "refused"
             text = (REFUSED_BEFORE if refused else SENT_BEFORE) + SO_UNKNOWN
-            why = told(text, earlier, account)
+            why = describe(text, earlier, account)
             # 1. Refused: each plan reads it back, and after some it is known.
             # 2. Given up: it is over in time, if the box is in contact.
             # 3. Else: no time ends it.

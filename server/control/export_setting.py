@@ -18,7 +18,7 @@ def switch_on(box: Box) -> bool | None:
 
 
 def present_limit_w(box: Box) -> float | None:
-    """Return the inverter's cap, W, in force or kept; None when it is not known."""
+    """Return the inverter's cap, W, in force or stored; None when it is not known."""
     cap = box.peek("invertor_prm1", "p_max_feed_grid", FEED_LIMIT_W)
     return None if isinstance(cap, str) else cap
 
@@ -69,8 +69,8 @@ def perhaps_limited_queen(box: Box) -> bool:
     return box.raw_variant is None and switch_on(box) is False and unlike
 
 
-def kept_limit(box: Box) -> float | None:
-    """Return the limit that a Home which is off keeps for when it is on."""
+def stored_limit(box: Box) -> float | None:
+    """Return the limit that a Home stores, while export is off, for when it is on."""
     limit = present_limit_w(box)
     off = variant(box) == "home" and switch_on(box) is False
     return limit if off and limit is not None and 0 < limit < UNLIMITED_W else None

@@ -111,14 +111,14 @@ class GridCharge(Change):
                 f"The target is {self.percent} % already, and this box does not show whether it is "
                 "charging, so nobody could tell whether the change took effect.",
             )
-        raise already(_told(_target(box), _active(box)))
+        raise already(_described(_target(box), _active(box)))
 
     def before(self, box: Box) -> str:
-        return _told(_target(box), _active(box))
+        return _described(_target(box), _active(box))
 
     def after(self, box: Box) -> str:
         if self._reached(box):
-            return _told(self.percent, active=False)
+            return _described(self.percent, active=False)
         return f"charging from the grid at once to {self.percent} %"
 
     def explanation(self, box: Box, age_s: int | None = 0) -> str:
@@ -129,7 +129,7 @@ class GridCharge(Change):
             ago = "at an unknown time" if age_s is None else f"{freshness.spoken(age_s)} ago"
             holds = THEN.format(charge=charge, ago=ago)
         else:
-            holds = _held(box, charge)
+            holds = _last_charge(box, charge)
         if self._reached(box):
             does = NOTHING
         elif charge >= self.percent or box.upload.age == "as before":
@@ -167,9 +167,9 @@ class GridCharge(Change):
         found, active = self.is_so(box), _active(box)
         if not found:
             return found
-        if after == _told(self.percent, active=False) and active:
+        if after == _described(self.percent, active=False) and active:
             return None
-        was_set = before in {_told(self.percent, how) for how in (None, True, False)}
+        was_set = before in {_described(self.percent, how) for how in (None, True, False)}
         return True if active or not was_set else None
 
     def back(self, box: Box) -> Change | None:
@@ -217,7 +217,7 @@ class GridCharge(Change):
         )
 
     def _reached(self, box: Box) -> bool:
-        """Say whether the battery holds the target, by a charge that is certain to be of now."""
+        """Say whether the battery has reached the target, by a charge that is certainly current."""
         charge = _charge(box)
         return charge is not None and charge >= self.percent and _is_sure(box)
 
@@ -239,8 +239,8 @@ def _is_sure(box: Box) -> bool:
     return CHARGE.reading not in box.older or box.upload.age == "in time"
 
 
-def _held(box: Box, charge: float) -> str:
-    """Say what the battery held, and when; only after the charge was read."""
+def _last_charge(box: Box, charge: float) -> str:
+    """Say what the battery's charge was, and when; only after the charge was read."""
     if CHARGE.reading not in box.older:
         return NOW.format(charge=charge)
     if box.upload.since is not None:
@@ -253,7 +253,7 @@ def _lasting(hours: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
-def _told(target: float | None, active: bool | None) -> str:
+def _described(target: float | None, active: bool | None) -> str:
     shown = "unknown" if target is None else f"{target:.0f} %"
     # Of many boxes nobody knows whether it is under way: that is a warning of the plan.
     doing = {None: "", True: ", under way", False: ", not under way"}

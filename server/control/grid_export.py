@@ -22,10 +22,10 @@ from ..readings.fitted import UNKNOWN_VARIANT, variant
 from .change import STAYS, Change, already, unknown, whole
 from .export_setting import (
     forbidden,
-    kept_limit,
     perhaps_limited_queen,
     present_limit_w,
     setting,
+    stored_limit,
     surely_off,
     switch_on,
 )
@@ -109,21 +109,21 @@ class GridExport(Change):
         if export(box).state == "unknown":
             raise unknown("export setting", box, "export.state")
         if self.is_so(box):
-            told = [f"export is set to {_told(self.state, self.limit_w)}."]
-            told += [NOT_PERMITTED] if forbidden(box) else []
-            told += [note] if (note := export(box).note) else []
-            raise already(" ".join(told).rstrip("."))
+            parts = [f"export is set to {_described(self.state, self.limit_w)}."]
+            parts += [NOT_PERMITTED] if forbidden(box) else []
+            parts += [note] if (note := export(box).note) else []
+            raise already(" ".join(parts).rstrip("."))
 
     def before(self, box: Box) -> str:
         present, inverter = export(box), setting(box)
-        told = f"export {_told(present.state, present.limit_w)}"
+        text = f"export {_described(present.state, present.limit_w)}"
         if inverter is not None and inverter[0] != present.state:
-            return f"{told}; the inverter is set to {_told(*inverter)}"
-        kept = kept_limit(box)
-        return told if kept is None else f"{told}, with a limit of {kept:.0f} W kept"
+            return f"{text}; the inverter is set to {_described(*inverter)}"
+        stored = stored_limit(box)
+        return text if stored is None else f"{text}, with a limit of {stored:.0f} W kept"
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
-        return f"export {_told(self.state, self.limit_w)}"
+        return f"export {_described(self.state, self.limit_w)}"
 
     def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         if self.state == "off":
@@ -149,7 +149,7 @@ class GridExport(Change):
         if found is None:
             return None
         if perhaps_limited_queen(box) and self.state != "on":
-            # One of two kinds of box, off or limited to what it keeps: neither can be told.
+            # One of two kinds of box, off or limited to what it stores: which is not known.
             same = self.state == "off" or present_limit_w(box) == self.limit_w
             return None if same else False
         return found == (self.state, self.limit_w)
@@ -188,7 +188,7 @@ class GridExport(Change):
         switch = set_export(box.id, ON, None)
         cap = present_limit_w(box)
         if variant(box) == "home" and cap is not None and cap < UNLIMITED_W:
-            # Whether the switch lifts the cap that was, nobody has told. The cap goes last: if the
+            # Whether the switch lifts an earlier cap is not documented. The cap goes last: if the
             # second request fails, the box exports up to its old cap and no further.
             lift = set_value(box.id, "invertor_prm1", "p_max_feed_grid", UNLIMITED_W)
             return (switch, lift)
@@ -216,11 +216,11 @@ class GridExport(Change):
         found = [] if self._is_less(box) else [FINABLE]
         if self.state == "on":
             found.append(UNCAPPED)
-        kept = kept_limit(box)
-        if kept is not None and kept != self.limit_w:
-            found.append(KEPT_LIMIT.format(limit=kept))
+        stored = stored_limit(box)
+        if stored is not None and stored != self.limit_w:
+            found.append(KEPT_LIMIT.format(limit=stored))
         return [*found, NOT_PERMITTED] if forbidden(box) else found
 
 
-def _told(state: str, limit_w: float | None) -> str:
+def _described(state: str, limit_w: float | None) -> str:
     return state if limit_w is None else f"limited to {limit_w:.0f} W"

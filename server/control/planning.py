@@ -23,7 +23,7 @@ from .earlier import SENT_BEFORE, Earlier
 from .entries import Entries
 from .moments import age_s, mark, moment
 from .plan_token import PLAN_LASTS, Plan, Plans
-from .refusals import told
+from .refusals import describe
 from .settling import Settling
 from .versions import VersionAgreement, check_versions
 
@@ -45,7 +45,7 @@ OFFLINE = (
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, and what to tell the user of it.
+    """A plan, and what the user should know about it.
 
     Attributes:
         plan: The plan.
@@ -74,7 +74,7 @@ class Planning:
         upstream: Answers of the portal.
         versions: Whether all processes are of one version.
         entries: The journal.
-        settling: Writes down what the reading tells of earlier changes.
+        settling: Writes down what the reading shows of earlier changes.
         earlier: What those mean for the one that is wished.
         plans: Seals plans.
         wall: Seconds since 1970.
@@ -157,7 +157,11 @@ class Planning:
             change.after(box),
             change.explanation(box, age_s(box, self._wall())),
             (
-                *(told(DELIVERED_TOO, one, account) for one in left if one.outcome != "refused"),
+                *(
+                    describe(DELIVERED_TOO, one, account)
+                    for one in left
+                    if one.outcome != "refused"
+                ),
                 *self._warnings(change, box, [*boxes_of(fetched.payload), *missing], undone),
             ),
             fetched,

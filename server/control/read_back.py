@@ -30,7 +30,7 @@ ROW_GAP = 600.0
 """Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
 TOLD_WITHIN = 86_400.0
-"""Seconds for which a change is told of whose end is not known though its box reports."""
+"""Seconds for which a change is reported whose end is not known though its box reports."""
 
 Standing = Literal["under way", "waits", "unclear"]
 """How a change stands of which it is not known how it ended."""
@@ -38,13 +38,13 @@ Standing = Literal["under way", "waits", "unclear"]
 Seen = Literal[
     "as wished", "otherwise", "not told", "no box", "too early", "no answer", "later change"
 ]
-"""What a look found: the change; another setting; an answer that does not tell the setting, or does
-not list the box; an answer from before the change was sent; no answer at all; or what a later
+"""What a look found: the change; another setting; an answer without the setting, or
+without the box; an answer from before the change was sent; no answer at all; or what a later
 change of the same setting may have done."""
 
 
 def seen(record: Record, fetched: Fetched) -> Seen:
-    """Say what an answer tells of a change."""
+    """Say what an answer shows of a change."""
     # What was read before the write went out says nothing about it.
     if fetched.at <= record.sent_at:
         return "too early"
@@ -84,12 +84,12 @@ def awaited(
     """Return the changes of a box that are not known to be applied or failed, and how they stand.
 
     1. It is shown now, or was: it is applied, and so are those before it, or they never come.
-    2. It keeps its box from being changed otherwise: under way.
+    2. It blocks other changes of its box: under way.
     3. The box was not heard of for long enough since to have it and to show it: it waits, however
        long ago it was sent, and also where it was given up meanwhile.
     4. The box was heard of since, and the change is not known to have failed: unclear. Neither is
        one that was given up while the box was away, for a box that is back shows at first how it
-       was before. After a day it is not told any more: nothing would ever tell how it ended.
+       was before. After a day it is no longer reported: nothing would ever show how it ended.
 
     Nothing is written down of what the reading shows: that is for those who look at a change.
 
@@ -143,13 +143,13 @@ def _ended(record: Record, fetched: Fetched) -> Verdict | None:
     try:
         return verdict(record, seen(record, fetched), fetched.at)
     except ChangeRefused:
-        return None  # another version's: it keeps its box as long as any, whatever the box shows
+        return None  # another version's: it blocks its box for the full time, whatever is shown
 
 
 def undelivered(records: Iterable[Record]) -> list[Record]:
     """Return the changes of a box that the portal may still have for it, latest first.
 
-    The portal keeps a change until its box is in contact, also one that was given up here. One
+    The portal queues a change until its box is in contact, also one that was given up here. One
     contact proves nothing: a box that has just come back shows how it was before it went. So a
     change counts as delivered once its box was seen in contact for long enough to fetch and show
     it, and late enough for the portal to have handed it out.
@@ -181,13 +181,13 @@ def late(records: Iterable[Record]) -> list[Record]:
         records: Changes of the box, latest first, with the contacts that were seen.
     """
     known = list(records)
-    kept = undelivered(known)
+    queued = undelivered(known)
     found: list[Record] = []
     touched: set[str] = set()
     for record in known:
         unread = record.outcome == "refused" and record.verdict is None
         refused = unread and not _delivered(record)
-        given_up = record.verdict == "failed" and record in kept
+        given_up = record.verdict == "failed" and record in queued
         if (refused or given_up) and record.kind not in touched:
             found.append(record)
         if record.outcome != "refused" or record.verdict == "applied":

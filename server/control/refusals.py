@@ -42,9 +42,9 @@ def blocked(account: bytes, record: Record, now: float) -> ChangeRefused:
     )
 
 
-def told(text: str, record: Record, account: bytes) -> str:
-    """Tell of an earlier change: which it is, and when it was sent."""
-    # Another account's change is told without its id: nobody else can look at it.
+def describe(text: str, record: Record, account: bytes) -> str:
+    """Fill in a text about an earlier change: which it is, and when it was sent."""
+    # Another account's change is described without its id: nobody else can look at it.
     what = f"({record.before} -> {record.after})"
     named = f"Change {record.id} {what}" if record.account == account else f"Another change {what}"
     sent = clock.written(datetime.fromtimestamp(record.at, UTC))

@@ -34,7 +34,7 @@ class ReservedBox:
 
     Args:
         entries: The journal.
-        reservation: What stands in it.
+        reservation: The row in it.
     """
 
     def __init__(self, entries: Entries, reservation: Reservation) -> None:

@@ -47,7 +47,7 @@ class Settling:
         self._wall = wall
 
     async def settle(self, record: Record, fetched: Fetched) -> Looked:
-        """Settle a change, if a reading tells how it ended."""
+        """Settle a change, if a reading shows how it ended."""
         box = find_box(fetched.payload, record.box)
         if box is not None:
             record = await self.with_contact(record, box)
@@ -65,7 +65,7 @@ class Settling:
         return Looked(await self._entries.find(record.id) or record, found)
 
     async def check_free(self, granted: Granted, box_id: str, fetched: Fetched) -> None:
-        """Settle the earlier changes of a box, as far as a reading tells how they ended.
+        """Settle the earlier changes of a box, as far as a reading shows how they ended.
 
         Raises:
             ChangeRefused: One is still under way.
@@ -78,7 +78,7 @@ class Settling:
                 raise blocked(granted.keys.account, record, self._wall())
 
     async def with_contact(self, record: Record, box: Box) -> Record:
-        """Note that a box was seen in contact, where that tells something of a change."""
+        """Note that a box was seen in contact, where that says something about a change."""
         found = with_contact(record, box, datetime.fromtimestamp(self._wall(), UTC))
         if found != record and found.contact_since and found.contact_last:
             await self._entries.contact(found.id, found.contact_since, found.contact_last)
@@ -89,6 +89,6 @@ class Settling:
             return (await self.settle(record, fetched)).record
         except ChangeRefused as exc:
             if exc.code is Code.CHANGE_UNREADABLE:
-                # Another version's: it keeps its box as long as any, whatever the box shows.
+                # Another version's: it blocks its box for the full time, whatever is shown.
                 return record
             raise

@@ -59,14 +59,14 @@ class SupplementaryModes(Change):
                 "overwritten, so nothing is changed.",
             )
         if self.is_so(box):
-            raise already(_told(app))
+            raise already(_described(app))
 
     def before(self, box: Box) -> str:
-        return _told(_present(box))
+        return _described(_present(box))
 
     def after(self, box: Box) -> str:
         present = _present(box)
-        return _told(None if present is None else self._from(present))
+        return _described(None if present is None else self._from(present))
 
     def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         found = [] if self.grid_v is None else [GRID_V_DOES[self.grid_v]]
@@ -118,7 +118,7 @@ def _present(box: Box) -> int | None:
     return app if app is not None and not app & ~KNOWN else None
 
 
-def _told(app: int | None) -> str:
+def _described(app: int | None) -> str:
     if app is None:
         return "unknown"
     names = (("Home Grid V", GRID_V), ("Home Grid VI", GRID_VI))

@@ -42,7 +42,7 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d(T00:00:00)?", re.ASCII)
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d.*", re.ASCII)
 
 LARGEST_EXACT = 2**53 - 1
-"""The largest whole number up to which a double holds every one."""
+"""The largest whole number up to which a double is exact."""
 
 
 def whole(value: object) -> object:
@@ -161,16 +161,16 @@ def given(
         former: Names that parameters had once, with their present ones.
     """
     names = known.keys() | former.keys()
-    kept = {
+    given = {
         name: value
         for name, value in sent.items()
         if not (name in names and (value is None or value == ""))
     }
     for old, new in former.items():
-        if old in kept:
-            value = kept.pop(old)
-            kept[new] = Twice(old) if new in kept else value
-    return kept
+        if old in given:
+            value = given.pop(old)
+            given[new] = Twice(old) if new in given else value
+    return given
 
 
 def arguments(model: type[ArgModelBase], former: Mapping[str, str]) -> type[Arguments]:

@@ -45,7 +45,7 @@ def caller(
     session: str | None = None,
     email: str | None = None,
     password: str | None = None,
-    stand_in: bool = True,
+    fallback: bool = True,
     changes: bool = False,
 ) -> Caller:
     """Return the caller; see `access` for the order of precedence.
@@ -55,7 +55,7 @@ def caller(
         session: A handle.
         email: E-mail of a credential.
         password: Its password.
-        stand_in: Whether the login in the headers may stand in for a handle that has ended.
+        fallback: Whether the login in the headers may replace a handle that has ended.
         changes: Whether the call is part of changing a box.
 
     Returns:
@@ -69,7 +69,7 @@ def caller(
     client = getattr(request, "client", None)
     source = source_of(client.host if client is not None else None)
     address = UNKNOWN if request is None else request.scope.get(LOGGED, UNKNOWN)
-    told = no_connection if request is None else proved(request.scope)
+    notify = no_connection if request is None else proved(request.scope)
     bearer = None if request is None else authorized(request.scope)
     permitted = always if bearer is None else partial(bearer.check, changes=changes)
     credential = None
@@ -79,30 +79,30 @@ def caller(
     if email is not None and password is not None:
         credential = Credential(email, password)
     elif bearer is not None:
-        by_token = _by_token(bearer, request, session, told, stand_in=stand_in)
+        by_token = _by_token(bearer, request, session, notify, fallback=fallback)
         return replace(by_token, permitted=permitted)
-    elif request is not None and (session is None or stand_in):
+    elif request is not None and (session is None or fallback):
         try:
             credential = credential_of(request.headers.items())
         except AccessDenied:
             # A handle takes precedence over the headers, which say nothing here.
             if session is None:
                 raise
-    return Caller(credential, session, source, address, told, permitted=permitted)
+    return Caller(credential, session, source, address, notify, permitted=permitted)
 
 
 def _by_token(
     bearer: Authorized,
     request: Any,
     session: str | None,
-    told: Callable[[], None],
+    notify: Callable[[], None],
     *,
-    stand_in: bool,
+    fallback: bool,
 ) -> Caller:
     """Return the caller with a token; the arguments are as in `caller`."""
     conflict = any(name in request.headers for name in PAIR)
     if conflict and session is None:
         raise AccessDenied(Code.CREDENTIALS_CONFLICT, TWO_LOGINS)
-    if conflict or (session is not None and not stand_in):
-        return Caller(None, session, bearer.source, UNKNOWN, told)
-    return Caller(bearer.credential, session, bearer.source, UNKNOWN, told, grant=bearer)
+    if conflict or (session is not None and not fallback):
+        return Caller(None, session, bearer.source, UNKNOWN, notify)
+    return Caller(bearer.credential, session, bearer.source, UNKNOWN, notify, grant=bearer)

@@ -169,7 +169,7 @@ def check_auth_tool(
             session_id_preview=preview(granted.session.id),
             expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC),
             # A handle allows everything that its account allows. A token may allow less,
-            # and stands in every request, so its client needs no handle.
+            # and comes with every request, so its client needs no handle.
             session=None if granted.caller.grant is not None else granted.session.handle,
             now=now(),
             warnings=() if handed_out.warning is None else (handed_out.warning,),
@@ -194,9 +194,9 @@ def log_out_tool(access: Access, *, browser: bool = False, passwords: bool = Tru
         ] = None,
     ) -> LoggedOut:
         _both(email, password, "log_out")
-        asking = caller(context, session=session, email=email, password=password, stand_in=False)
-        kept = await access.log_out(asking)
-        return LoggedOut(ended="login" if session is None else "handle", session_kept=kept)
+        asking = caller(context, session=session, email=email, password=password, fallback=False)
+        still_cached = await access.log_out(asking)
+        return LoggedOut(ended="login" if session is None else "handle", session_kept=still_cached)
 
     described = LOG_OUT_IN_BROWSER if browser else LOG_OUT
     return _made(log_out, "Log out", described, passwords=passwords, hints=ENDS)

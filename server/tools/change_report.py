@@ -170,9 +170,9 @@ def change_report(
 
 def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed | None) -> str:
     if record.shown_at is not None:
-        told = TARGET_SHOWN if record.kind == "charge" else APPLIED
+        text = TARGET_SHOWN if record.kind == "charge" else APPLIED
         shown = clock.written(clock.moment_of(record.shown_at))
-        return f"{told.format(shown=shown)} {_way_back(record)}"
+        return f"{text.format(shown=shown)} {_way_back(record)}"
     if status == "failed" and record.verdict is None:
         return REFUSED if seen is None else REFUSED_SEEN.format(seen=SEEN[seen])
     if status == "failed":
@@ -192,6 +192,6 @@ def _way_back(record: Record) -> str:
     if back is None:
         return NO_WAY_BACK
     needs = back.needs()
-    told = WAY_BACK.format(id=record.id) + ("" if needs is None else f", {needs}")
+    way = WAY_BACK.format(id=record.id) + ("" if needs is None else f", {needs}")
     lost = back.lost()
-    return f"{told}. {lost}" if lost is not None else f"{told}, which sets again: {record.before}."
+    return f"{way}. {lost}" if lost is not None else f"{way}, which sets again: {record.before}."

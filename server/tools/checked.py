@@ -52,7 +52,7 @@ READS = ToolAnnotations(read_only_hint=True)
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
 ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
 """What a tool does to the world: it reads; or changes something outside, and would again if called
-again; or ends what this server holds. What the specification takes for granted is left out: that it
+again; or ends a session of this server. The specification's defaults are left out: that it
 has to do with the world outside, and of one that only reads that it destroys nothing and may be
 repeated."""
 
@@ -107,7 +107,7 @@ class CheckedTool(Tool):
             The result as the client gets it, whether the tool did its work or failed.
 
         Raises:
-            MCPError: The protocol itself was not kept.
+            MCPError: The request breaks the protocol itself.
         """
         try:
             return await self._done(arguments, context)
@@ -137,17 +137,17 @@ class CheckedTool(Tool):
 
     def _explain(self, exc: ValidationError) -> str:
         known = self.parameters.get("properties", {})
-        told: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         unknown = 0
         for error in exc.errors(include_url=False, include_context=True, include_input=False):
             # Only names from our own schema are repeated: a key is the caller's text as well.
             name = str(error["loc"][0]) if error["loc"] else ""
             unknown += error["type"] == "extra_forbidden"
             if name in known:
-                told.setdefault(name, _reason(error["type"], error.get("ctx", {})))
-        if not told and not unknown:
+                reasons.setdefault(name, _reason(error["type"], error.get("ctx", {})))
+        if not reasons and not unknown:
             return f"The arguments of {self.name} must be one JSON object."
-        problems = [f"`{name}` {reason}" for name, reason in told.items()]
+        problems = [f"`{name}` {reason}" for name, reason in reasons.items()]
         if unknown:
             which = "an argument" if unknown == 1 else "arguments"
             problems.append(f"it was given {which} it does not have")
@@ -155,7 +155,7 @@ class CheckedTool(Tool):
         if unknown:
             text += f" It takes {_named(known)}."
         needed = self.parameters.get("required", [])
-        missing = [name for name in needed if told.get(name) == PLAIN["missing"]]
+        missing = [name for name in needed if reasons.get(name) == PLAIN["missing"]]
         # One that is missing has been named; what else is needed has not.
         return text + (f" It needs {_named(needed)}." if missing and missing != needed else "")
 

@@ -35,7 +35,7 @@ MOST_SENTENCE = 1024
 """Characters of a plan's sentence taken; more than any has."""
 
 MOST_CLIENT = 64
-"""Characters kept of what a client calls itself."""
+"""Characters stored of what a client calls itself."""
 
 ChangeId = Annotated[
     str, BeforeValidator(digits), Field(description="From plan_change.", max_length=MOST_ID)
@@ -105,7 +105,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
         ],
         session: Handle = None,
     ) -> ChangeReport:
-        asking = caller(context, session=session, stand_in=False, changes=True)
+        asking = caller(context, session=session, fallback=False, changes=True)
         agreed = (box_id or "", change or "")
         record = await control.apply(asking, plan_token, *agreed, _client(context))
         return change_report(record, control.now())

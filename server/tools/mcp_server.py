@@ -17,8 +17,8 @@ from .listing import listed
 from .serving import ToolServer
 
 NAME = "oig-cloud"
-"""Name of the MCP server, as clients are told it. Nothing else hangs on it: the SDK would
-seal request state under it, with keys of each process's own, but no tool of ours asks back."""
+"""Name of the MCP server, as clients see it. Nothing else depends on it: the SDK would seal
+request state under it, with keys of each process, but no tool of this server asks back."""
 
 TRACING = "mcp.server._otel"
 """Where the SDK's tracing middleware lives."""
@@ -34,22 +34,22 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 hour; a release that changes them is known to all by then."""
 
 
-def over_http(tools: Sequence[CheckedTool], told: str) -> StreamableHTTPSessionManager:
+def over_http(tools: Sequence[CheckedTool], text: str) -> StreamableHTTPSessionManager:
     """Return what answers requests with some tools.
 
     Args:
         tools: The tools.
-        told: What an assistant is given to read before its first call.
+        text: What an assistant reads before its first call.
     """
     server = ToolServer(
         NAME,
         title="OIG Cloud",
         description="The OIG / CEZ Battery Box through OIG Cloud",
-        instructions=told,
+        instructions=text,
         version=program_version(),
         tools=listed(tools),
         cache_hints=CACHE_HINTS,
-        # No list changes while the server runs: nobody has to hold a stream open for it.
+        # No list changes while the server runs: no client needs an open stream for it.
         subscriptions=False,
         log_level="WARNING",
     )

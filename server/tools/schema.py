@@ -112,7 +112,7 @@ def output_schema(generated: Schema) -> dict[str, Any]:
 def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
     """Publish an object: that it is one follows from its having fields.
 
-    Fields of one form that are told apart by their names alone are a map from these: the largest
+    Fields of one form that differ in their names alone are a map from these: the largest
     group of them.
     """
     fields = {name: _field(part, inlined) for name, part in schema["properties"].items()}
@@ -178,9 +178,9 @@ def _settled(schema: dict[str, Any]) -> dict[str, Any]:
     uses = Counter(REFERENCE.findall(json.dumps(schema)))
     definitions = schema["$defs"]
     once = {name: part for name, part in definitions.items() if uses[name] == 1}
-    kept = {name: _with(once, part) for name, part in definitions.items() if uses[name] > 1}
+    shared = {name: _with(once, part) for name, part in definitions.items() if uses[name] > 1}
     settled = _with(once, {word: schema[word] for word in schema if word != "$defs"})
-    return {**settled, "$defs": kept} if kept else settled
+    return {**settled, "$defs": shared} if shared else settled
 
 
 def _with(definitions: Schema, part: Any) -> Any:
@@ -230,9 +230,9 @@ def _unsaid(
     field: str, schema: Schema, tool: str, said: _Said, definitions: Schema
 ) -> dict[str, Any]:
     left = dict(schema)
-    if (told := (field, schema.get("description", ""))) in said.descriptions:
+    if (described := (field, schema.get("description", ""))) in said.descriptions:
         left.pop("description", None)
-    said.descriptions.add(told)
+    said.descriptions.add(described)
     if "properties" in schema:
         spelled_out = json.dumps([schema["properties"], schema.get("required", [])])
         first = said.objects.setdefault(spelled_out, tool)
@@ -275,7 +275,7 @@ def _unsaid_field(
 def _form(schema: Schema, definitions: Schema) -> dict[str, Any]:
     """Return what a field is, without what is said of it.
 
-    A list is of one form whether that of its entries stands in it or is one of the definitions.
+    A list has the same form whether that of its entries is inline or one of the definitions.
     """
     name = schema.get("$ref", "").rpartition("/")[2]
     found = {**OR_NULL.get(name, {}), **schema}

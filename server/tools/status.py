@@ -89,7 +89,7 @@ def status_tool(
         exc: PortalError,
         shown: list[LastShown],
         changes: list[ChangeUnderWay | str],
-        held: Fetched | None,
+        notices: Fetched | None,
     ) -> Status:
         return portal_down(
             exc.code,
@@ -97,7 +97,7 @@ def status_tool(
             exc.retry_after,
             now(),
             shown=shown,
-            heard=None if held is None else _heard(held, now()),
+            heard=None if notices is None else _heard(notices, now()),
             changes=changes,
         )
 
@@ -153,7 +153,7 @@ def _awaited(
         return [CHANGE_UNKNOWN]
     heard = None if contact is None else contact.timestamp()
     found = awaited(records, fetched, heard, now.timestamp())
-    return [_told(record, stands, granted) for record, stands in found]
+    return [_change_under_way(record, stands, granted) for record, stands in found]
 
 
 def _charge(records: list[Record] | None, fetched: Fetched, granted: Granted) -> MadeHere | None:
@@ -173,6 +173,6 @@ def _id(record: Record, granted: Granted) -> str | None:
     return record.id if record.account == granted.keys.account else None
 
 
-def _told(record: Record, stands: Standing, granted: Granted) -> ChangeUnderWay:
+def _change_under_way(record: Record, stands: Standing, granted: Granted) -> ChangeUnderWay:
     change, at = f"{record.before} -> {record.after}", clock.moment_of(record.at)
     return ChangeUnderWay(change, at, _id(record, granted), stands)

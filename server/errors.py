@@ -1,40 +1,4 @@
-"""The expected errors, by whose fault they are.
-
-OigError
-|-- ConfigurationError          the operator's: a setting, a file, a directory; the process stops
-|-- ProtocolError               bytes on the cache socket that are not the protocol
-|   |-- LocalProtocolError      this side was about to send them
-|   `-- RemoteProtocolError     the other side sent them
-|-- CacheUnavailable            the cache daemon is not there or does not answer
-|   `-- VersionsDiffer          parts of the server are of versions that make no change together
-|-- JournalUnavailable          the journal of changes cannot be read or written
-|-- GrantsUnavailable           the record of connected clients cannot be read or written
-|   `-- GrantsBusy              another process writes it just now
-|-- SessionExpired              OIG Cloud has ended the session; a new login is needed
-`-- SessionError                a call that fails; has a code, and a text for the caller
-    |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
-    |   `-- NotServed           the account is not on the allow-list; callers see no difference
-    |-- SignInAgain             the same of the password that a client was connected with
-    |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
-    |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
-    |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
-        |-- AccessDenied            the call carries no login, or one that is refused
-    |-- NotPermitted            the connection of the call's client has ended, or may only read
-    |-- NotLoggedOut            nothing was ended, as the cache daemon cannot be asked
-    |-- InvalidArguments        arguments that do not fit the tool, or each other
-        |-- BoxChoice               the box is ambiguous, or the account has no such box
-    |-- RangeError              the requested days cannot be requested from the portal
-    |-- ChangeRefused           a change of a box that is not made, and why
-    |-- CacheUnusable           the cache daemon's answer does not fit here
-    |-- SecretDiffers           the daemon uses another secret than this worker
-    `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
-        |-- PortalUnreachable   no connection: DNS, refused, reset
-        |-- PortalTimeout       no answer in time
-        |-- PortalTLSError      the certificate could not be verified; nothing was sent
-        |-- PortalServerError   5xx
-        |-- PortalBusy          429; `retry_after` in seconds
-        |   `-- PortalOverloaded    503; the same, and nobody asked for fewer requests
-        `-- PortalUnexpected    an answer that is no login: HTML, odd status, no cookie
+"""The expected errors.
 
 No message of these errors contains a password, a session id or a key.
 """

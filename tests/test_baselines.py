@@ -14,7 +14,8 @@ from server.auth.caller import Caller, Granted
 from server.auth.sealing import Credential, Sealer, Session
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
 from server.state.vocabulary import Get, Put
-from server.upstream.baselines import Baselines
+from server.upstream.baselines import baseline_of, learn
+from server.upstream.sealed_answers import SealedAnswers
 
 from .cache_process import run_folder, running_cache
 from .daemon_worker import Worker
@@ -52,9 +53,9 @@ async def worker(cache):
     """Make what a worker has, each with a connection of its own."""
     made: list[Worker] = []
 
-    def call(secret: bytes = SECRET) -> Baselines:
+    def call(secret: bytes = SECRET) -> SealedAnswers:
         made.append(Worker(cache.path))
-        return Baselines(made[-1].accounts, sealer(secret))
+        return SealedAnswers(made[-1].accounts, sealer(secret))
 
     yield call
     for one in made:
@@ -63,9 +64,9 @@ async def worker(cache):
 
 async def test_an_observation_of_one_worker_is_shared_by_all(worker):
     one, other = worker(), worker()
-    assert await other.of(of()) == NO_BASELINE
-    await one.learn(of(), live(), AT)
-    known = await other.of(of())
+    assert await baseline_of(other, of()) == NO_BASELINE
+    await learn(one, of(), live(), AT)
+    known = await baseline_of(other, of())
     assert known == NO_BASELINE.after(live(), NOW)
     assert known.boxes[FULL].rest_seen
     assert known.boxes[FULL].counters["ac_in"].counted.wh == {"ac_ad": 741, "ac_pd": 3209}
@@ -73,18 +74,18 @@ async def test_an_observation_of_one_worker_is_shared_by_all(worker):
 
 
 async def test_the_observations_of_one_account_are_hidden_from_others(worker):
-    await worker().learn(of("another"), live(), AT)
-    assert await worker().of(of("a third")) == NO_BASELINE
+    await learn(worker(), of("another"), live(), AT)
+    assert await baseline_of(worker(), of("a third")) == NO_BASELINE
     other = b"t" * 32
-    assert await worker(other).of(of("another", other)) == NO_BASELINE
+    assert await baseline_of(worker(other), of("another", other)) == NO_BASELINE
 
 
 async def test_observations_are_stored_sealed(worker):
     one = worker()
     mine = of("sealed")
-    await one.learn(mine, live(), AT)
+    await learn(one, mine, live(), AT)
     key = sealer().question("baseline")
-    found = await one._answers._accounts.call(Get(account=mine.keys.account, questions=(key,)))
+    found = await one._accounts.call(Get(account=mine.keys.account, questions=(key,)))
     (hit,) = found.answers
     assert FULL.encode() not in hit.value
     assert sealer().open_answer(of("another").keys, key, hit.value) is None
@@ -93,9 +94,9 @@ async def test_observations_are_stored_sealed(worker):
 async def test_without_the_daemon_a_worker_keeps_its_own_observations():
     with run_folder() as path:
         alone = Worker(path / "cache.sock")
-        one = Baselines(alone.accounts, sealer())
-        await one.learn(of(), live(), AT)
-        assert (await one.of(of())).boxes[FULL].rest_seen
+        one = SealedAnswers(alone.accounts, sealer())
+        await learn(one, of(), live(), AT)
+        assert (await baseline_of(one, of())).boxes[FULL].rest_seen
         await alone.aclose()
 
 
@@ -105,8 +106,8 @@ async def test_observations_in_an_unreadable_format_are_ignored(worker, raw):
     mine = of(f"of another release {raw}")
     key = sealer().question("baseline")
     value = sealer().seal_answer(mine.keys, key, zlib.compress(json.dumps(raw).encode()))
-    await one._answers._accounts.call(Put("answer", mine.keys.account, key, value, 60.0))
-    assert await one.of(mine) == NO_BASELINE
+    await one._accounts.call(Put("answer", mine.keys.account, key, value, 60.0))
+    assert await baseline_of(one, mine) == NO_BASELINE
 
 
 def test_a_box_missing_from_an_answer_is_remembered_up_to_a_limit():

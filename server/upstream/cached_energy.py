@@ -17,10 +17,8 @@ from datetime import UTC, date, datetime
 from itertools import groupby
 
 from ..auth.caller import Granted
-from ..auth.sealing import Sealer
 from ..readings import clock
 from ..readings.energy_day import EnergyDay, stored_day
-from ..state.fallback import SharedAccounts
 from ..state.limits import TTL_MAX
 from .sealed_answers import SealedAnswers
 
@@ -34,55 +32,54 @@ DOUBTED_S = 3600.0
 """Seconds for which a day that lacks something is believed at least."""
 
 
-class CachedEnergy:
-    """The settled days of all accounts.
+async def cached_days(
+    answers: SealedAnswers, granted: Granted, days: Iterable[date], now: float
+) -> dict[date, EnergyDay]:
+    """Return those of some days that are cached.
 
     Args:
-        accounts: Where they are stored.
-        sealer: Seals them.
+        answers: Where days are stored.
+        granted: Whose.
+        days: Which days, in order.
+        now: Unix time in seconds.
     """
+    wanted = list(days)
+    found: dict[date, EnergyDay] = {}
+    for month, _ in groupby(wanted, _month):
+        found |= await _of_month(answers, granted, month, now)
+    return {day: found[day] for day in wanted if day in found and _believed(found[day], now)}
 
-    def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
-        self._answers = SealedAnswers(accounts, sealer)
 
-    async def of(self, granted: Granted, days: Iterable[date], now: float) -> dict[date, EnergyDay]:
-        """Return those of some days that are cached.
+async def store_days(
+    answers: SealedAnswers, granted: Granted, days: Iterable[EnergyDay], now: float
+) -> None:
+    """Store those days that no longer change.
 
-        Args:
-            granted: Whose.
-            days: Which days, in order.
-            now: Unix time in seconds.
-        """
-        wanted = list(days)
-        found: dict[date, EnergyDay] = {}
-        for month, _ in groupby(wanted, _month):
-            found |= await self._of_month(granted, month, now)
-        return {day: found[day] for day in wanted if day in found and _believed(found[day], now)}
+    Args:
+        answers: Where days are stored.
+        granted: Whose.
+        days: Days that were read, in order.
+        now: Unix time in seconds.
+    """
+    today = clock.local_day(datetime.fromtimestamp(now, UTC))
+    settled = [one for one in days if _settled(one, today)]
+    for month, group in groupby(settled, lambda one: _month(one.day)):
+        # Another worker may have put other days of the month meanwhile. What it puts between
+        # this look and the next line is lost, and costs a request when it is asked for.
+        before = await _of_month(answers, granted, month, now)
+        merged = before | {one.day: _weighed(one, before.get(one.day)) for one in group}
+        # Full days of a month take a tenth of what may be stored.
+        content = [merged[day].as_stored() for day in sorted(merged)]
+        await answers.put(granted, _name(month), content, STORED_S)
 
-    async def store(self, granted: Granted, days: Iterable[EnergyDay], now: float) -> None:
-        """Store those days that no longer change.
 
-        Args:
-            granted: Whose.
-            days: Days that were read, in order.
-            now: Unix time in seconds.
-        """
-        today = clock.local_day(datetime.fromtimestamp(now, UTC))
-        settled = [one for one in days if _settled(one, today)]
-        for month, group in groupby(settled, lambda one: _month(one.day)):
-            # Another worker may have put other days of the month meanwhile. What it puts between
-            # this look and the next line is lost, and costs a request when it is asked for.
-            before = await self._of_month(granted, month, now)
-            merged = before | {one.day: _weighed(one, before.get(one.day)) for one in group}
-            # Full days of a month take a tenth of what may be stored.
-            content = [merged[day].as_stored() for day in sorted(merged)]
-            await self._answers.put(granted, _name(month), content, STORED_S)
-
-    async def _of_month(self, granted: Granted, month: str, now: float) -> dict[date, EnergyDay]:
-        content = await self._answers.find(granted, _name(month))
-        stored = map(stored_day, content or ())
-        # The value is put again with every day that is added: each day has a time of its own.
-        return {one.day: one for one in stored if one is not None and now - one.read_at < STORED_S}
+async def _of_month(
+    answers: SealedAnswers, granted: Granted, month: str, now: float
+) -> dict[date, EnergyDay]:
+    content = await answers.find(granted, _name(month))
+    stored = map(stored_day, content or ())
+    # The value is put again with every day that is added: each day has a time of its own.
+    return {one.day: one for one in stored if one is not None and now - one.read_at < STORED_S}
 
 
 def _name(month: str) -> str:

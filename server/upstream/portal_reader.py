@@ -18,8 +18,8 @@ from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
 from ..state.fallback import SharedAccounts
 from .baselines import NAME as BASELINE
-from .baselines import Baselines
-from .cached_energy import CachedEnergy
+from .baselines import baseline_of, learn
+from .cached_energy import cached_days, store_days
 from .sealed_answers import SealedAnswers
 from .single_flight import NOTHING_TTL, Answered, Fetched, SingleFlight
 
@@ -84,8 +84,6 @@ class Upstream:
         self.history_ttl = history_ttl
         self._wall = wall
         self._answers = SealedAnswers(accounts, sealer)
-        self._baselines = Baselines(accounts, sealer)
-        self._cached_energy = CachedEnergy(accounts, sealer)
         self._flight = SingleFlight(accounts, access, sealer, self._answers, wall)
 
     async def live(self, granted: Granted) -> Fetched:
@@ -117,7 +115,7 @@ class Upstream:
 
     async def baseline(self, granted: Granted) -> Baseline:
         """Return what live answers have shown of the boxes of the caller's account until now."""
-        return await self._baselines.of(granted)
+        return await baseline_of(self._answers, granted)
 
     async def live_now(self, granted: Granted) -> Fetched:
         """Return the same as of now, asked in the account's turn. From then on others get it.
@@ -129,7 +127,7 @@ class Upstream:
         if cached is not None and not cached.payload:
             return cached
         fetched, granted = await self._flight.alone(granted, self._portal.read_live, {})
-        await self._baselines.learn(granted, fetched.payload, fetched.at)
+        await learn(self._answers, granted, fetched.payload, fetched.at)
         ttl = self.live_ttl if fetched.payload else NOTHING_TTL
         await self._answers.put(granted, LIVE, [fetched.at, fetched.payload], ttl)
         await granted.caller.permitted()
@@ -151,11 +149,11 @@ class Upstream:
 
     async def cached_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
         """Return those of some days, given in order, whose energy was read and cannot change."""
-        return await self._cached_energy.of(granted, days, self._wall())
+        return await cached_days(self._answers, granted, days, self._wall())
 
     async def store_energy(self, granted: Granted, days: Iterable[EnergyDay]) -> None:
         """Keep those of some days, given in order, that cannot change any more."""
-        await self._cached_energy.store(granted, days, self._wall())
+        await store_days(self._answers, granted, days, self._wall())
 
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
@@ -197,5 +195,5 @@ class Upstream:
     async def _live(self, granted: Granted, what: str, ttl: float) -> Answered:
         fetched, granted = await self._flight.read(granted, what, ttl, self._portal.read_live, {})
         if fetched.source == "live":
-            await self._baselines.learn(granted, fetched.payload, fetched.at)
+            await learn(self._answers, granted, fetched.payload, fetched.at)
         return fetched, granted

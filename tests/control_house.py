@@ -12,7 +12,7 @@ from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
-from server.control.asked import Asked
+from server.control.changes import Asked
 from server.control.plan_token import Plans
 from server.control.waits import Waits
 from server.control.workflow import Control

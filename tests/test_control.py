@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from server.control.asked import Asked
+from server.control.changes import Asked
 from server.errors import (
     BoxChoice,
     CacheUnavailable,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.control.asked import Asked
 from server.control.boiler_mode import BoilerMode
 from server.control.box_mode import BoxMode
 from server.control.change import observed
+from server.control.changes import Asked
 from server.control.grid_charge import GridCharge
 from server.control.grid_export import FINABLE, GridExport
 from server.control.supplementary import SupplementaryModes

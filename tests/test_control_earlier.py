@@ -10,7 +10,7 @@ import pytest
 
 from server.auth.caller import Caller
 from server.auth.sealing import Credential
-from server.control.asked import Asked
+from server.control.changes import Asked
 from server.control.read_back import DELIVERED_WITHIN
 from server.errors import BoxChoice, ChangeRefused, VersionsDiffer
 from server.records.record import DEADLINE

@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
-from ..auth.access import Access
 from ..auth.caller import Caller, Granted
 from ..codes import Code
 from ..detached import Detached
@@ -37,18 +36,14 @@ from ..portal.writes import Sent, Write
 from ..readings.box import Box
 from ..records.record import Record
 from ..records.reservation import LASTS
-from ..upstream.portal_reader import Upstream
 from ..upstream.single_flight import Fetched
 from .change import find_box, observed
 from .changes import encode
-from .earlier import Earlier
-from .entries import Entries
-from .moments import mark
-from .plan_token import PLAN_LASTS, Plan, Plans
+from .parts import Parts
+from .plan_token import PLAN_LASTS, Plan
 from .refusals import used
 from .reserved_box import ReservedBox, reserved
-from .settling import Settling
-from .versions import VersionAgreement, check_versions
+from .versions import check_versions
 
 logger = logging.getLogger(__name__)
 
@@ -93,38 +88,13 @@ class Applying:
     """Makes changes.
 
     Args:
-        access: Opens the caller's session.
-        upstream: Gives the account's turn at the portal.
+        parts: What changes are made and settled with.
         portal: OIG Cloud, for the reading before a write and for the write.
-        versions: Whether all processes are of one version.
-        entries: The journal.
-        settling: Writes down what the reading shows of earlier changes.
-        earlier: What those mean for this one.
-        plans: Opens plans.
-        wall: Seconds since 1970.
     """
 
-    def __init__(
-        self,
-        access: Access,
-        upstream: Upstream,
-        portal: WritingPortal,
-        versions: VersionAgreement,
-        entries: Entries,
-        settling: Settling,
-        earlier: Earlier,
-        plans: Plans,
-        wall: Callable[[], float],
-    ) -> None:
-        self._access = access
-        self._upstream = upstream
+    def __init__(self, parts: Parts, portal: WritingPortal) -> None:
+        self._parts = parts
         self._portal = portal
-        self._versions = versions
-        self._entries = entries
-        self._settling = settling
-        self._earlier = earlier
-        self._plans = plans
-        self._wall = wall
         self._applies = Detached[Record]()
 
     async def apply(
@@ -145,13 +115,13 @@ class Applying:
                 it.
             SessionError: The box could not be read.
         """
-        granted = await self._access.open(caller)
-        plan = self._plans.open(granted.keys.account, token)
+        granted = await self._parts.access.open(caller)
+        plan = self._parts.plans.open(granted.keys.account, token)
         if plan is None:
             raise ChangeRefused(Code.PLAN_INVALID, INVALID)
-        if await self._entries.find(plan.change_id) is not None:
+        if await self._parts.entries.run(lambda journal: journal.find(plan.change_id)):
             raise used(plan.change_id)
-        if plan.expires_at <= self._wall():
+        if plan.expires_at <= self._parts.wall():
             raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
         if not plan.is_agreed(box_id, sentence):
             raise ChangeRefused(
@@ -166,8 +136,10 @@ class Applying:
         await self._applies.aclose(patience=STOP)
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
-        await check_versions(self._versions)
-        async with reserved(self._entries, plan, granted, client, self._wall) as reservation:
+        await check_versions(self._parts.versions)
+        async with reserved(
+            self._parts.entries, plan, granted, client, self._parts.wall
+        ) as reservation:
             return await self._made(granted, plan, client, reservation)
 
     async def _made(
@@ -177,7 +149,7 @@ class Applying:
         first, *others = plan.change.writes(box)
         # Before the entry: a portal that wants to be left alone leaves none.
         async with self._turn(granted) as send:
-            if plan.expires_at + LASTS <= self._wall():
+            if plan.expires_at + LASTS <= self._parts.wall():
                 # It stood still, as on a machine that slept: what it has read is of before.
                 raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
             record = self._record(granted, plan, box, client, reservation.token)
@@ -186,9 +158,11 @@ class Applying:
             sent = await send(first)
         if sent.outcome == "answered":
             sent = await self._send_others(granted, others, sent)
-        at = self._wall()
+        at = self._parts.wall()
         try:
-            await self._entries.end(record.id, sent.outcome, sent.why, at)
+            await self._parts.entries.run(
+                lambda journal: journal.end(record.id, sent.outcome, sent.why, at)
+            )
         except ChangeRefused:
             logger.warning("the outcome of change %s was not written down: %s", record.id, sent.why)
         logger.info(
@@ -211,16 +185,17 @@ class Applying:
         self, granted: Granted, plan: Plan, reservation: ReservedBox
     ) -> tuple[Granted, Box]:
         """Read the box over the session that will carry the write, so that its end shows here."""
+        parts = self._parts
         try:
-            async with self._upstream.turn(granted.keys):
-                granted = await self._access.current(granted)
+            async with parts.upstream.turn(granted.keys):
+                granted = await parts.access.current(granted)
                 payload = await self._portal.read_live(granted.session.id)
         except SessionExpired:
-            async with self._upstream.turn(granted.keys):
-                granted = await self._access.renew(granted)
+            async with parts.upstream.turn(granted.keys):
+                granted = await parts.access.renew(granted)
             await reservation.renew()
             try:
-                async with self._upstream.turn(granted.keys):
+                async with parts.upstream.turn(granted.keys):
                     payload = await self._portal.read_live(granted.session.id)
             except SessionExpired as exc:
                 if exc.no_boxes:
@@ -234,15 +209,18 @@ class Applying:
         box = find_box(payload, plan.box_id)
         if box is None:
             raise ChangeRefused(Code.BOX_GONE, GONE)
-        mark(box, await self._upstream.baseline(granted), self._wall())
-        await self._settling.check_free(granted, box.id, Fetched(payload, self._wall(), "live"))
+        baseline = await parts.upstream.baseline(granted)
+        baseline.of(box).mark(box, parts.now())
+        await parts.settling.check_free(granted, box.id, Fetched(payload, parts.wall(), "live"))
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
         planned_at = plan.expires_at - PLAN_LASTS
-        if await self._entries.sent_since(box.id, plan.change.kind, planned_at):
+        if await parts.entries.run(
+            lambda journal: journal.sent_since(box.id, plan.change.kind, planned_at)
+        ):
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED_HERE)
-        left = await self._earlier.left(box, plan.change.kind)
-        self._earlier.check(plan.change, box, left, granted.keys.account)
+        left = await parts.settling.left(box, plan.change.kind)
+        parts.settling.check(plan.change, box, left, granted.keys.account)
         if plan.undoes is not None:
             plan.change.check_back(box)
         # What is made is what was agreed to, also where it depends on more than the settings.
@@ -270,7 +248,7 @@ class Applying:
             return sent[0]
 
         try:
-            async with self._upstream.turn(granted.keys):
+            async with self._parts.upstream.turn(granted.keys):
                 await granted.caller.permitted()
                 yield send
                 if sent and sent[0].busy is not None:
@@ -300,7 +278,7 @@ class Applying:
         back = plan.change.back(box)
         return Record(
             id=plan.change_id,
-            at=self._wall(),
+            at=self._parts.wall(),
             account=granted.keys.account,
             client=client,
             source=granted.caller.source,

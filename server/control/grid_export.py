@@ -18,17 +18,9 @@ from ..errors import ChangeRefused
 from ..portal.writes import LIMITED, OFF, ON, Write, set_export, set_value
 from ..readings.box import Box
 from ..readings.export import UNLIMITED_W, State, export
-from ..readings.fitted import UNKNOWN_VARIANT, variant
+from ..readings.fitted import UNKNOWN_VARIANT, Variant, variant
+from ..readings.numbers import FEED_LIMIT_W
 from .change import STAYS, Change, already, unknown, whole
-from .export_setting import (
-    forbidden,
-    perhaps_limited_queen,
-    present_limit_w,
-    setting,
-    stored_limit,
-    surely_off,
-    switch_on,
-)
 
 LIMIT_MIN_W, LIMIT_MAX_W = 1, UNLIMITED_W - 1
 """The portal's range of a cap; the next number stands for none."""
@@ -98,7 +90,7 @@ class GridExport(Change):
 
     def check(self, box: Box) -> None:
         if self.state == "off":
-            if surely_off(box):
+            if _surely_off(box):
                 raise already("export is off")
             return
         if variant(box) is None:
@@ -110,16 +102,16 @@ class GridExport(Change):
             raise unknown("export setting", box, "export.state")
         if self.is_so(box):
             parts = [f"export is set to {_described(self.state, self.limit_w)}."]
-            parts += [NOT_PERMITTED] if forbidden(box) else []
+            parts += [NOT_PERMITTED] if _forbidden(box) else []
             parts += [note] if (note := export(box).note) else []
             raise already(" ".join(parts).rstrip("."))
 
     def before(self, box: Box) -> str:
-        present, inverter = export(box), setting(box)
+        present, inverter = export(box), _setting(box)
         text = f"export {_described(present.state, present.limit_w)}"
         if inverter is not None and inverter[0] != present.state:
             return f"{text}; the inverter is set to {_described(*inverter)}"
-        stored = stored_limit(box)
+        stored = _stored_limit(box)
         return text if stored is None else f"{text}, with a limit of {stored:.0f} W kept"
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
@@ -145,12 +137,12 @@ class GridExport(Change):
         return found if note is None else [*found, note]
 
     def is_so(self, box: Box) -> bool | None:
-        found = setting(box)
+        found = _setting(box)
         if found is None:
             return None
-        if perhaps_limited_queen(box) and self.state != "on":
+        if _perhaps_limited_queen(box) and self.state != "on":
             # One of two kinds of box, off or limited to what it stores: which is not known.
-            same = self.state == "off" or present_limit_w(box) == self.limit_w
+            same = self.state == "off" or _present_limit_w(box) == self.limit_w
             return None if same else False
         return found == (self.state, self.limit_w)
 
@@ -162,13 +154,13 @@ class GridExport(Change):
         after: str,  # noqa: ARG002
     ) -> bool | None:
         found = self.is_so(box)
-        if found is None and self.state == "off" and switch_on(box) is False:
+        if found is None and self.state == "off" and _switch_on(box) is False:
             # Whatever kind it is, a switch that was on and now is not shows the change.
             return True if back is not None else None
         return found
 
     def back(self, box: Box) -> Change | None:
-        found = setting(box)
+        found = _setting(box)
         if found is None or found == (self.state, self.limit_w):
             return None
         state, limit = found
@@ -186,7 +178,7 @@ class GridExport(Change):
         if self.state == "off":
             return (set_export(box.id, OFF, None),)
         switch = set_export(box.id, ON, None)
-        cap = present_limit_w(box)
+        cap = _present_limit_w(box)
         if variant(box) == "home" and cap is not None and cap < UNLIMITED_W:
             # Whether the switch lifts an earlier cap is not documented. The cap goes last: if the
             # second request fails, the box exports up to its old cap and no further.
@@ -207,7 +199,7 @@ class GridExport(Change):
         return self.limit_w <= present.limit_w
 
     def _off_warnings(self, box: Box) -> list[str]:
-        found = setting(box)
+        found = _setting(box)
         if found is None:
             return [OFF_UNSEEN]
         return [OFF_ALREADY] if found[0] == "off" else []
@@ -216,11 +208,79 @@ class GridExport(Change):
         found = [] if self._is_less(box) else [FINABLE]
         if self.state == "on":
             found.append(UNCAPPED)
-        stored = stored_limit(box)
+        stored = _stored_limit(box)
         if stored is not None and stored != self.limit_w:
             found.append(KEPT_LIMIT.format(limit=stored))
-        return [*found, NOT_PERMITTED] if forbidden(box) else found
+        return [*found, NOT_PERMITTED] if _forbidden(box) else found
 
 
 def _described(state: str, limit_w: float | None) -> str:
     return state if limit_w is None else f"limited to {limit_w:.0f} W"
+
+
+# The inverter's setting, whatever the box itself permits. A request changes only this, so it is
+# what is read back; `readings.export` interprets the result.
+
+
+def _switch_on(box: Box) -> bool | None:
+    """Return the inverter's switch of export; None when it is not known."""
+    return box.peek_flag("invertor_prms", "to_grid")
+
+
+def _present_limit_w(box: Box) -> float | None:
+    """Return the inverter's cap, W, in force or stored; None when it is not known."""
+    cap = box.peek("invertor_prm1", "p_max_feed_grid", FEED_LIMIT_W)
+    return None if isinstance(cap, str) else cap
+
+
+def _forbidden(box: Box) -> bool:
+    """Say whether the box itself does not permit export, whatever its inverter is set to."""
+    return variant(box) == "home" and box.peek_flag("box_prms", "crcte") is False
+
+
+def _setting(box: Box) -> tuple[State, float | None] | None:
+    """Return state and cap, W; None when they are not known."""
+    kind = variant(box)
+    if kind is not None:
+        return _setting_of(kind, _switch_on(box), _present_limit_w(box))
+    home, queen = (
+        _setting_of(each, _switch_on(box), _present_limit_w(box)) for each in ("home", "queen")
+    )
+    return home if home == queen else None
+
+
+def _setting_of(
+    kind: Variant, switch: bool | None, limit: float | None
+) -> tuple[State, float | None] | None:
+    if switch is None:
+        return None
+    if kind == "home" and not switch:
+        return "off", None
+    if kind == "queen" and switch:
+        return "on", None
+    if limit is None:
+        return None
+    if kind == "home":
+        return ("on", None) if limit >= UNLIMITED_W else ("limited", limit)
+    return ("limited", limit) if limit else ("off", None)
+
+
+def _surely_off(box: Box) -> bool:
+    """Say whether export is off whatever the portal leaves open."""
+    if _switch_on(box) is not False:
+        return False
+    return _present_limit_w(box) == 0 or (variant(box) == "home" and box.raw_variant is not None)
+
+
+def _perhaps_limited_queen(box: Box) -> bool:
+    """Say whether a box without a mark would be limited, and not off, if it were a Queen."""
+    limit = _present_limit_w(box)
+    unlike = limit is not None and 0 < limit < UNLIMITED_W
+    return box.raw_variant is None and _switch_on(box) is False and unlike
+
+
+def _stored_limit(box: Box) -> float | None:
+    """Return the limit that a Home stores, while export is off, for when it is on."""
+    limit = _present_limit_w(box)
+    off = variant(box) == "home" and _switch_on(box) is False
+    return limit if off and limit is not None and 0 < limit < UNLIMITED_W else None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from ..auth.access import Access
 from ..auth.caller import Caller, Granted
 from ..errors import NotPermitted, SessionError
 from ..readings.boxes import choose_box
 from ..records.record import Record
-from ..upstream.portal_reader import Upstream
-from .entries import Entries
+from .parts import Parts
 from .read_back import late
-from .settling import LATEST, Looked, Settling
+from .settling import LATEST, Looked
 from .waits import Waits
 
 
@@ -18,25 +16,12 @@ class Looking:
     """Looks after changes.
 
     Args:
-        access: Opens the caller's session.
-        upstream: Answers of the portal, which all calls share.
-        entries: The journal.
-        settling: Writes down what is seen.
+        parts: What changes are made and settled with.
         waits: Lets calls wait for a change.
     """
 
-    def __init__(
-        self,
-        access: Access,
-        upstream: Upstream,
-        entries: Entries,
-        settling: Settling,
-        waits: Waits,
-    ) -> None:
-        self._access = access
-        self._upstream = upstream
-        self._entries = entries
-        self._settling = settling
+    def __init__(self, parts: Parts, waits: Waits) -> None:
+        self._parts = parts
         self._waits = waits
 
     async def look(self, caller: Caller, change_id: str, wait_s: int = 0) -> Looked:
@@ -55,8 +40,8 @@ class Looking:
             ChangeRefused: The account has no such change, or too many of its calls wait.
             SessionError: The box could not be read.
         """
-        granted = await self._access.open(caller)
-        looked = Looked(await self._entries.own(change_id, granted.keys.account), None)
+        granted = await self._parts.access.open(caller)
+        looked = Looked(await self._parts.entries.own(change_id, granted.keys.account), None)
         if looked.record.settled:
             return await self._looked_late(granted, looked.record)
         if not wait_s:
@@ -68,7 +53,7 @@ class Looking:
             try:
                 # Another worker may have settled it meanwhile.
                 record = (
-                    await self._entries.own(change_id, granted.keys.account)
+                    await self._parts.entries.own(change_id, granted.keys.account)
                     if known
                     else looked.record
                 )
@@ -98,18 +83,22 @@ class Looking:
             BoxChoice: The account has no such box, and made no change of one.
             SessionError: The caller has no session, or the journal cannot be read.
         """
-        granted = await self._access.open(caller)
+        granted = await self._parts.access.open(caller)
         account = granted.keys.account
         box = None if box_id is None else box_id.strip()
-        total, records = await self._entries.latest(limit, account=account, box=box)
+        total, records = await self._parts.entries.run(
+            lambda journal: journal.latest(limit, account=account, box=box)
+        )
         if box is not None and not total:
             # A box that was never changed, or none: only the portal knows.
-            choose_box((await self._upstream.live(granted)).payload, box)
+            choose_box((await self._parts.upstream.live(granted)).payload, box)
         return total, records
 
     async def _looked_late(self, granted: Granted, record: Record) -> Looked:
         """Look at a change that has ended, unless that is beyond doubt."""
-        _, latest = await self._entries.latest(LATEST, box=record.box)
+        _, latest = await self._parts.entries.run(
+            lambda journal: journal.latest(LATEST, box=record.box)
+        )
         if record not in late(latest):
             return Looked(record, None)
         try:
@@ -121,4 +110,4 @@ class Looking:
             return Looked(record, "no answer")
 
     async def _looked(self, granted: Granted, record: Record) -> Looked:
-        return await self._settling.settle(record, await self._upstream.live(granted))
+        return await self._parts.settling.settle(record, await self._parts.upstream.live(granted))

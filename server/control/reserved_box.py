@@ -53,7 +53,9 @@ class ReservedBox:
             ChangeRefused: The box is not its own any more.
         """
         try:
-            await self._entries.renew(self._reservation)
+            await self._entries.run(
+                lambda journal: journal.reservations.renew(self._reservation.id, self.token)
+            )
         except ReservationLost:
             raise _lost() from None
 
@@ -64,7 +66,7 @@ class ReservedBox:
             ChangeRefused: The box is not its own any more: nothing may be sent.
         """
         try:
-            await self._entries.send(record)
+            await self._entries.run(lambda journal: journal.reservations.send(record))
         except PlanUsed:
             raise used(record.id) from None
         except ChangeUnderWay as exc:
@@ -85,7 +87,7 @@ async def reserved(
     account = granted.keys.account
     one = Reservation(plan.change_id, plan.box_id, account, client, os.urandom(TOKEN_BYTES), wall())
     try:
-        await entries.reserve(one)
+        await entries.run(lambda journal: journal.reservations.reserve(one))
     except PlanUsed:
         raise used(plan.change_id) from None
     except ChangeUnderWay as exc:
@@ -105,7 +107,7 @@ async def reserved(
     finally:
         # What cannot be removed now counts as left behind, for its apply is over.
         with contextlib.suppress(ChangeRefused):
-            await entries.release(one)
+            await entries.run(lambda journal: journal.reservations.release(one.id, one.token))
 
 
 def _lost() -> ChangeRefused:

@@ -13,9 +13,9 @@ from ..auth.access import Access
 from ..records.journal import Journal
 from ..upstream.portal_reader import Upstream
 from .applying import Applying, WritingPortal
-from .earlier import Earlier
 from .entries import Entries
 from .looking import Looking
+from .parts import Parts
 from .plan_token import Plans
 from .planning import Planning
 from .settling import Settling
@@ -59,11 +59,9 @@ class Control:
     ) -> None:
         entries = Entries(journal)
         settling = Settling(entries, wall)
-        earlier = Earlier(entries, settling, wall)
-        known = (entries, settling, earlier, plans, wall)
-        looking = Looking(access, upstream, entries, settling, waits)
-        applying = Applying(access, upstream, portal, versions, *known)
-        self.plan = Planning(access, upstream, versions, *known).plan
+        parts = Parts(access, upstream, versions, entries, settling, plans, wall)
+        looking, applying = Looking(parts, waits), Applying(parts, portal)
+        self.plan = Planning(parts).plan
         self.apply = applying.apply
         self.look = looking.look
         self.latest = looking.latest

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
 from ..auth.authorized import authorized
-from ..control.asked import Asked, BoilerState, ExportState, ModeName
+from ..control.changes import Asked, BoilerState, ExportState, ModeName
 from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.waits import LONGEST

@@ -135,7 +135,7 @@ async def _last(upstream: Upstream, granted: Granted, box_id: str | None) -> lis
 async def _latest(entries: Entries, box_id: str) -> list[Record] | None:
     """Return the latest changes of a box; None if the journal cannot be read."""
     try:
-        _, records = await entries.latest(LATEST, box=box_id)
+        _, records = await entries.run(lambda journal: journal.latest(LATEST, box=box_id))
     except ChangeRefused:
         return None
     return records

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +167,14 @@ class Database:
                     raise self._unusable(exc) from None
             time.sleep(PAUSE)
 
+    def look(self, work: Callable[[sqlite3.Connection], Value], default: Value) -> Value:
+        """Read in one transaction, as `run`; return `default` where there is no file."""
+        return self.run(work) if self.is_there() else default
+
+    def execute(self, statement: str, values: Sequence[object], purpose: Purpose = "note") -> int:
+        """Run one statement in a transaction, as `run`, and return how many rows it changed."""
+        return self.run(lambda database: database.execute(statement, values).rowcount, purpose)
+
     @contextmanager
     def transaction(self, purpose: Purpose = "look") -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction, which is undone if the block raises."""
@@ -174,9 +182,11 @@ class Database:
             database.execute("BEGIN" if purpose == "look" else "BEGIN IMMEDIATE")
             try:
                 # Another process may have updated it a moment ago.
-                former = version_of(database) in self._contents.updates
+                version = version_of(database)
+                former = version in self._contents.updates
                 if former and purpose != "note":
-                    self._update(database)
+                    for statement in self._contents.updates[version]:
+                        database.execute(statement)
                 yield database
             except BaseException:
                 if database.in_transaction:  # a full disk has ended it already
@@ -259,10 +269,6 @@ class Database:
                 "another file."
             )
 
-    def _update(self, database: sqlite3.Connection) -> None:
-        for statement in self._contents.updates[version_of(database)]:
-            database.execute(statement)
-
     def _prepare(self) -> None:
         path = self.path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -287,10 +293,7 @@ class Database:
             temporary.unlink(missing_ok=True)
 
     def _unusable(self, exc: Exception) -> OigError:
-        denied = self._denied()
-        return (
-            self._contents.unavailable(denied) if denied else self._failure(CANNOT_BE_USED, why=exc)
-        )
+        return self._denied() or self._failure(CANNOT_BE_USED, why=exc)
 
     def _failure(self, text: str, **members: object) -> OigError:
         contents = self._contents
@@ -298,8 +301,8 @@ class Database:
             text.format(what=contents.what, path=self.path, setting=contents.setting, **members)
         )
 
-    def _denied(self) -> str | None:
-        """Say which file or folder this user may not use, as one that root has put back.
+    def _denied(self) -> OigError | None:
+        """Return the error that names what this user may not use, as where root has put it back.
 
         SQLite says of all of them that it cannot open the file, or that the file is read-only.
         """
@@ -314,9 +317,8 @@ class Database:
             except OSError:
                 continue  # there is none, or its folder is what is closed
             if not os.access(place, rights) and found.st_uid != os.geteuid():
-                return NOT_OURS.format(
-                    what=self._contents.what,
-                    path=self.path,
+                return self._failure(
+                    NOT_OURS,
                     place=place,
                     owner=user_name(found.st_uid),
                     mode=stat.S_IMODE(found.st_mode),

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from ..errors import GrantsBusy, GrantsUnavailable
 from . import grants_table as table
-from .database import Database
+from .database import Database, Purpose
 from .glanced_grants import GlancedGrants
 from .grant import ENDED, PENDING, Grant, Why, day_of
 
@@ -79,7 +79,7 @@ class GrantStore:
 
     def find(self, grant_id: bytes) -> Grant | None:
         """Return one grant, however it stands; None if there is none."""
-        return self._read(lambda grants: table.find_grant(grants, grant_id), default=None)
+        return self._run(lambda grants: table.find_grant(grants, grant_id), "look", default=None)
 
     def glance(self, grant_id: bytes) -> Grant | None:
         """Return one grant as `find` does, without waiting; for one thread alone.
@@ -125,16 +125,13 @@ class GrantStore:
             if grant is None:
                 return False
             if grant.may_be_fetched(now):
-                grants.execute(
-                    "UPDATE grants SET state = 'active' WHERE id = ?",
-                    (grant_id,),
-                )
+                grants.execute("UPDATE grants SET state = 'active' WHERE id = ?", (grant_id,))
                 return True
             if grant.state == "active":
                 table.end_one(grants, grant_id, "code_reused", now)
             return False
 
-        return self._write(work, default=False)
+        return self._run(work, default=False)
 
     def rotate(self, grant_id: bytes, presented: int, now: float) -> int | None:
         """Return the generation of the refresh token that takes the place of a presented one.
@@ -158,41 +155,34 @@ class GrantStore:
                 )
             return newest
 
-        return self._write(work, default=None)
+        return self._run(work, default=None)
 
     def note_used(self, grant_id: bytes, now: float) -> None:
         """Record the day on which a grant was last used.
 
         Callers with the grant at hand check `Grant.used_today` first, which costs no write.
         """
-        self._write(
-            lambda grants: grants.execute(
-                "UPDATE grants SET used = ?2 WHERE id = ?1 AND state = 'active' AND used < ?2",
-                (grant_id, day_of(now)),
-            ),
-            default=None,
+        self._execute(
+            "UPDATE grants SET used = ?2 WHERE id = ?1 AND state = 'active' AND used < ?2",
+            grant_id,
+            day_of(now),
         )
 
     def suspect(self, grant_id: bytes, now: float) -> None:
         """Write down that the portal has rejected the password of a grant."""
-        self._write(
-            lambda grants: grants.execute(
-                "UPDATE grants SET suspect_since = coalesce(suspect_since, ?2), asked_at = ?2 "
-                "WHERE id = ?1 AND state = 'active'",
-                (grant_id, now),
-            ),
-            default=None,
+        self._execute(
+            "UPDATE grants SET suspect_since = coalesce(suspect_since, ?2), asked_at = ?2 "
+            "WHERE id = ?1 AND state = 'active'",
+            grant_id,
+            now,
         )
 
     def unsuspect(self, grant_id: bytes) -> None:
         """Write down that the portal takes the password of a grant again."""
-        self._write(
-            lambda grants: grants.execute(
-                "UPDATE grants SET suspect_since = NULL, asked_at = NULL "
-                "WHERE id = ? AND state = 'active' AND suspect_since IS NOT NULL",
-                (grant_id,),
-            ),
-            default=None,
+        self._execute(
+            "UPDATE grants SET suspect_since = NULL, asked_at = NULL "
+            "WHERE id = ? AND state = 'active' AND suspect_since IS NOT NULL",
+            grant_id,
         )
 
     def may_ask(self, grant_id: bytes, now: float) -> bool:
@@ -214,7 +204,7 @@ class GrantStore:
             grants.execute("UPDATE grants SET asked_at = ? WHERE id = ?", (now, grant_id))
             return True
 
-        return self._write(work, default=False)
+        return self._run(work, default=False)
 
     def set_control(self, grant_id: bytes, account: bytes, control: bool) -> bool:
         """Let a grant change settings, or not any more.
@@ -222,15 +212,10 @@ class GrantStore:
         Returns:
             Whether it is one of this account that has not ended.
         """
-
-        def work(grants: sqlite3.Connection) -> bool:
-            done = grants.execute(
-                "UPDATE grants SET control = ? WHERE id = ? AND account = ? AND state != 'ended'",
-                (control, grant_id, account),
-            )
-            return done.rowcount == 1
-
-        return self._write(work, default=False)
+        statement = (
+            "UPDATE grants SET control = ? WHERE id = ? AND account = ? AND state != 'ended'"
+        )
+        return self._execute(statement, control, grant_id, account) == 1
 
     def end(self, grant_id: bytes, why: Why, now: float, account: bytes | None = None) -> bool:
         """End a grant: what it sealed is overwritten.
@@ -244,13 +229,13 @@ class GrantStore:
         Returns:
             Whether it had not ended before.
         """
-        return self._write(
+        return self._run(
             lambda grants: table.end_one(grants, grant_id, why, now, account), default=False
         )
 
     def end_all(self, account: bytes | None, why: Why, now: float) -> int:
         """End all grants of an account, or of everybody, and return how many had not ended."""
-        return self._write(
+        return self._run(
             lambda grants: table.end_where(
                 grants, why, now, "(:account IS NULL OR account = :account)", {"account": account}
             ),
@@ -259,14 +244,7 @@ class GrantStore:
 
     def forget(self, account: bytes | None) -> int:
         """Remove all grants of an account, or of everybody, and return how many there were."""
-        return self._write(
-            lambda grants: (
-                grants.execute(
-                    "DELETE FROM grants WHERE ?1 IS NULL OR account = ?1", (account,)
-                ).rowcount
-            ),
-            default=0,
-        )
+        return self._execute("DELETE FROM grants WHERE ?1 IS NULL OR account = ?1", account)
 
     def of_account(self, account: bytes) -> list[Grant]:
         """Return the grants of an account, latest first."""
@@ -282,7 +260,7 @@ class GrantStore:
             rows = grants.execute(newest, (account, limit))
             return total, [table.grant_of(row) for row in rows]
 
-        return self._read(work, default=(0, list[Grant]()))
+        return self._run(work, "look", default=(0, list[Grant]()))
 
     def sweep(self, now: float) -> int:
         """End what is over, remove what nobody needs any more, and return how many it were.
@@ -300,7 +278,7 @@ class GrantStore:
             removed = grants.execute(table.REMOVE_OLD, (now, PENDING, ENDED))
             return len(over) + removed.rowcount
 
-        return self._write(work, default=0)
+        return self._run(work, default=0)
 
     async def keep_swept(self, wall: Callable[[], float]) -> None:
         """Sweep at once and then every hour, until cancelled. Makes no file where there is none.
@@ -319,22 +297,25 @@ class GrantStore:
         """Close the connection that `glance` left open."""
         self._database.close()
 
-    def _read(self, work: Callable[[sqlite3.Connection], Value], *, default: Value) -> Value:
+    def _run(
+        self,
+        work: Callable[[sqlite3.Connection], Value],
+        purpose: Purpose = "change",
+        *,
+        default: Value,
+    ) -> Value:
         if not self._database.is_there():
             self._refuse_vanished()
             return default
-        value = self._database.run(work)
+        if purpose == "change":
+            self._database.guard()
+        value = self._database.run(work, purpose)
         self._seen = True
         return value
 
-    def _write(self, work: Callable[[sqlite3.Connection], Value], *, default: Value) -> Value:
-        if not self._database.is_there():
-            self._refuse_vanished()
-            return default
-        self._database.guard()
-        value = self._database.run(work, "change")
-        self._seen = True
-        return value
+    def _execute(self, statement: str, *values: object) -> int:
+        """Run one statement that writes, and return how many rows it changed."""
+        return self._run(lambda grants: grants.execute(statement, values).rowcount, default=0)
 
     def _refuse_vanished(self) -> None:
         """Tell a file that vanished from one that nobody has made yet.

@@ -36,6 +36,9 @@ SENT_SINCE = (
 class Journal:
     """The journal in one file.
 
+    All methods raise JournalUnavailable where it cannot be used, and may wait: for the disk, and
+    for other processes.
+
     Args:
         path: The file; made with the first box that is reserved, readable by its owner only.
         now: Seconds of a clock that all processes of the machine share and that is never set.
@@ -51,44 +54,28 @@ class Journal:
         self.places = Places(self._database, now)
 
     def end(self, change_id: str, outcome: Outcome, why: str, at: float) -> None:
-        """Write down what became of the request.
-
-        Raises:
-            JournalUnavailable: It could not be written; the entry stays unclear.
-        """
-        self._database.run(
-            lambda journal: journal.execute(
-                "UPDATE changes SET outcome = ?, why = ?, outcome_at = ? "
-                "WHERE id = ? AND outcome IS NULL",
-                (outcome, why, at, change_id),
-            ),
-            "note",
+        """Write down what became of the request; the entry stays unclear where that fails."""
+        self._database.execute(
+            "UPDATE changes SET outcome = ?, why = ?, outcome_at = ? "
+            "WHERE id = ? AND outcome IS NULL",
+            (outcome, why, at, change_id),
         )
 
     def settle(self, change_id: str, verdict: Verdict, at: float, seconds: float | None) -> None:
         """Write down what reading back came to; the first verdict stands, unless it was late.
 
         What was not shown in time and failed may be delivered still: then it is applied.
-
-        Raises:
-            JournalUnavailable: It could not be written.
         """
-        self._database.run(
-            lambda journal: journal.execute(
-                "UPDATE changes SET verdict = ?, verdict_at = ?, seconds = ? "
-                "WHERE id = ? AND (verdict IS NULL OR verdict = 'failed' AND ?1 = 'applied')",
-                (verdict, at, seconds, change_id),
-            ),
-            "note",
+        self._database.execute(
+            "UPDATE changes SET verdict = ?, verdict_at = ?, seconds = ? "
+            "WHERE id = ? AND (verdict IS NULL OR verdict = 'failed' AND ?1 = 'applied')",
+            (verdict, at, seconds, change_id),
         )
 
     def contact(self, change_id: str, since: float, last: float) -> None:
         """Write down the row of contacts in which a change's box was seen since it was sent.
 
         A journal that has no room for it yet stays as it is: the next look sees such a row again.
-
-        Raises:
-            JournalUnavailable: It could not be written.
         """
 
         def work(journal: sqlite3.Connection) -> None:
@@ -101,30 +88,18 @@ class Journal:
         self._database.run(work, "note")
 
     def find(self, change_id: str, account: bytes | None = None) -> Record | None:
-        """Return one entry, None if there is none, or none of this account.
-
-        Raises:
-            JournalUnavailable: It could not be read.
-        """
-        if not self._database.is_there():
-            return None
-        record = self._database.run(lambda journal: _find(journal, change_id))
+        """Return one entry, None if there is none, or none of this account."""
+        record = self._first(f"{SENT} AND id = ?", (change_id,))
         return None if record is None or account not in {None, record.account} else record
 
     def unsettled(self, box: str) -> list[Record]:
-        """Return the changes of a box of which it is not known how they ended, latest first.
-
-        Raises:
-            JournalUnavailable: It could not be read.
-        """
-        if not self._database.is_there():
-            return []
-
-        def work(journal: sqlite3.Connection) -> list[Record]:
-            rows = journal.execute(UNSETTLED, (box, MOST_UNSETTLED))
-            return [Record(*row) for row in rows]
-
-        return self._database.run(work)
+        """Return the changes of a box of which it is not known how they ended, latest first."""
+        return self._database.look(
+            lambda journal: [
+                Record(*row) for row in journal.execute(UNSETTLED, (box, MOST_UNSETTLED))
+            ],
+            [],
+        )
 
     def open_end(self, box: str, kind: str) -> Record | None:
         """Return the last change of a box's setting if it is not known how that ended.
@@ -134,16 +109,8 @@ class Journal:
         Args:
             box: The box's id.
             kind: Which kind of change it is.
-
-        Raises:
-            JournalUnavailable: It could not be read.
         """
-        if not self._database.is_there():
-            return None
-        row = self._database.run(
-            lambda journal: journal.execute(LAST_OF_KIND, (box, kind)).fetchone()
-        )
-        record = None if row is None else Record(*row)
+        record = self._first(LAST_OF_KIND, (box, kind))
         return record if record is not None and record.verdict is None else None
 
     def sent_since(self, box: str, kind: str, at: float) -> bool:
@@ -153,27 +120,13 @@ class Journal:
             box: The box's id.
             kind: Which kind of change it is.
             at: Seconds since 1970.
-
-        Raises:
-            JournalUnavailable: It could not be read.
         """
-        if not self._database.is_there():
-            return False
-        found = self._database.run(
-            lambda journal: journal.execute(SENT_SINCE, (box, kind, at)).fetchone()
-        )
-        return found is not None
+        return self._first(SENT_SINCE, (box, kind, at)) is not None
 
     def latest(
         self, limit: int, *, account: bytes | None = None, box: str | None = None
     ) -> tuple[int, list[Record]]:
-        """Return how many entries there are, and the latest of them.
-
-        Raises:
-            JournalUnavailable: It could not be read.
-        """
-        if not self._database.is_there():
-            return 0, []
+        """Return how many entries there are, and the latest of them."""
         wanted = "AND (?1 IS NULL OR account = ?1) AND (?2 IS NULL OR box = ?2)"
 
         def work(journal: sqlite3.Connection) -> tuple[int, list[Record]]:
@@ -184,9 +137,8 @@ class Journal:
             )
             return total, [Record(*row) for row in rows]
 
-        return self._database.run(work)
+        return self._database.look(work, (0, list[Record]()))
 
-
-def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:
-    row = journal.execute(f"{SENT} AND id = ?", (change_id,)).fetchone()
-    return None if row is None else Record(*row)
+    def _first(self, query: str, values: tuple[object, ...]) -> Record | None:
+        row = self._database.look(lambda journal: journal.execute(query, values).fetchone(), None)
+        return None if row is None else Record(*row)

@@ -135,10 +135,7 @@ class Reservations:
         Raises:
             ReservationLost: The box is not reserved for it any more.
         """
-        done = self._database.run(
-            lambda journal: journal.execute(RENEW, (self._now(), change_id, token)), "note"
-        )
-        if done.rowcount != 1:
+        if self._database.execute(RENEW, (self._now(), change_id, token)) != 1:
             raise ReservationLost
 
     def send(self, record: Record) -> None:
@@ -171,7 +168,7 @@ class Reservations:
     def release(self, change_id: str, token: bytes) -> None:
         """Let others have the box: this apply is over, whether or not it came to be a change."""
         try:
-            self._database.run(lambda journal: journal.execute(FREE, (change_id, token)), "note")
+            self._database.execute(FREE, (change_id, token))
         finally:
             # Last: while its row is there it must not look as if nobody had it.
             self._unlock(token)
@@ -181,12 +178,13 @@ class Reservations:
 
         Whether they live is None where it is not known, as for another user.
         """
-        if not self._database.is_there():
-            return []
-        rows = self._database.run(
-            lambda journal: journal.execute(f"{RESERVED} ORDER BY at").fetchall()
+        reserved: list[Reservation] = self._database.look(
+            lambda journal: [
+                Reservation(*row) for row in journal.execute(f"{RESERVED} ORDER BY at")
+            ],
+            [],
         )
-        return [(one, self.lives(one.token)) for one in (Reservation(*row) for row in rows)]
+        return [(one, self.lives(one.token)) for one in reserved]
 
     def lives(self, token: bytes) -> bool | None:
         """Say whether the apply of a reservation or a change lives; None if that is not known."""
@@ -210,14 +208,13 @@ class Reservations:
         def work(journal: sqlite3.Connection) -> int:
             freed = journal.execute(
                 "DELETE FROM changes WHERE id = ? AND state = 'reserved'", (change_id,)
-            ).rowcount
-            return (
-                freed
-                or journal.execute(
+            )
+            if not freed.rowcount:
+                freed = journal.execute(
                     "UPDATE changes SET released_at = ? WHERE id = ? AND released_at IS NULL",
                     (wall, change_id),
-                ).rowcount
-            )
+                )
+            return freed.rowcount
 
         return self._database.run(work, "change") == 1
 

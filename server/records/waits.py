@@ -67,9 +67,6 @@ class Places:
 
     def give_back(self, account: bytes, token: bytes) -> None:
         """Give a place back."""
-        self._database.run(
-            lambda journal: journal.execute(
-                "DELETE FROM waits WHERE account = ? AND token = ?", (account, token)
-            ),
-            "note",
+        self._database.execute(
+            "DELETE FROM waits WHERE account = ? AND token = ?", (account, token)
         )

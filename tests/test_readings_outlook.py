@@ -11,22 +11,21 @@ from hypothesis import strategies as st
 
 from server.readings.battery import IDLE_W
 from server.readings.box import LIVE_OFF, OF_TWO_TIMES
-from server.readings.circumstances import TOO_OLD, Circumstances
-from server.readings.hours_left import (
-    AGGREGATED,
-    AT_MINIMUM,
-    FOR_OUTAGES,
-    NOT_DISCHARGING,
-    SOLD,
-    hours_left,
-)
 from server.readings.live import LiveData, live_data
 from server.readings.mode import UNKNOWN_BEHAVIOUR
-from server.readings.not_charging import (
+from server.readings.outlook import (
+    AGGREGATED,
+    AT_MINIMUM,
     BYPASSED,
+    FOR_OUTAGES,
     HELD_BACK,
     NOT_BOUGHT,
+    NOT_DISCHARGING,
     NOT_TOLD,
+    SOLD,
+    TOO_OLD,
+    Circumstances,
+    hours_left,
     why_not_charging,
 )
 from server.readings.unknown import NOT_A_NUMBER

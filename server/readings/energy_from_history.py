@@ -12,12 +12,11 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from . import clock
-from .cells import Cell, cells
 from .day_counter import Count, DayCounter, Spacing, day_counter
 from .energy_day import COUNTERS, POWERS, EnergyDay, Quantity, hours_of
 from .item_times import oldest_first
 from .placement import LONG_STEP, Placement, days_between, midnights, place
-from .series import SeriesName
+from .series import Cell, SeriesName, cells
 
 SERIES: tuple[SeriesName, ...] = ("grid", "solar", "battery", "load")
 """In the order in which they are asked for: the grid's counters show where days begin."""

@@ -12,14 +12,12 @@ from pydantic import Field, PrivateAttr
 
 from . import clock
 from .bins import bins
-from .cells import DECIMALS, Cell, cells
-from .energy_estimate import energy_estimate
 from .freshness import SLOW_LIMIT_S
 from .item_times import oldest_first
 from .model import LocalTime, Reading
 from .placement import days_between
-from .series import ALL, ASSUMED, Measured, SeriesName, quantities
-from .timeline import Timeline, timeline
+from .series import ALL, ASSUMED, DECIMALS, Cell, Measured, SeriesName, cells, quantities
+from .timeline import Timeline, energy_estimate, timeline
 from .unknown import Reasons, Unknown, Unknowns
 
 MOST_POINTS = 300

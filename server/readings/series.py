@@ -1,13 +1,25 @@
-"""The four series of the portal's history: what their columns are."""
+"""The four series of the portal's history: their columns, and their values by column. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import InvalidArguments
-from .numbers import CURRENT_A, DAY_WH, PERCENT, POWER_W, SUPPLY_W, TEMPERATURE_C, VOLTAGE_V, Span
+from .numbers import (
+    CURRENT_A,
+    DAY_WH,
+    PERCENT,
+    POWER_W,
+    SUPPLY_W,
+    TEMPERATURE_C,
+    VOLTAGE_V,
+    Span,
+    number,
+    panels_w,
+)
+from .unknown import IMPOSSIBLE, NOT_SENT
 
 SeriesName = Literal["solar", "battery", "grid", "load"]
 
@@ -19,6 +31,41 @@ PORTAL_NAMES: dict[SeriesName, str] = {
 }
 
 COUNTER_WH = Span(0, DAY_WH.high * 31)
+
+UNITS = {"w": "W", "v": "V", "a": "A", "wh": "Wh", "percent": "%", "c": "degrees Celsius"}
+
+SOLAR = ("solar_wh",)
+CONSUMED = ("consumed_wh",)
+
+ASSUMED: dict[SeriesName, tuple[str, ...]] = {
+    "solar": (),
+    "battery": ("Positive current and power mean charging, as in the live data.",),
+    "grid": (
+        "Positive power means import from the grid and negative export, as in the live data.",
+        (
+            "Whether the counters count since midnight or within one interval is not known, so no "
+            "sums are made of them."
+        ),
+    ),
+    "load": (
+        "The consumption is that of the part of the house with backup, not of the whole house.",
+    ),
+}
+"""What is assumed about each series, for none is documented."""
+
+USUAL = "power_w"
+"""The quantity that a series is looked at for; every series has it."""
+
+ALL = "all"
+
+DECIMALS = 3
+"""Digits kept behind the point: more than the box measures."""
+
+NO_ENTRY = "The portal sent nothing for that time."
+PART_MISSING = "A value that it is worked out of is missing."
+
+Cell = float | str
+"""A value, or in words why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +116,6 @@ class Computed:
 
 
 Measured = Column | Computed
-
-UNITS = {"w": "W", "v": "V", "a": "A", "wh": "Wh", "percent": "%", "c": "degrees Celsius"}
-
-SOLAR = ("solar_wh",)
-CONSUMED = ("consumed_wh",)
 
 COLUMNS: dict[SeriesName, tuple[Column, ...]] = {
     "solar": (
@@ -146,27 +188,6 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
     ),
 }
 
-ASSUMED: dict[SeriesName, tuple[str, ...]] = {
-    "solar": (),
-    "battery": ("Positive current and power mean charging, as in the live data.",),
-    "grid": (
-        "Positive power means import from the grid and negative export, as in the live data.",
-        (
-            "Whether the counters count since midnight or within one interval is not known, so no "
-            "sums are made of them."
-        ),
-    ),
-    "load": (
-        "The consumption is that of the part of the house with backup, not of the whole house.",
-    ),
-}
-"""What is assumed about each series, for none is documented."""
-
-USUAL = "power_w"
-"""The quantity that a series is looked at for; every series has it."""
-
-ALL = "all"
-
 
 def quantities(series: SeriesName, wanted: str | None = None) -> tuple[Measured, ...]:
     """Choose quantities of a series, in its order.
@@ -189,3 +210,62 @@ def quantities(series: SeriesName, wanted: str | None = None) -> tuple[Measured,
             f"{', '.join(known)}."
         )
     return tuple(one for name, one in known.items() if name in names)
+
+
+def cells(
+    series: SeriesName,
+    items: Sequence[object],
+    wanted: Collection[str] | None = None,
+    peak_w: float | None = None,
+) -> dict[str, list[Cell]]:
+    """Give quantities of a series by name, each with one cell per item.
+
+    Args:
+        series: Which one.
+        items: The portal's items, whatever they are.
+        wanted: Names of quantities; all of the series if None. Those that they are worked out of
+            come with them.
+        peak_w: Installed peak of the panels in W, where it is known: they give not much more.
+    """
+    rows = [_values(item) for item in items]
+    worked_out = [one for one in COMPUTED[series] if wanted is None or one.name in wanted]
+    needed = {part for one in worked_out for part in one.parts}
+    found: dict[str, list[Cell]] = {
+        column.name: [_cell(row, column.index, _span(series, column, peak_w)) for row in rows]
+        for column in COLUMNS[series]
+        if wanted is None or column.name in wanted or column.name in needed
+    }
+    for computed in worked_out:
+        parts = [found[name] for name in computed.parts]
+        found[computed.name] = [
+            _computed(computed, values, _span(series, computed, peak_w))
+            for values in zip(*parts, strict=True)
+        ]
+    return found
+
+
+def _values(item: object) -> Sequence[object] | None:
+    values = item.get("values") if isinstance(item, Mapping) else None
+    return values if isinstance(values, list) else None
+
+
+def _span(series: SeriesName, quantity: Measured, peak_w: float | None) -> Span:
+    return panels_w(peak_w) if series == "solar" and quantity.unit == "W" else quantity.span
+
+
+def _cell(row: Sequence[object] | None, index: int, span: Span) -> Cell:
+    if row is None:
+        return NO_ENTRY
+    if index >= len(row):
+        return NOT_SENT
+    found = number(row[index], span)
+    # No negative zero: rounding makes one of -0.0001.
+    return found if isinstance(found, str) else round(found, DECIMALS) + 0.0
+
+
+def _computed(computed: Computed, values: tuple[Cell, ...], span: Span) -> Cell:
+    known = [value for value in values if not isinstance(value, str)]
+    if len(known) < len(values):
+        return PART_MISSING
+    found = computed.how(*known)
+    return found if span.holds(found) else IMPOSSIBLE

@@ -21,9 +21,9 @@ from ..readings.bypass_mentions import mentions_bypass
 from ..readings.energy_money import Prices
 from ..readings.energy_report import EnergyReport, energy_report
 from ..readings.energy_sums import Per
-from ..readings.history_warnings import silent
 from ..readings.model import LocalTime, Reading
 from ..readings.notifications import Dated, notifications
+from ..readings.past import silent
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..readings.series import quantities as series_quantities

@@ -11,7 +11,7 @@ import jsonschema
 
 from server.readings.live import live_data
 from server.readings.live_summary import live_summary
-from server.tools.listing import listed
+from server.tools.mcp_server import listed
 from server.tools.reading import Live, reading_tools
 
 from .effort import Effort

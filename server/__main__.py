@@ -31,7 +31,7 @@ from .http.worker import Worker, few_descriptors, make_worker, room
 from .settings.loading import find, load
 from .settings.reloading import Reloading
 from .settings.table import Settings
-from .supervision.agreement import check_agreement
+from .supervision.preflight import check_agreement
 from .supervision.workers import Workers
 from .tls.doubts import doubts
 from .tls.renewal import Renewal

@@ -29,7 +29,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from server.errors import CredentialsRejected
 from server.tool_failure import KEY, ToolFailure
-from server.tools.failure import answered
+from server.tools.checked import answered
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60

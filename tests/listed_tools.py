@@ -7,7 +7,7 @@ from typing import Any
 
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools
-from server.tools.listing import listed
+from server.tools.mcp_server import listed
 from server.tools.reading import reading_tools
 from server.tools.status import status_tool
 

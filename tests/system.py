@@ -32,8 +32,8 @@ import pytest
 from server.settings.places import ROOT
 from server.supervision.configuration import Layout
 from server.supervision.own_port import probe
-from server.supervision.readiness import is_ready
 from server.supervision.supervisor_rpc import Process, Supervisord, SupervisordError
+from server.supervision.workers import is_ready
 
 COPIED = (
     *("server", "simulator", "cachectl", "client"),

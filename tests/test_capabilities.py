@@ -9,8 +9,7 @@ from mcp.server._otel import OpenTelemetryMiddleware
 from mcp.server.mcpserver import MCPServer
 from mcp_types import INVALID_PARAMS
 
-from server.http.capabilities import only_what_is_there
-from server.http.refusals import in_our_words
+from server.http.sdk_answers import in_our_words, only_what_is_there
 from server.tools.mcp_server import TRACING
 
 from .fleet import ROOT

@@ -108,7 +108,7 @@ def test_the_document_lists_the_json_rpc_errors_that_requests_may_get():
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
 def test_every_place_that_fails_has_a_code_of_its_own(site):
-    dynamic = (site.where.startswith("server/tools/failure.py"), site.name) == (True, "ToolFailure")
+    dynamic = (site.where.startswith("server/tools/checked.py"), site.name) == (True, "ToolFailure")
     assert dynamic or (site.code is not None and site.code not in CATCH_ALL)
 
 

@@ -16,12 +16,11 @@ from server.settings.other_variables import PINNED
 from server.settings.places import ROOT
 from server.settings.reloading import Reloading
 from server.supervision.__main__ import main
-from server.supervision.agreement import check_agreement, disagreement
 from server.supervision.configuration import Folders, Layout, folders_in
 from server.supervision.inspection import closing, rows, warnings
-from server.supervision.options import parse
+from server.supervision.options import Typed, parse
+from server.supervision.preflight import check_agreement, disagreement
 from server.supervision.start_server import main as start_server
-from server.supervision.typed import Typed
 from server.supervision.wanted import Wanted
 
 from .fleet import check_auth

@@ -12,7 +12,7 @@ import pytest
 from server.auth.login_waits import MAX_WAITING_OF_SOURCE
 from server.cache.blocking import BlockingClient
 from server.codes import Code
-from server.http.departure import gone
+from server.http.signals import gone
 from server.http.worker import OTHER_DESCRIPTORS
 from server.tool_failure import KEY
 

@@ -35,7 +35,7 @@ PLANTED = {
     "pure": ("server.readings.numbers", "asyncio"),
     "decisions": ("server.state.locks", "asyncio"),
     "watch": ("server.supervision.failures", "server.settings"),
-    "document-fetch": ("server.oauth.public_address", "server.settings"),
+    "document-fetch": ("server.oauth.document_fetch", "server.settings"),
     "https": ("server.tools.reading", "httpx2"),
     "html": ("server.tools.reading", "lxml"),
     "sqlite": ("server.auth.sessions", "sqlite3"),

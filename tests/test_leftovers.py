@@ -24,8 +24,8 @@ from server.supervision.proc import (
     part_of,
     secret_holders,
 )
-from server.supervision.readiness import UNMARKED_SECONDS
 from server.supervision.supervisor_rpc import Supervisord
+from server.supervision.workers import UNMARKED_SECONDS
 
 from .fleet import check_auth
 from .system import (

@@ -4,7 +4,7 @@ import asyncio
 
 from server.auth.login_waits import MAX_WAITING_OF_SOURCE, LoginWaits
 from server.errors import CacheBusy
-from server.http.login_wait import notify_on_wait
+from server.http.signals import notify_on_wait
 from server.state.fallback import TRY_LATER, WorkerAccounts
 from server.state.vocabulary import Ask, Lease
 

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from server.oauth.public_address import is_public
+from server.oauth.document_fetch import is_public
 
 
 @pytest.mark.parametrize(

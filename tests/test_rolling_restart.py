@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from server.supervision.__main__ import main
-from server.supervision.readiness import UNMARKED_SECONDS, is_ready, why_unwritable
 from server.supervision.rolling_restart import RestartFailed, RollingRestart
 from server.supervision.supervisor_rpc import Process, SupervisordError
+from server.supervision.workers import UNMARKED_SECONDS, is_ready, why_unwritable
 
 from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
 from .system import prepared_system, running_system, temporary_folder

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from cachectl.stats_report import stats_report
 from server.cache.blocking import BlockingClient
-from server.portal.fields import ALWAYS, VALUES
-from server.portal.shape import LONGEST_NAME, Shape, list_shape, live_shape, series_shape
+from server.portal.shape import (
+    ALWAYS,
+    LONGEST_NAME,
+    VALUES,
+    Shape,
+    list_shape,
+    live_shape,
+    series_shape,
+)
 from server.upstream.shape_watch import QUIET, SHOWN, ShapeWatch
 from simulator import Simulator
 from simulator.payload import blocks

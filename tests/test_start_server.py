@@ -25,10 +25,10 @@ from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, System, check_free
 from server.supervision.interrupts import Interrupts
 from server.supervision.logs import Follower, for_terminal, last_lines
+from server.supervision.options import Typed
 from server.supervision.serve import announcement
 from server.supervision.start_server import main
 from server.supervision.supervisor_rpc import Supervisord, SupervisordError
-from server.supervision.typed import Typed
 
 from .fleet import check_auth
 from .system import (

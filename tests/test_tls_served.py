@@ -15,8 +15,7 @@ from server.supervision.configuration import Layout
 from server.supervision.inspection import warnings
 from server.supervision.options import parse
 from server.supervision.own_port import names_itself, probe
-from server.supervision.secure_origin import secure_origin
-from server.supervision.wanted import Wanted
+from server.supervision.wanted import Wanted, secure_origin
 
 from .fleet import call_body
 from .system import (

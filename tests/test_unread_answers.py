@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from server.http import refusable_connection
-from server.http.departure import gone
 from server.http.events import HEADERS as EVENTS
 from server.http.shares import MAX_BUFFERED, MAX_BUFFERED_OF_SOURCE, MIB, UNCOUNTED
+from server.http.signals import gone
 
 from .fleet import check_auth, running_fleet
 from .http_worker import all_of, connected, one_answer, running_worker

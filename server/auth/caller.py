@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..http.proof import no_connection
+from ..http.signals import no_connection
 from ..state.vocabulary import Hit
 from .authorized import Authorized
 from .sealing import Credential, Keys, Session

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 from ..errors import CacheBusy
-from ..http.login_wait import waits
 from ..http.shares import Tally, nobody
+from ..http.signals import waits
 from ..sources import networks_of
 
 MAX_WAITING: Final = 1000

@@ -110,7 +110,7 @@ class Acceptor:
             # Trying again at once would only keep this worker busy.
             self._pause()
             # 1. No descriptor is left.
-            # 2. A worker has closed the port for all (closing_port.py), and said so. If this one
+            # 2. A worker has closed the port for all (`ClosingPort`), and said so. If this one
             #    goes on, it says that it opens the port again.
             if is_listening(listener) and not self._failing:
                 logger.warning("cannot take connections for now: %s", exc.strerror)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from . import departure, proof
 from .guard import answer
 from .lingering import LingeringTransport
-from .login_wait import notify_on_wait
 from .refusable_connection import RefusableConnection
 from .shares import RETRY_LATER, UNCOUNTED
+from .signals import GONE, PROVED, notify_on_wait
 
 if TYPE_CHECKING:
     from starlette.types import Send
@@ -121,8 +120,8 @@ class Connection(RefusableConnection):
         super().on_message_begin()
         self._unread = True
         scope = cast("dict[str, object]", self.scope)
-        scope[proof.KEY] = self._prove
-        scope[departure.KEY] = self._is_gone
+        scope[PROVED] = self._prove
+        scope[GONE] = self._is_gone
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field. Beyond the limit, one more is stored, and the request is refused."""

@@ -16,15 +16,13 @@ from ..codes import Code
 from ..tool_failure import ToolFailure
 from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
 from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
-from .departure import gone
 from .entry import Entry, Gate, Refused
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
 from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
-from .media_types import accepted
-from .request_head import head_problem, tidied, version_of
+from .request_head import accepted, head_problem, tidied, version_of
 from .shares import (
     MAX_BUFFERED,
     MAX_BUFFERED_OF_SOURCE,
@@ -34,6 +32,7 @@ from .shares import (
     Tally,
     nobody,
 )
+from .signals import gone
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..sources import networks_of
-from .login_wait import notify_on_wait
+from .signals import notify_on_wait
 
 AT_ONCE = 8
 """Messages that have a turn. Most take a millisecond or two, for a part of which they wait for the

@@ -3,7 +3,8 @@
 A page that rebinds its own name to this machine still sends that name as Host. An IP literal cannot
 be rebound and passes as Host. As an origin it proves nothing: any device in the house can serve a
 page, and so can any program on this machine. So an origin must be the request's own address, or be
-allowed by name. A request without Origin does not come from a page.
+allowed by name. A request without Origin does not come from a page. The pages that pass may read
+the answers (CORS, Fetch standard 3.3).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..origins import authority, canonical_origin, is_address, is_own
@@ -33,6 +35,14 @@ TLS_CURE = (
     "the proxy in OIG_TRUSTED_PROXIES and let it send X-Forwarded-Proto. Otherwise its operator "
     "can add the origin to OIG_ALLOWED_ORIGINS."
 )
+
+MORE_THAN_ONE = (
+    "The request has more than one {name} header; a {sender} sends exactly one. Look for a proxy "
+    "that adds another."
+)
+
+METHODS = ["POST", "GET", "DELETE"]
+"""What a page may ask for."""
 
 
 class Names:
@@ -85,12 +95,6 @@ def origin_cure(origin: str, scheme: str, host: str) -> str:
     if scheme == "http" and is_own(origin, "https", host):
         return TLS_CURE
     return ORIGIN_CURE
-
-
-MORE_THAN_ONE = (
-    "The request has more than one {name} header; a {sender} sends exactly one. Look for a proxy "
-    "that adds another."
-)
 
 
 class Guard:
@@ -168,3 +172,34 @@ async def answer(
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+def cross_origin(app: ASGIApp) -> ASGIApp:
+    """Return an app whose answers the pages may read that the guard lets in."""
+    middleware = CORSMiddleware(
+        app,
+        # Every page that comes this far: the guard has refused all others.
+        allow_origin_regex=".*",
+        # GET and DELETE are answered 405, which a page cannot read unless its preflight succeeds.
+        allow_methods=METHODS,
+        allow_headers=["*"],
+        # A page from the internet may call a server in the local network, if the guard lets it.
+        allow_private_network=True,
+        expose_headers=[
+            "Mcp-Session-Id",
+            "Mcp-Protocol-Version",
+            "WWW-Authenticate",
+            "Retry-After",
+        ],
+    )
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        # Only browsers send an Origin; nobody else needs what the middleware adds.
+        headers = dict(scope["headers"])
+        wanted = headers.get(b"access-control-request-method", b"POST").decode("latin-1")
+        if scope["method"] == "OPTIONS" and b"origin" in headers and wanted not in METHODS:
+            await answer(send, 400, "Only POST, GET and DELETE are allowed.")
+        else:
+            await (middleware if b"origin" in headers else app)(scope, receive, send)
+
+    return served

@@ -19,9 +19,8 @@ from starlette.types import ASGIApp
 from ..pid_file import PidFile
 from ..tls.renewal import Renewal
 from .accepting import Acceptor
-from .closing_port import ClosingPort
 from .connection import Connection
-from .listening import BACKLOG, is_listening
+from .listening import BACKLOG, ClosingPort, is_listening
 from .room import MAX_CONNECTIONS, Connections
 from .secure_connection import SecureConnection
 from .shares import nobody

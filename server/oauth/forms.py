@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from ..http.body import BodyTooLong, read_body
-from ..http.media_types import is_json, is_plain
+from ..http.request_head import is_json, is_plain
 from .oauth_error import OAuthError
 
 MAX_BYTES = 64 * 1024

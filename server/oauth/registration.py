@@ -14,8 +14,7 @@ from starlette.responses import Response
 from ..http.refusal_log import RefusalLog
 from .clients import Redirects, describe, read
 from .forms import read_json
-from .json_answers import json_answer
-from .methods import Handler
+from .methods import Handler, json_answer
 from .oauth_error import OAuthError
 
 APPLICATION_TYPES = ("native", "web")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..http.guard import Guard, Names
@@ -13,7 +15,6 @@ from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Redirects
 from .connections import Connections
-from .discovery import describing
 from .exchange import Exchange
 from .metadata import (
     AUTHORIZATION_SERVER,
@@ -27,10 +28,29 @@ from .metadata import (
     authorization_server,
     protected_resource,
 )
-from .methods import MODE, for_people, for_programs
+from .methods import MODE, Handler, for_people, for_programs, mode_of
 from .mode import PATH, Mode, Modes
 from .registration import registering
 from .token_endpoints import exchanging, revoking
+
+FRESH = {
+    "Cache-Control": "max-age=300",
+    # Only what a page's script asked for says that it may read it.
+    "Vary": "Origin",
+}
+
+
+def describing(document: Callable[[Mode], Document]) -> Handler:
+    """Return the handler of GET for a document.
+
+    Args:
+        document: What it says in a mode.
+    """
+
+    async def describe(request: Request) -> Response:
+        return JSONResponse(document(mode_of(request)), headers=FRESH)
+
+    return describe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

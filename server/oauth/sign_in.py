@@ -27,7 +27,7 @@ from ..errors import (
     TooManyLogins,
 )
 from ..http.forwarded import LOGGED
-from ..http.proof import proved
+from ..http.signals import proved
 from ..sources import UNKNOWN, source_of
 from .texts import Texts
 

@@ -11,8 +11,7 @@ from starlette.responses import Response
 from ..errors import GrantsUnavailable
 from .exchange import Exchange
 from .forms import read_form
-from .json_answers import json_answer
-from .methods import Handler, mode_of
+from .methods import Handler, json_answer, mode_of
 from .mode import Mode
 
 logger = logging.getLogger(__name__)

@@ -18,12 +18,11 @@ from ..settings.places import ROOT
 from .configuration import Folders
 from .foreground import CannotStart
 from .inspection import inspect, rows
-from .options import EXIT_NOT_RUNNING, Options, parse
+from .options import EXIT_NOT_RUNNING, Options, Typed, parse
 from .rolling_restart import RestartFailed
 from .running import NothingRuns, NotReady, OutOfReach, restart_workers, status, stop
 from .serve import serve
 from .supervisor_rpc import SupervisordError
-from .typed import Typed
 from .wanted import Wanted
 from .writable import refuse_foreign
 

@@ -20,9 +20,9 @@ from .configuration import Folders, Layout
 from .interrupts import Interrupts
 from .logs import Follower, for_terminal, last_lines
 from .own_port import names_itself, probe
-from .readiness import is_ready
 from .rolling_restart import GROUP
 from .supervisor_rpc import Process, Supervisord, SupervisordError
+from .workers import is_ready
 
 READY_WITHIN = 60.0
 """Seconds until everything must be ready, or at least a worker; three are usual."""

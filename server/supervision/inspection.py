@@ -21,10 +21,10 @@ from ..settings.table import VARIABLES
 from ..visible import escaped
 from .configuration import Layout, shipped
 from .foreground import check_free
+from .options import Typed
 from .preflight import check
 from .serve import refuse_leftovers
 from .supervisor_rpc import Supervisord, SupervisordError
-from .typed import Typed
 from .wanted import Wanted
 from .writable import prepare
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .logs import last_lines
-from .readiness import is_ready
 from .supervisor_rpc import Process, Supervisord, SupervisordError
+from .workers import is_ready
 
 GROUP = "mcp"
 

@@ -18,13 +18,13 @@ from .differing import differing
 from .foreground import STOPPED_WITHIN, CannotStart
 from .interrupts import Interrupts
 from .leftovers import Leftovers, Search, end
+from .options import Typed
 from .own_port import probe
 from .proc import PROC, WORKER, is_alive
-from .readiness import is_ready, why_unwritable
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
-from .secure_origin import secure_origin
 from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
-from .typed import Typed
+from .wanted import secure_origin
+from .workers import is_ready, why_unwritable
 
 POLL = 0.1
 """Seconds between two looks."""

@@ -19,11 +19,10 @@ from .configuration import Folders, Layout, render, shipped
 from .foreground import CannotStart, Foreground, System, check_free
 from .interrupts import Interrupts
 from .leftovers import Search
-from .options import Options
+from .options import Options, Typed
 from .preflight import check
 from .running import words
 from .supervisor_rpc import Supervisord, SupervisordError
-from .typed import Typed
 from .wanted import Wanted
 from .writable import prepare, unusable
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from ..settings.places import ROOT
 from .__main__ import EXIT_FAILED, EXIT_INTERRUPTED, carry_out, complain, say
 from .environment import Environment, InstallationFailed
-from .options import Options, add_config, add_shape, add_version, shape_of
-from .typed import Typed
+from .options import Options, Typed, add_config, add_shape, add_version, shape_of
 
 EPILOG = """\
 Without options the server runs in this terminal, against the real OIG Cloud, and shows its logs.

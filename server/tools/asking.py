@@ -17,7 +17,7 @@ from ..auth.sealing import Credential
 from ..codes import Code
 from ..errors import AccessDenied
 from ..http.forwarded import LOGGED
-from ..http.proof import no_connection, proved
+from ..http.signals import no_connection, proved
 from ..sources import UNKNOWN, source_of
 from .arguments import digits
 

@@ -19,11 +19,19 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
+from ..codes import Code
 from ..errors import InvalidArguments, SessionError
 from ..tool_failure import ToolFailure
 from .arguments import arguments
-from .failure import answered, crashed
 from .schema import input_schema, output_schema
+
+CRASHED: dict[Code, str] = {
+    Code.INTERNAL_ERROR: "{tool} failed inside this server. The fault is the server's.",
+    Code.OUTCOME_UNKNOWN: (
+        "{tool} failed inside this server. The fault is the server's, and whether something was "
+        "changed is not known."
+    ),
+}
 
 PLAIN: dict[str, str] = {
     "missing": "is missing",
@@ -57,6 +65,24 @@ has to do with the world outside, and of one that only reads that it destroys no
 repeated."""
 
 logger = logging.getLogger(__name__)
+
+
+def answered(failure: ToolFailure) -> CallToolResult:
+    """Return the result of a call that failed."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=failure.text)], is_error=True, _meta=failure.meta
+    )
+
+
+def crashed(tool: str, *, changes: bool) -> ToolFailure:
+    """Say that a tool failed in an unforeseen way.
+
+    Args:
+        tool: Its name.
+        changes: It may have changed something.
+    """
+    code = Code.OUTCOME_UNKNOWN if changes else Code.INTERNAL_ERROR
+    return ToolFailure(code, CRASHED[code].format(tool=tool), details={"tool": tool})
 
 
 class CheckedTool(Tool):

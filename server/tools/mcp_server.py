@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.context import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import CallToolResult, InputRequiredResult
 
+from ..codes import Code
 from ..http.body import MAX_BODY_BYTES
-from ..http.capabilities import only_what_is_there
-from ..http.refusals import in_our_words
+from ..http.sdk_answers import in_our_words, only_what_is_there
+from ..tool_failure import ToolFailure
 from ..version import program_version
-from .checked import CheckedTool
-from .listing import listed
-from .serving import ToolServer
+from .checked import CheckedTool, answered
+from .schema import said_once
+
+NO_TOOL = "There is no tool of that name. The tools are: {tools}."
+
+CONTROL_OFF = " Tools that change the box need OIG_CONTROL=on at the server."
 
 NAME = "oig-cloud"
 """Name of the MCP server, as clients see it. Nothing else depends on it: the SDK would seal
@@ -32,6 +42,37 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 """Answers that stay the same as long as a worker runs. Clients of 2026-07-28 ask for them once an
 hour; a release that changes them is known to all by then."""
+
+
+class ToolServer(MCPServer[None]):
+    """An MCP server that reports an unknown tool like any other failure.
+
+    The SDK's own text quotes the name, and has no code.
+    """
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool by its name."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError:
+            # The tools answer their failures themselves, so this is the SDK, which has no codes.
+            tools = await self.list_tools()
+            if any(tool.name == name for tool in tools):
+                raise
+        text = NO_TOOL.format(tools=", ".join(tool.name for tool in tools))
+        if not any(tool.annotations and tool.annotations.destructive_hint for tool in tools):
+            text += CONTROL_OFF
+        return answered(ToolFailure(Code.UNKNOWN_TOOL, text))
+
+
+def listed(tools: Sequence[CheckedTool]) -> list[Tool]:
+    """Return the tools in their order, each with the schema of its result as the list shows it."""
+    schemas = said_once({tool.name: tool.fn_metadata.output_schema or {} for tool in tools})
+    for tool in tools:
+        tool.fn_metadata.output_schema = schemas[tool.name]
+    return list(tools)
 
 
 def over_http(tools: Sequence[CheckedTool], text: str) -> StreamableHTTPSessionManager:

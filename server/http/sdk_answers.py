@@ -1,8 +1,9 @@
-"""Features that the server lacks are not advertised, and requesting one is the caller's mistake.
+"""Corrects what the SDK answers.
 
-The SDK advertises prompts and resources even if there are none, and clients show empty lists for
-them. It repeats the name of an unknown one, which may be a secret in the wrong place, and reports
-an unknown prompt as a fault of the server.
+1. It advertises prompts and resources even if there are none, and clients show empty lists.
+2. It repeats the name of an unknown one, or of an unknown method, which may be a secret in the
+   wrong place, and reports an unknown prompt, the caller's mistake, as a fault of the server.
+3. It does not say which parameters are wrong.
 """
 
 from __future__ import annotations
@@ -13,13 +14,38 @@ from typing import Any
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
-from mcp_types import INVALID_PARAMS
+from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
+from pydantic import ValidationError
+
+from .envelope import described
 
 ADVERTISING = frozenset({"initialize", "server/discover"})
 """The methods whose result has the capabilities."""
 
 PLAIN_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^@\s]*", re.IGNORECASE)
 """A URI with an authority, and no user in it."""
+
+
+async def in_our_words(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware: name the fields that are wrong, and do not repeat an unknown method.
+
+    The SDK says "Invalid request parameters", and gives an unknown method back.
+
+    Raises:
+        MCPError: The refusal, with the SDK's code.
+    """
+    try:
+        return await call_next(ctx)
+    except ValidationError as exc:
+        raise MCPError(INVALID_PARAMS, described(exc)) from None
+    except MCPError as exc:
+        if exc.error.code != METHOD_NOT_FOUND:
+            raise
+        raise MCPError(
+            METHOD_NOT_FOUND,
+            "Method not found: this server does not have that method in protocol revision "
+            f"{ctx.protocol_version}.",
+        ) from None
 
 
 def only_what_is_there(server: MCPServer[Any]) -> ServerMiddleware[Any]:

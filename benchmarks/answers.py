@@ -9,10 +9,10 @@ LENGTH = b"content-length:"
 class Answers:
     """Collects bytes and gives answers. Costs little: the generator shares the machine."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_buffered",)
 
     def __init__(self) -> None:
-        self._held = b""
+        self._buffered = b""
 
     def feed(self, data: bytes) -> bytes | None:
         """Take bytes; return a whole answer, headers and body, or None while it is not complete.
@@ -22,17 +22,17 @@ class Answers:
         Raises:
             ValueError: No Content-Length, or more than one answer.
         """
-        if self._held:
-            data = self._held + data
+        if self._buffered:
+            data = self._buffered + data
         head = data.find(END)
         if head >= 0:
             whole = head + len(END) + _length(data[:head])
             if len(data) == whole:
-                self._held = b""
+                self._buffered = b""
                 return data
             if len(data) > whole:
                 raise ValueError("more than was asked for")
-        self._held = data
+        self._buffered = data
         return None
 
 

@@ -24,7 +24,7 @@ from redis.asyncio.connection import UnixDomainSocketConnection
 
 from server.state.vocabulary import Hit
 
-from .held import asked, client_of, key, value
+from .filling import asked, client_of, key, value
 
 Look = Callable[[int], Awaitable[bytes | None]]
 

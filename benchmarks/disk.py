@@ -13,7 +13,7 @@ from server.state.memory import MemoryStorage
 from server.state.vocabulary import Done, Fulfil, Lease, Put
 
 from .effort import Effort
-from .held import TTL, account, asked, key, value
+from .filling import TTL, account, asked, key, value
 from .naps import Naps
 from .result import Budget, Figure, Line, WrongAnswer
 from .system import scratch
@@ -74,7 +74,7 @@ class House:
 def behind_logins(effort: Effort) -> list[Line]:
     """Measure logins with a disk behind them and without: alone, in a crowd, very many."""
     calm, crowd, filling, starts, weights = [], [], [], [], []
-    p50, p99, told, full = [], [], [], []
+    p50, p99, confirmed, full = [], [], [], []
     bare: dict[str, list[float]] = {"calm": [], "crowd": [], "filling": []}
     for _ in range(effort.pairs):
         with scratch() as folder:
@@ -85,7 +85,7 @@ def behind_logins(effort: Effort) -> list[Line]:
         bare["calm"].append(asyncio.run(_calm(None))[1] * MS)
         with scratch() as folder:
             seconds, late = asyncio.run(_crowd(folder))
-            told.append(seconds * MS)
+            confirmed.append(seconds * MS)
             crowd.append(late * MS)
         bare["crowd"].append(asyncio.run(_crowd(None))[1] * MS)
     for _ in range(effort.fills):
@@ -95,10 +95,10 @@ def behind_logins(effort: Effort) -> list[Line]:
             filling.append(late * MS)
             weights.append((folder / "sessions.db").stat().st_size / effort.many)
             begin = time.perf_counter()
-            held = asyncio.run(_started(folder))
+            restored = asyncio.run(_started(folder))
             starts.append(time.perf_counter() - begin)
-            if held != effort.many:
-                raise WrongAnswer(f"{held} of {effort.many} sessions were there after a restart")
+            if restored != effort.many:
+                raise WrongAnswer(f"{restored} of {effort.many} sessions were there after restart")
         bare["filling"].append(asyncio.run(filled(None, effort.many))[1] * MS)
     return [
         Line(
@@ -117,7 +117,7 @@ def behind_logins(effort: Effort) -> list[Line]:
             unit="ms",
             values=crowd,
             figures=[
-                Figure("until the last one was confirmed", "ms", told),
+                Figure("until the last one was confirmed", "ms", confirmed),
                 Figure(BARE, "ms", bare["crowd"]),
             ],
         ),
@@ -185,6 +185,6 @@ async def filled(folder: Path | None, many: int) -> tuple[float, float]:
 
 async def _started(folder: Path) -> object:
     house = House(folder)
-    held = house.storage.stats()["sessions"]
+    sessions = house.storage.stats()["sessions"]
     await house.accounts.stop()
-    return held
+    return sessions

@@ -14,7 +14,7 @@ from server.state.vocabulary import AskTurn, Done, Fulfil, Lease, Turn
 
 from .disk import LATE, MS, filled
 from .effort import Effort
-from .held import FILLING, TTL, asked, client_of, value
+from .filling import FILLING, TTL, asked, client_of, value
 from .processes import running, wait_until
 from .result import Figure, Line, WrongAnswer
 from .system import answers, scratch

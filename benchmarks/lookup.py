@@ -10,7 +10,7 @@ from pathlib import Path
 import redis.asyncio
 
 from .effort import Effort
-from .held import FILLING, fill, key, value
+from .filling import FILLING, fill, key, value
 from .processes import ask
 from .result import Budget, Figure, Line, ratios
 from .rivals.start import redis_server

@@ -8,7 +8,7 @@ import time
 
 from .calls import LEGACY
 from .effort import Effort
-from .held import FILLING, VALUE_BYTES, fill
+from .filling import FILLING, VALUE_BYTES, fill
 from .http import load
 from .lookup import OURS, take_turns
 from .processes import peak_bytes, resident_bytes

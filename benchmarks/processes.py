@@ -77,14 +77,14 @@ def clean_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
     One account calls as fast as it can: the limit of calls is off.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OIG_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OIG_")}
     ours = {
         "OIG_CONFIG": os.devnull,
         "OIG_LOG_LEVEL": "WARNING",
         "OIG_CALLS_PER_MINUTE": "0",
         "PYTHONUNBUFFERED": "1",
     }
-    return {**kept, **ours, **(more or {})}
+    return {**inherited, **ours, **(more or {})}
 
 
 def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = READY) -> None:

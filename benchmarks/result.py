@@ -1,4 +1,4 @@
-"""What a measurement gives: values of several repetitions, and the budget they are held against."""
+"""What a measurement gives: values of several repetitions, and the budget they are judged by."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Line:
         what: What is compared with what.
         unit: `x` for a ratio.
         values: One per repetition.
-        budget: None for a line that is told without being judged.
+        budget: None for a line that is reported without being judged.
         figures: The values behind it.
         why_not: Why there are no values; empty when there are.
     """

@@ -159,7 +159,7 @@ def workers(
             for name in names
         ]
         for process in processes:
-            # All are told to stop before the first is waited for: a worker takes its time.
+            # All are sent SIGTERM before the first is waited for: a worker takes its time.
             stack.callback(process.terminate)
         for name in names:
             wait_until((ready / name).exists, f"{module} {name}")
@@ -174,11 +174,11 @@ def system(**settings: str) -> Iterator[System]:
     Args:
         settings: Further variables.
     """
-    with scratch() as run_dir, portal() as stand_in:
+    with scratch() as run_dir, portal() as simulated:
         env = {
             "OIG_RUN_DIR": str(run_dir),
             "OIG_GRANTS": str(run_dir / "grants.db"),
-            "OIG_PORTAL_URL": stand_in.url,
+            "OIG_PORTAL_URL": simulated.url,
             **settings,
         }
         with (
@@ -186,4 +186,4 @@ def system(**settings: str) -> Iterator[System]:
             workers("server", run_dir / "ready", env) as served,
         ):
             everybody = Served(served.port, (*served.pids, daemon_pid), served.worker_pids)
-            yield System(everybody, stand_in, run_dir / "cache.sock")
+            yield System(everybody, simulated, run_dir / "cache.sock")

@@ -52,8 +52,8 @@ def by_a_client(effort: Effort) -> list[Line]:
 def _result() -> Mapping[str, Any]:
     now = datetime.now(UTC)
     reading = live_summary(live_data({"2210400017": {}}, "2210400017", now))
-    told = {"source": "live", "fetched_at": now}
-    return Live.model_validate({**dict(reading), **told}).model_dump(mode="json")
+    origin = {"source": "live", "fetched_at": now}
+    return Live.model_validate({**dict(reading), **origin}).model_dump(mode="json")
 
 
 def _seconds(result: Mapping[str, Any], schema: Mapping[str, Any]) -> float:

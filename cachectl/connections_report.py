@@ -29,16 +29,16 @@ def connections_report(total: int, grants: Sequence[Grant], now: float) -> Repor
 def no_connections_report(path: str) -> Report:
     """Report that nobody ever connected a client: the first one makes the file."""
     data = {"total": 0, "connections": []}
-    told = f"No connections yet: there is no record of connected clients at {path}."
-    return Report(data, (told,))
+    text = f"No connections yet: there is no record of connected clients at {path}."
+    return Report(data, (text,))
 
 
 def ended_report(ended: Sequence[str] | int) -> Report:
     """Report which connections were ended, or how many."""
     number = ended if isinstance(ended, int) else len(ended)
     which = "" if isinstance(ended, int) else f": {', '.join(ended)}"
-    told = f"Ended {amount(number, 'connection')}{which}. Their tokens no longer work."
-    return Report({"ended": number}, (told if number else "There was no connection to end.",))
+    text = f"Ended {amount(number, 'connection')}{which}. Their tokens no longer work."
+    return Report({"ended": number}, (text if number else "There was no connection to end.",))
 
 
 def _data(grant: Grant, now: float) -> dict[str, Any]:

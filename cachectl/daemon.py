@@ -201,7 +201,7 @@ def _fits(value: object, kind: type) -> bool:
 
 
 def settings() -> Settings:
-    """Read from the environment and the settings file where the server has what it keeps.
+    """Read from the environment and the settings file where the server's files are.
 
     What is wrong with other settings is a warning.
 

@@ -1,4 +1,4 @@
-"""`cachectl forget-owner`: all that is kept about an account goes, in memory and on the disk."""
+"""`cachectl forget-owner`: erases all data of an account, in memory and on the disk."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ LOOK_SECONDS = 0.05
 
 
 def forget_owner(options: Options) -> Report:
-    """Erase an account at the daemon, and wait until its file does not hold it any more.
+    """Erase an account at the daemon, and wait until its file no longer has it.
 
-    Connections go first: a client would have everything back with its next call.
+    Connections go first: a client would restore everything with its next call.
 
     Raises:
         Usage: The environment is wrong.
         Refused: The secret is missing; or the file could not be written, or the record of
             connections, and the rest was done.
-        Unreachable: No daemon answers, so what its file holds stays.
+        Unreachable: No daemon answers, so its file stays as it is.
     """
     assert options.email is not None  # it is required
     account = fingerprint(options.email)

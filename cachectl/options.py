@@ -31,7 +31,7 @@ MAX_ROWS = 2000
 """Most rows the daemon gives in one answer, as docs/protocol.md says."""
 
 DEFAULT_ROWS = 20
-"""Rows shown unless told otherwise: they fit a terminal of 24 lines."""
+"""Rows shown by default: they fit a terminal of 24 lines."""
 
 MAX_SOCKET_PATH = 103
 """Longest path that a Unix socket can have everywhere."""
@@ -91,7 +91,7 @@ def _settle_connections(options: Options) -> None:
     """Give --account and --limit their one meaning, in front of `end` or without it.
 
     Raises:
-        Usage: They stand in front of `end`: somebody may mean an account, and end all.
+        Usage: They come before `end`: somebody may mean an account, and end all.
     """
     if options.action is None:
         options.account, options.connection = options.listed, None
@@ -115,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
     """One that raises instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        # What stands in the place of a command may be an e-mail or a password.
+        # The word in the place of a command may be an e-mail or a password.
         message = re.sub(r"invalid choice: .* \(choose", "invalid choice (choose", message)
         raise Usage(f"{message} (see {self.prog} --help)")
 

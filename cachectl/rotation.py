@@ -25,7 +25,7 @@ UNASKED = (
 
 
 def rotate_secret(options: Options) -> Report:
-    """Replace the secret, and remove what was kept under the old one.
+    """Replace the secret, and remove what was stored under the old one.
 
     Raises:
         Usage: The environment is wrong.
@@ -63,7 +63,7 @@ def _without_connections(configured: Settings) -> int:
     """Remove all connections, and return how many it were.
 
     Last: while the old secret is in place they are good, and nothing is to end for a rotation that
-    fails. Under the new one nothing opens what they hold, though we are interrupted here: what is
+    fails. Under the new one nothing opens their contents, even if we are interrupted here: what is
     left is swept when it has not been used for 60 days, or removed by `connections end --all`.
 
     Raises:

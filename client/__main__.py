@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return ExitCode.BROKEN_PIPE
-    except KeyboardInterrupt:  # a second one, while the first was told
+    except KeyboardInterrupt:  # a second one, while the first was reported
         _forget_stdout()
         return ExitCode.INTERRUPTED
     except OSError as exc:
@@ -111,7 +111,7 @@ def _guarded(argv: Sequence[str]) -> int:
             return _ended(_Interrupted("Stopped by Ctrl-C.", kind="interrupted"), as_json=True)
         return ExitCode.INTERRUPTED
     except OSError:
-        raise  # of our own streams: there may be nowhere left to tell it in JSON
+        raise  # of our own streams: there may be nowhere left to report it in JSON
     except Exception as exc:  # noqa: BLE001 - the boundary: nothing may end in a traceback
         return _ended(_bug(exc, verbose=verbose), as_json=as_json)
 

@@ -19,11 +19,11 @@ LOG_OUT = "log_out"
 
 
 def login(session: Session, email: str | None) -> None:
-    """Check a login and keep it in the keyring for later commands.
+    """Check a login and store it in the keyring for later commands.
 
     Raises:
-        NoKeyring: There is nowhere to keep it; nothing was asked or sent then.
-        ToolFailure: The login is wrong; it is not kept.
+        NoKeyring: There is nowhere to store it; nothing was asked or sent then.
+        ToolFailure: The login is wrong; it is not stored.
     """
     email = email or session.asker.email
     if email is None and not session.asker.prompts:
@@ -56,7 +56,7 @@ def login(session: Session, email: str | None) -> None:
     session.remember(found)
     replaced = before.email if before and before.email != found.email else None
     result = {"email": found.email, "url": session.url, "keyring": ring, "replaced": replaced}
-    session.output.result(result, drawing("views", "kept_view", result))
+    session.output.result(result, drawing("views", "stored_view", result))
 
 
 def logout(session: Session, email: str | None) -> int:
@@ -64,7 +64,7 @@ def logout(session: Session, email: str | None) -> int:
 
     Args:
         session: Whom to ask.
-        email: Whose login; the kept one, and those that were typed, if None.
+        email: Whose login; the stored one, and those that were typed, if None.
 
     Returns:
         The exit code: that of the failure when the server could not be asked.
@@ -86,11 +86,11 @@ def logout(session: Session, email: str | None) -> int:
             code, why = failure.exit_code, failure.message
     ended = login is not None and why is None
     result = {"url": session.url, "removed": removed, "ended": ended, "why": why}
-    session.output.result(result, lambda _framed: _told(result))
+    session.output.result(result, lambda _framed: _summary(result))
     return code
 
 
-def _told(result: Mapping[str, Any]) -> str:
+def _summary(result: Mapping[str, Any]) -> str:
     removed, ended, why = result["removed"], result["ended"], result["why"]
     here = f"{'Removed the login' if removed else 'No login was kept'} for {result['url']}."
     if ended:
@@ -101,9 +101,9 @@ def _told(result: Mapping[str, Any]) -> str:
 
 
 def _removed(session: Session, email: str | None, login: Login | None) -> bool:
-    """Remove the kept login, unless it is of another account than is meant."""
-    kept = session.kept()
-    if email is not None and (kept is None or kept.email != email):
+    """Remove the stored login, unless it is of another account than is meant."""
+    stored = session.stored_login()
+    if email is not None and (stored is None or stored.email != email):
         return False
     try:
         with session.output.waiting("Asking the keyring ..."):

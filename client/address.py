@@ -37,7 +37,7 @@ def checked_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return the URL for messages: a query may hold a key."""
+    """Return the URL for messages: a query may contain a key."""
     return urlsplit(url)._replace(query="", fragment="").geturl()
 
 

@@ -1,6 +1,6 @@
 """Judging an HTTP answer before the SDK sees it: is this an MCP endpoint at all? Pure.
 
-The SDK keeps neither the status nor the body of a refusal, and both say what to repair.
+The SDK drops the status and the body of a refusal, and both say what to repair.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ PASSING = frozenset({502, 503, 504})
 def judge(answer: Answer) -> Failure | None:
     """Return why this cannot be read as MCP, or None when the SDK should go on reading."""
     if answer.status == HTTPStatus.ACCEPTED or 300 <= answer.status < 400:
-        return None  # nothing to read; redirects are followed or told by the SDK
+        return None  # nothing to read; redirects are followed or reported by the SDK
     if answer.status < 400:
         return _judge_success(answer)
     asked = bearer(answer.challenge)
@@ -87,8 +87,8 @@ def judge(answer: Answer) -> Failure | None:
         return _judge_challenge(answer, asked)
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.is_jsonrpc:
         return None  # no proxy's, but the words of a server that stops
-    told_later = answer.is_jsonrpc or (answer.method == PROBE and answer.status in {400, 404})
-    if answer.status < 500 and answer.status not in REFUSALS and told_later:
+    left_to_sdk = answer.is_jsonrpc or (answer.method == PROBE and answer.status in {400, 404})
+    if answer.status < 500 and answer.status not in REFUSALS and left_to_sdk:
         return None
     return NotMcp(
         f"{answer.url} answered {_named(answer.status)}. {_reason(answer)}",

@@ -1,6 +1,6 @@
 """The MCP server over Streamable HTTP, as two blocking questions: what is there, and do it.
 
-Each question opens its own connection. The server keeps no session between requests either, so
+Each question opens its own connection. The server has no session between requests either, so
 nothing is lost when it restarts between two of them.
 
 Importing this module loads the SDK, which takes the better part of a second: import it late.
@@ -38,7 +38,7 @@ CONNECT_SECONDS = 10.0
 PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
 MAX_PAGES = 100
-"""A server whose list of tools never ends must not hold us."""
+"""Bounds a server whose list of tools never ends."""
 
 
 def _run(function: Callable[[], Awaitable[T]]) -> T:
@@ -105,7 +105,7 @@ class Endpoint:
             login: Sent with every request to the endpoint's own URL, where that needs one.
 
         Raises:
-            LoginWanted: It tells nobody without one, and none is given.
+            LoginWanted: It answers nobody without one, and none is given.
             Failure: The server could not be asked.
         """
 
@@ -171,14 +171,14 @@ class Endpoint:
             return await self._exchange(ask, progress, identity)
         except (Unreachable, NotMcp) as failure:
             if not _may_repeat(failure, progress):
-                raise _told_truly(failure, progress) from None
+                raise _with_true_cause(failure, progress) from None
             self._tell(f"{failure.kind}: trying once more")
         await anyio.sleep(PAUSE)
         progress = _Progress()
         try:
             return await self._exchange(ask, progress, identity)
         except (Unreachable, NotMcp) as failure:
-            raise _told_truly(failure, progress) from None
+            raise _with_true_cause(failure, progress) from None
 
     async def _exchange(
         self,
@@ -264,7 +264,7 @@ def _may_repeat(failure: Unreachable | NotMcp, progress: _Progress) -> bool:
     return failure.passing and not progress.calling
 
 
-def _told_truly(failure: Failure, progress: _Progress) -> Failure:
+def _with_true_cause(failure: Failure, progress: _Progress) -> Failure:
     """Add what a caller must know when a call that changes something got no answer."""
     seen = not (isinstance(failure, Unreachable) and failure.untouched)
     if progress.calling and not progress.repeatable and seen:

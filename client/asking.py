@@ -30,7 +30,7 @@ class Asker:
     Args:
         environ: Where OIG_EMAIL, and OIG_PASSWORD or OIG_PASSWORD_FILE may be.
         password_stdin: Take the password from the first line of standard input.
-        prompts: False when standard input is no terminal, or holds commands.
+        prompts: False when standard input is no terminal, or has commands.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from .login import Login
 from .session import Session
 
 CREDENTIAL = frozenset({"email", "password"})
-"""Parameters that a kept login fills."""
+"""Parameters that a stored login fills."""
 SESSION = "session"
 """A handle that assistants pass on, in place of a login. A person gives the login itself."""
 
@@ -93,17 +93,17 @@ def _asked_with(
     known: Login | None,
     repeat: bool,
 ) -> Result:
-    """Ask, and tell of the kept login when the tool does not like it."""
-    kept = known if known is not None and known == session.kept() else None
+    """Ask, and mention the stored login when the tool rejects it."""
+    stored = known if known is not None and known == session.stored_login() else None
     if known is not None:
-        session.output.detail(f"With the login {'kept ' if kept else ''}for {known.email}.")
+        session.output.detail(f"With the login {'kept ' if stored else ''}for {known.email}.")
     shown = login or _shown_in(arguments)
     try:
         result = session.ask(tool, arguments, login, repeat=repeat)
     except ToolFailure as failure:
         if failure.code == CREDENTIALS_REJECTED:
             session.forget(shown)
-            if kept is not None and (login or arguments.get("password") == kept.password):
+            if stored is not None and (login or arguments.get("password") == stored.password):
                 failure.message += (
                     " It was the login kept in the keyring: `oig-client login` renews it."
                 )

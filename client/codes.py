@@ -127,7 +127,7 @@ ADVICE: Mapping[str, str] = {
 CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 TOOL_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}")
-"""What may stand in a command that is shown for copying."""
+"""What a command that is shown for copying may contain."""
 
 MOST_SECONDS = 86_400.0
 """The longest wait that is believed: the server's longest lock is an hour."""

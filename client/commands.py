@@ -53,7 +53,7 @@ def call(
         session: Whom to ask.
         name: The tool.
         words: What was typed.
-        email: Whose data; that of the kept login if None.
+        email: Whose data; that of the stored login if None.
         yes: Call a destructive tool without asking.
 
     Raises:
@@ -106,10 +106,10 @@ def auth_tool(session: Session, email: str | None) -> Tool:
 
 
 def confirmed(result: Result) -> Mapping[str, Any]:
-    """Return what check_auth tells.
+    """Return the result of check_auth.
 
     Raises:
-        ToolFailure: It tells it in a way that is not known here.
+        ToolFailure: It has a form that is not known here.
     """
     if not isinstance(result.structured, Mapping):
         raise ToolFailure(

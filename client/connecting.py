@@ -47,7 +47,7 @@ def trusting() -> ssl.SSLContext:
     """
     try:
         return httpx2.create_ssl_context()
-    except OSError:  # as an SSLError is, of a file that holds no certificate
+    except OSError:  # as an SSLError is, of a file without a certificate
         names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
         raise UsageFailure(
             f"{' or '.join(names) or 'The system'} names no certificates that can be read. "

@@ -15,7 +15,7 @@ from .catalogue import Parameter, Tool
 from .schema import Schema, branches, resolve
 
 DEPTH = 2
-"""Fields within fields that are described: a schema may hold itself."""
+"""Fields within fields that are described: a schema may contain itself."""
 
 MOST_FIELDS = 2000
 """Fields of one result that are looked at: a list of tools may come from any server."""
@@ -85,7 +85,7 @@ class _Reader:
 
 
 def _objects(item: Parameter) -> Iterator[tuple[bool, Schema]]:
-    """Yield the objects that a field is or holds, each with whether it is in an array."""
+    """Yield the objects that a field is or contains, each with whether it is in an array."""
     for branch in branches(item.schema, item.root):
         array = branch.get("type") == "array"
         yield array, resolve(branch.get("items") if array else branch, item.root)

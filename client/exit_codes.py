@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process tells the shell that started it."""
+    """What the process returns to its shell."""
 
     OK = 0
     TOOL = 1

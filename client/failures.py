@@ -11,7 +11,7 @@ Failure
 |-- Unreachable     no whole answer from the server: DNS, refused, TLS, timeout, cut off
 `-- NotMcp          an answer, but not one of an MCP endpoint: status, HTML, odd JSON
 
-No message of any of these holds a secret: what was typed is quoted only where it cannot be one.
+No message of any of these contains a secret: what was typed is quoted only where it cannot be one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class UsageFailure(Failure):
 
 
 class SecretOnCommandLine(UsageFailure):
-    """A secret was typed where others can read it; the line must be kept nowhere."""
+    """A secret was typed where others can read it; the line must be stored nowhere."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, kind="secret_on_command_line")
@@ -84,7 +84,7 @@ class ToolFailure(Failure):
         self.reported = reported
 
     @classmethod
-    def told(cls, text: str, values: object, *, kind: str = "tool_error") -> ToolFailure:
+    def from_answer(cls, text: str, values: object, *, kind: str = "tool_error") -> ToolFailure:
         """Make one from the answer of the server.
 
         Args:
@@ -111,7 +111,7 @@ class ToolFailure(Failure):
 
 
 class BadResult(ToolFailure):
-    """The tool's answer holds something that cannot be shown as what it should be."""
+    """The tool's answer has something that cannot be shown as what it should be."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -122,7 +122,7 @@ class BadResult(ToolFailure):
 
 
 class NoKeyring(Failure):
-    """A login cannot be kept, found or removed on this machine."""
+    """A login cannot be stored, found or removed on this machine."""
 
     exit_code = ExitCode.TOOL
     title = "No keyring"

@@ -22,7 +22,7 @@ from .schema import SECRET_NAMES
 from .state_folder import state_folder
 
 KEPT = 1000
-"""Lines kept in the file; more nobody searches."""
+"""Lines stored in the file; more nobody searches."""
 SECRET_TYPED = re.compile(rf"\S*({'|'.join(SECRET_NAMES)})[\w-]*\s*:?=", re.IGNORECASE)
 GRANTING = ("token", "session")
 """Ends of names of parameters that are no passwords, but let their owner do something."""
@@ -30,7 +30,7 @@ PLAIN = frozenset({"tools", "help", "exit", "quit", "json", "describe", "check-a
 
 
 class Memory(Enum):
-    """Where a line may be kept."""
+    """Where a line may be stored."""
 
     FILE = "it is understood and holds no secret"
     RUN = "it was not understood or applies something; arrow-up still repairs a typing mistake"
@@ -93,7 +93,7 @@ def _memory_as_program(words: list[str]) -> Memory:
 
 
 def history_path(environ: Mapping[str, str]) -> Path:
-    """Return where lines are kept."""
+    """Return where lines are stored."""
     return state_folder(environ) / "history"
 
 
@@ -108,7 +108,7 @@ class FileHistory(History):
         """Do nothing: the editor offers every line, `remember` decides."""
 
     def remember(self, line: str, memory: Memory) -> None:
-        """Keep a line as long as it may be kept."""
+        """Store a line for as long as it may be stored."""
         if memory is Memory.NOWHERE:
             return
         if memory is Memory.FILE:

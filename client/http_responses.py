@@ -20,7 +20,7 @@ JSON = "application/json"
 
 
 class Witness:
-    """Sees each response before the SDK, and keeps the verdict on it.
+    """Sees each response before the SDK, and records the verdict on it.
 
     Args:
         tell: Takes one line per exchange, free of anything secret.

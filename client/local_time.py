@@ -20,7 +20,7 @@ def local(moment: datetime) -> datetime:
     return shown.replace(tzinfo=timezone(offset), fold=0)
 
 
-def told(value: object) -> datetime | None:
+def parsed(value: object) -> datetime | None:
     """Read a time in a result; None if it is not a valid one.
 
     One without an offset is in UTC: servers of older versions wrote it so.

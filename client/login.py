@@ -24,7 +24,7 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.email}:{self.password}".encode()).decode()
 
     def packed(self) -> str:
-        """Return both in one text, which is what a keyring holds."""
+        """Return both in one text, which is what a keyring stores."""
         return json.dumps({"email": self.email, "password": self.password}, ensure_ascii=False)
 
     @classmethod

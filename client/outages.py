@@ -176,7 +176,7 @@ def _protocol(error: MCPError, url: str, *, calling: bool) -> Failure:
     if error.code == PARSE_ERROR:
         return _garbage(url)
     if calling:
-        return ToolFailure.told(error.message, error.data, kind="protocol_error")
+        return ToolFailure.from_answer(error.message, error.data, kind="protocol_error")
     if error.code == UNSUPPORTED_PROTOCOL_VERSION:
         return NotMcp(
             f"{url} speaks no version of MCP that this oig-client knows. Update oig-client or the "

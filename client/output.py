@@ -30,7 +30,7 @@ class Output:
 
     Args:
         as_json: Print each result or failure as one JSON object.
-        verbose: Also tell the details.
+        verbose: Also print the details.
     """
 
     def __init__(self, *, as_json: bool, verbose: bool = False) -> None:

@@ -28,7 +28,7 @@ class Session:
 
     Attributes:
         url: The server's address as it may be shown.
-        whole_url: The address as it is asked; a query in it may hold a key.
+        whole_url: The address as it is asked; a query in it may contain a key.
         timeout: Seconds to wait for an answer.
         known: What the server offered when it was last asked.
         problem: Why it could not be asked last time, in one word; empty when it could.
@@ -50,7 +50,7 @@ class Session:
         self.admitted: Login | None = None
         self._endpoint: Endpoint | None = None
         self._warned = False
-        self._kept: Login | None = None
+        self._stored: Login | None = None
         self._looked = False
         self._acting: Login | None = None
         self._worked: dict[str, Login] = {}
@@ -64,7 +64,7 @@ class Session:
         """Ask the server what it offers.
 
         Args:
-            email: Whose login to send to a server that requires one; None: the kept
+            email: Whose login to send to a server that requires one; None: the stored
                 one, or one that is asked for.
 
         Raises:
@@ -80,8 +80,8 @@ class Session:
         self.output.detail(one_line(f"{server}, protocol {server.protocol}, at {self.url}"))
         return self.known
 
-    def kept(self) -> Login | None:
-        """Return the login kept for this server; None without one, or without a keyring."""
+    def stored_login(self) -> Login | None:
+        """Return the login stored for this server; None without one, or without a keyring."""
         if not self._looked:
             try:
                 with self.output.waiting("Asking the keyring ..."):
@@ -89,20 +89,20 @@ class Session:
             except NoKeyring as failure:
                 self.output.detail(failure.message)
                 self.remember(None)
-        return self._kept
+        return self._stored
 
     def remember(self, login: Login | None) -> None:
-        """Take a login as the one that is kept."""
-        self._kept, self._looked = login, True
+        """Take a login as the one that is stored."""
+        self._stored, self._looked = login, True
 
     def login_for(self, email: str | None) -> Login | None:
         """Return the login for an account that needs no question, or for no matter which.
 
-        The kept one goes before those that worked in this run.
+        The stored one goes before those that worked in this run.
         """
         sources = (
             lambda: [self._acting],
-            lambda: [self.kept()],  # later, since a keyring is slow
+            lambda: [self.stored_login()],  # later, since a keyring is slow
             lambda: [self.admitted],
             lambda: reversed(self._worked.values()),
         )
@@ -169,7 +169,7 @@ class Session:
 
         result = self._let_in(ask, None, login)
         if result.is_error:
-            raise ToolFailure.told(result.text, result.meta)
+            raise ToolFailure.from_answer(result.text, result.meta)
         return result
 
     @property

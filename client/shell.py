@@ -145,7 +145,7 @@ def _greet(session: Session) -> None:
 
 
 def _do(session: Session, line: str) -> int:
-    """Carry out a line; return how a command ended that had something to tell all the same."""
+    """Carry out a line; return how a command ended that had a result all the same."""
     match _split(line):
         case []:
             pass
@@ -188,8 +188,8 @@ def _as_program(session: Session, words: list[str]) -> int:
     if options.help_text is not None:
         session.output.result({"help": options.help_text}, lambda _framed: options.help_text or "")
         return 0
-    told = replace(options, url=session.whole_url, timeout=session.timeout)
-    return DISPATCH[options.command](session, told) or 0
+    adopted = replace(options, url=session.whole_url, timeout=session.timeout)
+    return DISPATCH[options.command](session, adopted) or 0
 
 
 def _split(line: str) -> list[str]:

@@ -23,10 +23,10 @@ DRAWN = _LINES | _BLOCKS
 
 def register() -> None:
     """Make `NAME` known to streams."""
-    codecs.register_error(NAME, _stand_in)
+    codecs.register_error(NAME, _replacement)
 
 
-def _stand_in(problem: UnicodeError) -> tuple[str, int]:
+def _replacement(problem: UnicodeError) -> tuple[str, int]:
     if not isinstance(problem, UnicodeEncodeError):
         raise problem
     character = problem.object[problem.start]

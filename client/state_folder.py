@@ -1,4 +1,4 @@
-"""Where the client keeps what it remembers from one run to the next."""
+"""Where the client stores what it remembers from one run to the next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def state_folder(environ: Mapping[str, str], system: str = sys.platform) -> Path
 
 
 def local_data(environ: Mapping[str, str]) -> Path:
-    """Return the folder of Windows for what programs keep on this machine.
+    """Return the folder of Windows for data of programs on this machine.
 
     Raises:
         UsageFailure: The person's home is not known.

@@ -29,7 +29,7 @@ WITHOUT = (
 
 
 class Vault:
-    """The login kept for one server.
+    """The login stored for one server.
 
     Args:
         url: The server's URL; no other one is given the login.
@@ -41,7 +41,7 @@ class Vault:
         self.enabled = enabled
 
     def find(self) -> Login | None:
-        """Return the login, None when none is kept.
+        """Return the login, None when none is stored.
 
         Raises:
             NoKeyring: The keyring cannot be read.
@@ -55,7 +55,7 @@ class Vault:
         """Keep a login in place of the one before; return the keyring's name.
 
         Raises:
-            NoKeyring: There is none, or it did not keep it.
+            NoKeyring: There is none, or it did not store it.
         """
         self.need()
         _asked(lambda ring: ring.set_password(SERVICE, self._server, login.packed()))
@@ -69,7 +69,7 @@ class Vault:
         return _asked(lambda ring: str(ring.name))
 
     def remove(self) -> bool:
-        """Remove the login; tell whether there was one.
+        """Remove the login; return whether there was one.
 
         Raises:
             NoKeyring: The keyring cannot be changed.
@@ -138,7 +138,7 @@ def _asked(question: Callable[[KeyringBackend], T]) -> T:
             kind="keyring_locked",
         ) from None
     except Exception as exc:  # noqa: BLE001 - each backend raises errors of its own
-        # Only the kind of error: its text may quote what was to be kept.
+        # Only the kind of error: its text may quote what was to be stored.
         raise NoKeyring(
             f"The keyring does not work ({type(exc).__name__}). PYTHON_KEYRING_BACKEND or the "
             f"file keyringrc.cfg may name a wrong one; `keyring diagnose` says more. {WITHOUT}",

@@ -17,7 +17,7 @@ from rich.text import Text
 from .catalogue import Catalogue, Parameter, Result, Tool
 from .cross_references import result_fields
 from .failures import Failure
-from .local_time import told, written
+from .local_time import parsed, written
 from .readable import clean, one_line
 
 SHORT = 48
@@ -59,7 +59,7 @@ def _first_sentence(tool: Tool) -> str:
 
 
 def tool_page(tool: Tool, earlier: Sequence[Tool] = (), *, framed: bool) -> RenderableType:
-    """Show everything the server tells about one tool.
+    """Show everything the server says about one tool.
 
     Args:
         tool: The tool.
@@ -193,8 +193,8 @@ def auth_panel(values: Mapping[str, Any], *, now: datetime, framed: bool) -> Ren
     return _panel(table, title, "yellow" if doubtful else "green")
 
 
-def kept_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
-    """Show a login that is kept from now on."""
+def stored_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
+    """Show a login that is stored from now on."""
     replaced = f" It replaces that of {one_line(values['replaced'])}." if values["replaced"] else ""
     text = Text(
         f"{one_line(values['email'])} at {one_line(values['url'])}.{replaced}\n"
@@ -204,8 +204,8 @@ def kept_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     return _panel(text, title, "green") if framed else Group(Text(title), text)
 
 
-def _sentences(told: object) -> str:
-    return " ".join(map(str, told)) if isinstance(told, list) else ""
+def _sentences(texts: object) -> str:
+    return " ".join(map(str, texts)) if isinstance(texts, list) else ""
 
 
 def _count(length: object) -> str:
@@ -213,7 +213,7 @@ def _count(length: object) -> str:
 
 
 def _until(moment: object, now: datetime) -> str:
-    when = told(moment)
+    when = parsed(moment)
     if when is None:
         return "" if moment is None else str(moment)
     return f"{written(when)} ({duration((when - now).total_seconds())})"

@@ -43,7 +43,7 @@ FAILED, WRONG_USAGE, MODEL_FAILED = 1, 2, 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play or ask, and return the exit code: `FAILED` when something does not hold that should."""
+    """Play or ask, and return the exit code: `FAILED` when something is wrong."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     only = arguments.only
@@ -93,7 +93,7 @@ def _key(file: Path | None) -> str | None:
     """Return the key for the model's address; None when there is none.
 
     Raises:
-        ConfigurationError: The file cannot be read, or what it holds is no key.
+        ConfigurationError: The file cannot be read, or it contains no key.
     """
     if file is None:
         key = os.environ.get(KEY, "").strip()
@@ -126,10 +126,10 @@ def _play(chosen: Iterable[Scenario], only: str | None, *, update: bool) -> int:
         PAGE.write_text(report.markdown(THEMES), encoding="utf-8")
         if update:
             golden.update({name: written(one) for name, one in played.items()})
-    return _told(wrong)
+    return _report(wrong)
 
 
-def _told(wrong: dict[str, list[str]]) -> int:
+def _report(wrong: dict[str, list[str]]) -> int:
     """Print what is wrong, and return the exit code."""
     failed = 0
     for name, texts in wrong.items():

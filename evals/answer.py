@@ -20,7 +20,7 @@ THOUSAND = 1000.0
 def shortcomings(scenario: Scenario, played: Played, answer: str) -> list[str]:
     """Say what is wrong with an answer and with what was done for it; empty when nothing is.
 
-    Words are not judged: only whether the numbers that the scenario asks for stand in the answer,
+    Words are not judged: only whether the numbers that the scenario asks for are in the answer,
     what has become of the box, and what must never be said.
     """
     return [*_unsaid(scenario, played, answer), *_done(scenario, played, answer)]

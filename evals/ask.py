@@ -104,7 +104,7 @@ async def _converse(
 
 
 async def _result(here: World, scenario: Scenario, call: ToolCall, played: Played) -> str:
-    """Make a call that the model wants, and return what it is told of it."""
+    """Make a call that the model wants, and return the text it receives."""
     if len(played.exchanges) >= MOST_CALLS:
         return TOO_MANY
     try:

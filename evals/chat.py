@@ -138,17 +138,17 @@ class Chat:
         except httpx2.HTTPError as exc:
             raise ModelFailed(f"The model could not be asked: {type(exc).__name__}.") from exc
         if answer.status_code != 200:
-            told = raw[:SHOWN].decode(errors="replace")
-            raise ModelFailed(f"The address answered {answer.status_code}: {told}")
+            text = raw[:SHOWN].decode(errors="replace")
+            raise ModelFailed(f"The address answered {answer.status_code}: {text}")
         return _said(raw)
 
 
 def _said(raw: bytes) -> Said:
     try:
-        told = json.loads(raw)
+        answered = json.loads(raw)
     except (ValueError, RecursionError):
         raise ModelFailed("The answer is not JSON.") from None
-    match told:
+    match answered:
         case {"choices": [{"message": {**message}}, *_]}:
             text, calls = message.get("content"), message.get("tool_calls")
             if isinstance(text, str | None) and isinstance(calls, list | None):

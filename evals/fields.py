@@ -26,7 +26,7 @@ class Field(NamedTuple):
 
 
 def fields(value: object, path: str = "") -> Iterator[Field]:
-    """Give all fields of a JSON value in its order; none of null, which a failed call told."""
+    """Give all fields of a JSON value in its order; none of null, which a failed call gave."""
     if value is None and not path:
         return
     if isinstance(value, dict) and value:

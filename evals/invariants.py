@@ -75,7 +75,7 @@ def every_write_was_applied(played: Played) -> Iterable[str]:
 
 def every_time_has_an_offset(played: Played) -> Iterable[str]:
     """Every time in a result is the box's local time with its offset."""
-    for exchange, one in _told(played):
+    for exchange, one in _fields(played):
         if not isinstance(one.value, str) or SENT_BY_OTHERS.search(one.path):
             continue
         rest = LOCAL_TIME.sub("", one.value)
@@ -86,8 +86,8 @@ def every_time_has_an_offset(played: Played) -> Iterable[str]:
 def every_null_has_a_reason(played: Played) -> Iterable[str]:
     """Every null is explained in `unknown`, or one of those that mean something."""
     for exchange in played.exchanges:
-        reasons = reasons_in(exchange.result.told)
-        for one in fields(exchange.result.told):
+        reasons = reasons_in(exchange.result.structured)
+        for one in fields(exchange.result.structured):
             meant = any(one.path == end or one.path.endswith(f".{end}") for end in MEANT)
             if one.value is None and not meant and reason_for(one.path, reasons) is None:
                 yield f"{exchange.result.tool}: {one.path} is null without a reason"
@@ -105,7 +105,7 @@ def every_result_is_short_enough(played: Played) -> Iterable[str]:
 def every_result_says_the_same_twice(played: Played) -> Iterable[str]:
     """Every result is the same JSON as text and as structure: clients give a model one of them."""
     for one in played.exchanges:
-        if not one.result.failure and json.loads(one.text) != one.result.told:
+        if not one.result.failure and json.loads(one.text) != one.result.structured:
             yield f"{one.result.tool}: text and structure differ"
 
 
@@ -119,9 +119,9 @@ INVARIANTS: dict[str, Callable[[Played], Iterable[str]]] = {
 """All of them, by name."""
 
 
-def _told(played: Played) -> Iterable[tuple[Exchange, Field]]:
+def _fields(played: Played) -> Iterable[tuple[Exchange, Field]]:
     for exchange in played.exchanges:
-        for one in fields(exchange.result.told):
+        for one in fields(exchange.result.structured):
             yield exchange, one
         if exchange.result.failure:
             yield exchange, Field("failure", exchange.result.failure)

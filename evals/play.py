@@ -39,7 +39,7 @@ async def _play(scenario: Scenario) -> Played:
 
 
 async def take(here: World, scenario: Scenario, step: Step, played: Played) -> None:
-    """Take one step, and add what it brings to what was played.
+    """Take one step, and add its result to what was played.
 
     Raises:
         WorldRefused: It cannot be taken.
@@ -85,9 +85,11 @@ async def finish(here: World, scenario: Scenario, played: Played) -> None:
 def _given(value: object, played: Played) -> object:
     if not isinstance(value, Given):
         return value
-    told = [one.told for one in played.results if one.tool == value.tool and not one.failure]
+    results = [
+        one.structured for one in played.results if one.tool == value.tool and not one.failure
+    ]
     try:
-        return next(one.value for one in fields(told[value.nth]) if one.path == value.path)
+        return next(one.value for one in fields(results[value.nth]) if one.path == value.path)
     except (IndexError, StopIteration):
         raise WorldRefused(f"no result of {value.tool} has a field {value.path}") from None
 

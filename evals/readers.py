@@ -1,7 +1,7 @@
 """Naive readers: what somebody in a hurry takes from the results. Pure.
 
 A model that reads well needs no help. These read badly, always in the same way, and a result is
-good when even they are right, or told that they are not.
+good when even they are right, or warned that they are not.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ UNITS = {"_kwh": 1000.0, "_kw": 1000.0}
 
 
 class Result(NamedTuple):
-    """What a call brought.
+    """The result of a call.
 
     Attributes:
         tool: The tool.
-        told: The structured result; None of a call that failed.
+        structured: The structured result; None of a call that failed.
         failure: The text of a call that failed; empty otherwise.
     """
 
     tool: str
-    told: Any
+    structured: Any
     failure: str = ""
 
 
@@ -65,7 +65,7 @@ class FirstNumber:
     """Takes the first number whose name fits, of the last result that was not a failure.
 
     Attributes:
-        words: What the path must hold, in any order.
+        words: What the path must contain, in any order.
         tool: Of the last result of this tool; of whichever was last unless given.
     """
 
@@ -94,7 +94,7 @@ class FirstWord:
     """Takes the first text, flag or null whose name fits, of the last result.
 
     Attributes:
-        words: What the path must hold, in any order.
+        words: What the path must contain, in any order.
         tool: Of the last result of this tool; of whichever was last unless given.
     """
 
@@ -120,7 +120,7 @@ class DatePart:
     """Takes the date part of a time for the day, whatever zone the time is in.
 
     Attributes:
-        words: What the path of the time must hold, in any order.
+        words: What the path of the time must contain, in any order.
         tool: Of the last result of this tool; of whichever was last unless given.
     """
 
@@ -194,7 +194,7 @@ def told_to_the_user(results: Sequence[Result]) -> list[str]:
     """Give all warnings and failures of all results."""
     texts: list[str] = []
     for one in results:
-        texts += [one.failure] if one.failure else warnings_in(one.told)
+        texts += [one.failure] if one.failure else warnings_in(one.structured)
     return texts
 
 
@@ -207,4 +207,4 @@ def _last(results: Sequence[Result], tool: str | None) -> int:
 
 
 def _fitting(result: Result, words: tuple[str, ...]) -> Iterable[Field]:
-    return (one for one in fields(result.told) if all(word in one.path for word in words))
+    return (one for one in fields(result.structured) if all(word in one.path for word in words))

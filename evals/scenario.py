@@ -27,7 +27,7 @@ DEMO, DEMO2 = Login("demo@example.com"), Login("demo2@example.com")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An argument that an earlier result holds.
+    """An argument taken from an earlier result.
 
     Attributes:
         tool: The tool.
@@ -126,7 +126,7 @@ class Check:
     Attributes:
         reader: Who reads.
         truth: What is so at the moment of the call whose result is read.
-        warned: A pattern of the warning, or of the reason or note beside the value, that tells a
+        warned: A pattern of the warning, or of the reason or note beside the value, that warns a
             reader who is wrong; None where the reader must be right.
         unknown: Whether null, with a reason, is as good as the truth.
     """
@@ -196,7 +196,7 @@ class Scenario:
 
     @property
     def is_for_models(self) -> bool:
-        """Whether nothing happens between the calls that a model does not bring about itself."""
+        """Whether only the model itself causes what happens between the calls."""
         rest = self.steps[len(self.prelude) :]
         return not any(isinstance(step, Happens) for step in rest)
 

@@ -1,4 +1,4 @@
-"""What happened in a scenario, and how it is kept to be compared with. Pure."""
+"""What happened in a scenario, and how it is stored to be compared with. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOLATILE = {
     "change_id": "change",
     "undoes": "change",
 }
-"""Names of fields whose texts are different in every run, and what stands in their place."""
+"""Names of fields whose texts are different in every run, and what replaces them."""
 
 SHOWN = 8
 """Elements of a long list of numbers or times that a transcript shows at each end."""
@@ -28,13 +28,13 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A call and what it brought.
+    """A call and its result.
 
     Attributes:
         call: The call, with the arguments that were sent.
         at: When, in Prague, as ISO 8601.
         result: The result, or the failure.
-        text: The text that the result holds.
+        text: The text of the result.
         code: The code of a failure.
         truth: What was so then at each box of the account.
     """
@@ -91,7 +91,7 @@ def written(played: Played) -> str:
         if one.result.failure:
             lines += [f"  failed, {one.code}: {one.result.failure}"]
         else:
-            lines += [f"  {text}" for text in _shown(one.result.told, mask)]
+            lines += [f"  {text}" for text in _shown(one.result.structured, mask)]
         lines += [""]
     for write in played.writes:
         sent = json.dumps(write["sent"], ensure_ascii=False)
@@ -122,8 +122,8 @@ class _Mask:
         return text
 
 
-def _shown(told: object, mask: _Mask) -> Iterable[str]:
-    found = list(fields(told))
+def _shown(structured: object, mask: _Mask) -> Iterable[str]:
+    found = list(fields(structured))
     lists: dict[str, list[object]] = {}
     for one in found:
         mask.note(one)

@@ -50,12 +50,12 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
     wanted = truth_of(check.truth, exchange.truth)
     if claim.value is not None and agrees(claim.value, wanted, check.truth):
         return
-    told = exchange.result.told
-    reason = reason_for(claim.path, reasons_in(told))
+    structured = exchange.result.structured
+    reason = reason_for(claim.path, reasons_in(structured))
     if claim.value is None and check.unknown and (reason or claim.path == "warnings"):
         return
-    beside = [*([reason] if reason else []), *_notes(told, claim.path)]
-    texts = [exchange.result.failure, *warnings_in(told), *beside]
+    beside = [*([reason] if reason else []), *_notes(structured, claim.path)]
+    texts = [exchange.result.failure, *warnings_in(structured), *beside]
     if check.warned is not None and any(re.search(check.warned, text) for text in texts):
         return
     yield (
@@ -66,10 +66,10 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
     )
 
 
-def _notes(told: object, path: str) -> list[str]:
-    """Give the note that stands in the same part of a result as a field."""
+def _notes(structured: object, path: str) -> list[str]:
+    """Give the note in the same part of a result as a field."""
     note = f"{path.rpartition('.')[0]}.note"
-    return [str(one.value) for one in fields(told) if one.path == note and one.value]
+    return [str(one.value) for one in fields(structured) if one.path == note and one.value]
 
 
 def truth_of(truth: Truth | Known, boxes: Mapping[str, Mapping[str, Any]]) -> object:
@@ -80,7 +80,7 @@ def truth_of(truth: Truth | Known, boxes: Mapping[str, Mapping[str, Any]]) -> ob
         boxes: The simulator's truth about all boxes of the account.
 
     Raises:
-        KeyError: The simulator does not tell that.
+        KeyError: The simulator does not know that.
     """
     if isinstance(truth, Known):
         return truth.value
@@ -110,17 +110,17 @@ def _is_day(value: object) -> bool:
 
 
 def _words(scenario: Scenario, played: Played) -> Iterable[str]:
-    """See whether what must be told is told, and nothing that must not."""
-    told = told_to_the_user(played.results)
-    lines = [line(one) for result in played.results for one in fields(result.told)]
+    """See whether what must be said is said, and nothing that must not."""
+    shown = told_to_the_user(played.results)
+    lines = [line(one) for result in played.results for one in fields(result.structured)]
     for pattern in scenario.warns:
-        if not any(re.search(pattern, text) for text in told):
-            yield f"no warning or failure fits {pattern!r}; there are: {told}"
+        if not any(re.search(pattern, text) for text in shown):
+            yield f"no warning or failure fits {pattern!r}; there are: {shown}"
     for pattern in scenario.says:
         if not any(re.search(pattern, text) for text in lines):
             yield f"no field fits {pattern!r}"
     for pattern in scenario.never:
-        for text in {*told, *lines}:
+        for text in {*shown, *lines}:
             if re.search(pattern, text):
                 yield f"said what must not be said ({pattern!r}): {text}"
 
@@ -151,8 +151,8 @@ def _named(call: Call) -> str:
     return f"{call.tool} {dict(call.arguments)}"
 
 
-def _at(told: Mapping[str, Any], path: str) -> Any:
-    found: Any = told
+def _at(truth: Mapping[str, Any], path: str) -> Any:
+    found: Any = truth
     for name in path.split("."):
         found = found[name]
     return found

@@ -76,10 +76,10 @@ class World:
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         answer = await self._server.post("/mcp", json=body, headers=headers)
-        told = answer.json()
-        if not isinstance(told, dict) or "result" not in told:
+        content = answer.json()
+        if not isinstance(content, dict) or "result" not in content:
             raise WorldRefused(f"{method} was answered {answer.status_code}: {answer.text}")
-        result: dict[str, Any] = told["result"]
+        result: dict[str, Any] = content["result"]
         return result
 
     async def administer(
@@ -93,8 +93,8 @@ class World:
         answer = await self._portal.request(method, f"_admin/{path}", json=body)
         if answer.status_code >= 300:
             raise WorldRefused(f"{method} {path} was answered {answer.status_code}: {answer.text}")
-        told: dict[str, Any] = answer.json()
-        return told
+        content: dict[str, Any] = answer.json()
+        return content
 
     async def truth(self, email: str) -> dict[str, dict[str, Any]]:
         """Return all that is so now at each box of an account, by its id."""
@@ -117,7 +117,7 @@ async def world(at: float, settings: Mapping[str, object]) -> AsyncIterator[Worl
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oig")))
         chosen = replace(_settings(folder), **settings)  # type: ignore[arg-type]
-        # Otherwise the worker asks the daemon whether anybody holds one, and waits for the answer
+        # Otherwise the worker asks the daemon whether anybody has one, and waits for the answer
         # on the thread that both run on.
         make_secret(chosen.secret_file)
         await stack.enter_async_context(cache.serving(chosen, time.now))

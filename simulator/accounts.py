@@ -22,7 +22,7 @@ SESSION_TTL = 1440.0
 """Seconds of idleness after which a session ends: PHP's default; the real portal's is not known."""
 
 SESSIONS = 200_000
-"""Most sessions held, twice what the cache holds by default; the longest idle one goes."""
+"""Most sessions stored, twice the cache's default; the longest idle one goes."""
 
 ACCOUNTS = 200_000
 """Most accounts, for the same reason. The next one is refused."""
@@ -132,7 +132,7 @@ class Accounts:
         self._passwords = _built_in()
 
     def _drop_expired(self, now: float) -> None:
-        # Sessions stand in order of their last use, so the expired ones are all in front.
+        # Sessions are in the order of their last use, so the expired ones are all in front.
         while self._sessions:
             session_id, (_, last_use) = next(iter(self._sessions.items()))
             if now - last_use < self._session_ttl:

@@ -22,7 +22,7 @@ def takes(stored: float, ceiling: float, capacity: float, power: float, seconds:
         ceiling: Energy at which to stop, Wh.
         capacity: Its capacity, Wh.
         power: Its limit, W.
-        seconds: For how long the power will be held.
+        seconds: For how long the power will last.
     """
     full = stored / capacity
     if full > TAPER_FROM:

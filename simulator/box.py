@@ -27,13 +27,13 @@ CONTACT = 5
 """Seconds between two uploads of live data while somebody looks (observed: a few)."""
 
 RECORDS = 40 * DAY // UPLOAD
-"""Most uploads kept: the past and the longest jump of the clock that is lived through."""
+"""Most uploads stored: the past and the longest jump of the clock that is lived through."""
 
 JUMP = 31 * DAY
 """Longest jump that is lived through, in seconds; after a longer one the box starts afresh."""
 
 NOTICES = 500
-"""Most notifications a box keeps; the portal shows fewer."""
+"""Most notifications of a box that are stored; the portal shows fewer."""
 
 
 class Box:
@@ -221,7 +221,7 @@ class Box:
             self.lose_contact(now)
 
     def _story(self, today: float) -> list[Notice]:
-        """Tell what happened on the days before, beside what the days themselves bring."""
+        """Give what happened on the days before, beside what the days themselves cause."""
         start = today - 2 * DAY + STEP * int(1080 * grain(self.plant.seed, 1))
         return [
             bypass(self.id, start - DAY, automatic=False, on=True),

@@ -15,7 +15,7 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 """Bounds of simulated time, in Unix seconds: no date in them needs care for calendars or digits."""
 
 SPEED_MAX = 3600.0
-"""Simulated seconds per second: beyond an hour each, the steps of physics would not keep up."""
+"""Simulated seconds per second: beyond an hour each, the steps of physics would fall behind."""
 
 
 class ClockRefused(OigError):

@@ -16,7 +16,7 @@ EVERYTHING = ("actual",)
 
 GRID_VALUES = 4
 BATTERY_V = 100
-"""What tells the grid's series: how many values an item has, and more volts than a battery."""
+"""What identifies the grid's series: how many values an item has, and more volts than a battery."""
 
 
 def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
@@ -41,8 +41,8 @@ def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
         }
     else:
         broken = {
-            box: _box(kind, told, fields or EVERYTHING)
-            for box, told in sound.items()
+            box: _box(kind, answer, fields or EVERYTHING)
+            for box, answer in sound.items()
             if kind is not Kind.DROPPED or box not in fields
         }
     return json.dumps(broken, separators=(",", ":")).encode()
@@ -81,34 +81,34 @@ def _nulled(item: Any, place: int) -> Any:
     return item
 
 
-def _box(kind: Kind, told: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+def _box(kind: Kind, answer: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     if kind is Kind.DIP:
-        told["dc_in"]["fv_ad"] = max(told["dc_in"]["fv_ad"] - 7, 0)
-        return told
+        answer["dc_in"]["fv_ad"] = max(answer["dc_in"]["fv_ad"] - 7, 0)
+        return answer
     if kind is Kind.ADDED:
-        return told | _added(told, fields)
+        return answer | _added(answer, fields)
     for name in fields:
         block, _, field = name.partition(".")
-        if block not in told:
+        if block not in answer:
             continue
         if not field:
-            told |= _whole_block(kind, block, told[block])
+            answer |= _whole_block(kind, block, answer[block])
             if kind is Kind.DROPPED:
-                del told[block]
-        elif isinstance(told[block], dict) and field in told[block]:
+                del answer[block]
+        elif isinstance(answer[block], dict) and field in answer[block]:
             if kind is Kind.DROPPED:
-                del told[block][field]
+                del answer[block][field]
             else:
-                told[block][field] = WRONG[kind](told[block][field])
-    return told
+                answer[block][field] = WRONG[kind](answer[block][field])
+    return answer
 
 
-def _added(told: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+def _added(answer: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     """Add fields to blocks, which are added as well where they are not there or empty."""
     more: dict[str, Any] = {}
     for name in fields:
         block, _, field = name.partition(".")
-        there = more.get(block) or told.get(block) or {}
+        there = more.get(block) or answer.get(block) or {}
         more[block] = {**there, (field or "new"): 1}
     return more
 

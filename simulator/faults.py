@@ -12,7 +12,7 @@ from server.errors import OigError
 from .endpoints import Endpoint
 
 LATENCY_MAX = 120.0
-"""Seconds a fault may hold an answer back: four times what any client waits."""
+"""Seconds by which a fault may delay an answer: four times what any client waits."""
 
 TIMES_MAX = 1_000_000
 """Most requests one fault may be set for; without a number it stays until cleared."""
@@ -84,7 +84,7 @@ FITS: dict[Kind, frozenset[Endpoint]] = {
 """Where a kind of fault can happen; all others happen anywhere."""
 
 SELECTIVE = frozenset({Kind.NAN, Kind.TEXTS, Kind.RETYPED, Kind.DROPPED, Kind.ADDED})
-"""The kinds that can be told which fields of json.php to damage, or to add."""
+"""The kinds that take the fields of json.php to damage, or to add."""
 
 NEVER_PROCESSED = frozenset({Kind.SLOW, Kind.JSON, Kind.FORGOTTEN})
 """The kinds that say themselves whether a write takes effect."""

@@ -1,8 +1,8 @@
-"""What json2.php tells: series of one range of days, an item for every upload. Pure.
+"""What json2.php returns: series of one range of days, an item for every upload. Pure.
 
 Names and the meaning of the values are those other clients use. Assumed: that the energies of
 `grid` count from midnight, that its power has the sign of json.php, and that an account with
-several boxes is told of its first, because a request names none.
+several boxes gets that of its first, because a request names none.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def settle(
         demand: What the household draws, without the boiler.
         stored: Energy in the battery, Wh.
         boiler_today: What the boiler has used today, Wh.
-        seconds: For how long the answer will be held: it never overfills the battery in that time.
+        seconds: For how long the answer will be used: it never overfills the battery in that time.
         now_due: What the clock makes the box do.
     """
     pv = sunshine[0] + sunshine[1]
@@ -97,8 +97,8 @@ def settle(
         boiler = min(plant.boiler_w, left) if setup.ssr0 else 0.0
         left -= boiler
     curtailed = min(max(left - export_cap(plant, setup), 0.0), pv)
-    kept = (pv - curtailed) / pv if pv else 0.0
-    strings = (sunshine[0] * kept, sunshine[1] * kept)
+    used = (pv - curtailed) / pv if pv else 0.0
+    strings = (sunshine[0] * used, sunshine[1] * used)
     on_phase_3 = demand.backed[2] + boiler
     # The grid is what is missing, computed from what is reported: so the sum closes exactly.
     need = backed + other + boiler + plant.own_w
@@ -161,11 +161,11 @@ def _battery(
         return 0.0
     # Only with Home Grid V does the battery feed the section without backup, too.
     missing = -(surplus if setup.app & 1 else surplus_behind)
-    given = battery.gives(stored, _kept(plant, setup), plant.battery_w, seconds)
+    given = battery.gives(stored, _floor(plant, setup), plant.battery_w, seconds)
     return 0.0 - max(min(missing, given), 0.0)
 
 
-def _kept(plant: Plant, setup: Setup) -> float:
+def _floor(plant: Plant, setup: Setup) -> float:
     """Give the energy that stays in the battery, Wh."""
     floor = max(setup.floor, setup.target) if setup.mode == 2 else setup.floor
     return plant.battery_wh * floor / 100
@@ -183,4 +183,4 @@ def hours_left(plant: Plant, setup: Setup, flows: Flows, stored: float) -> float
     if flows.battery >= 0:
         return None
     # What it gives within an hour is as many Wh as W.
-    return battery.gives(stored, _kept(plant, setup), math.inf, HOUR) / -flows.battery
+    return battery.gives(stored, _floor(plant, setup), math.inf, HOUR) / -flows.battery

@@ -24,7 +24,7 @@ from .schedule import due
 from .sun import yields
 
 STEP = 60
-"""Seconds for which all power is held; what happens by itself happens between them."""
+"""Seconds for which all power stays the same; what happens by itself happens between them."""
 
 PAST_STEP = 300
 """The same for the past up to `LEAD` before the day begins: it only has to look lived in."""

@@ -1,4 +1,4 @@
-"""What the portal tells its users about their boxes: the list of notifications, as it writes it.
+"""What the portal reports to users about their boxes: the list of notifications, as it writes it.
 
 Commands in JSON, HTML inside, Czech texts. The structure follows what other clients of the portal
 read; the texts are invented in the manner of the vendor's.
@@ -15,7 +15,7 @@ from .grain import grain, seed_of
 from .prague import local
 
 FEED = 100
-"""Most notifications in the list; how many the portal keeps is not known."""
+"""Most notifications in the list; how many the portal stores is not known."""
 
 EMPTY = '<div class="folder-list">  </div>'
 """The list without a notification, and the answer to a session that has ended (observed)."""

@@ -1,8 +1,9 @@
 """What a write asks for, and whether the portal takes it. Pure: bytes in, settings out.
 
-Two contracts are told of since the summer of 2026, JSON with whole numbers and a form as browsers
-send it; a switch says which one is in force. Both need the header that marks a script's request.
-Whatever is wrong is answered alike, with an error page: the reasons here are for administrators.
+Two contracts have been seen since the summer of 2026, JSON with whole numbers and a form as
+browsers send it; a switch says which is in force. Both need the header that marks a script's
+request. Whatever is wrong is answered alike, with an error page: the reasons here are for
+administrators.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What json.php tells of a box: its blocks, in the few fields of today or the many of 2023.
+"""What json.php returns of a box: its blocks, in the few fields of today or the many of 2023.
 
 Names, units and signs are those observed. Power comes in whole watts, grid power as the sum that
-the other rounded figures leave, so that grid + PV = battery + load + own use holds in them exactly;
+the other rounded figures leave, so that grid + PV = battery + load + own use is exact in them;
 it may differ from the house's by two or three watts.
 """
 
@@ -52,25 +52,25 @@ def watts(flows: Flows) -> Watts:
 
 
 def blocks(box: Box, now: float) -> dict[str, Block | bool]:
-    """Give all that json.php tells of a box at a Unix time."""
+    """Give all that json.php returns of a box at a Unix time."""
     seen = box.seen(now)
-    told: dict[str, Block | bool] = {}
+    answer: dict[str, Block | bool] = {}
     if box.queen is not None:
-        told["queen"] = box.queen
-    told |= _arrived(box, now)
-    told |= _settings(box)
-    told["device"] = _device(box, seen.at)
-    told |= {name: [] for name in ACCESSORIES}
+        answer["queen"] = box.queen
+    answer |= _arrived(box, now)
+    answer |= _settings(box)
+    answer["device"] = _device(box, seen.at)
+    answer |= {name: [] for name in ACCESSORIES}
     if box.full:
-        told |= accessory_settings()
-        told |= {
+        answer |= accessory_settings()
+        answer |= {
             name: {**service(name), **block}
-            for name, block in told.items()
+            for name, block in answer.items()
             if isinstance(block, dict)
         }
     if box.live_data:
-        told["actual"] = _actual(box.plant, seen)
-    return told
+        answer["actual"] = _actual(box.plant, seen)
+    return answer
 
 
 def _arrived(box: Box, now: float) -> dict[str, Block | bool]:
@@ -111,7 +111,7 @@ def _picture(now: Watts) -> int:
 def _power(box: Box, slow: Record) -> dict[str, Block | bool]:
     now, meters = watts(slow.flows), slow.meters
     day, month, year = meters.day, meters.month, meters.year
-    told: dict[str, Block | bool] = {
+    answer: dict[str, Block | bool] = {
         "ac_in": {
             **_volts(box.plant, slow.at),
             **dict(zip(("aci_wr", "aci_ws", "aci_wt"), now.grid, strict=True)),
@@ -142,9 +142,9 @@ def _power(box: Box, slow: Record) -> dict[str, Block | bool]:
     }
     if box.full:
         more = _full_power(box, slow, now)
-        told |= {name: {**block, **more.get(name, {})} for name, block in told.items()
+        answer |= {name: {**block, **more.get(name, {})} for name, block in answer.items()
                  if isinstance(block, dict)}  # fmt: skip
-    return told
+    return answer
 
 
 def _full_power(box: Box, slow: Record, now: Watts) -> dict[str, dict[str, Any]]:
@@ -203,7 +203,7 @@ def _boiler(box: Box, now: Watts, day: Energy) -> Block:
 
 def _settings(box: Box) -> dict[str, Block | bool]:
     setup, plant = box.setup, box.plant
-    told: dict[str, Block | bool] = {
+    answer: dict[str, Block | bool] = {
         "batt_prms": {
             "bat_min": setup.floor,
             "bat_gl_min": 15,
@@ -226,19 +226,19 @@ def _settings(box: Box) -> dict[str, Block | bool]:
         "invertor_prm1": {"p_max_feed_grid": setup.feed_cap},
     }
     if box.full:
-        told["batt_prms"] = {
-            **_members(told["batt_prms"]),
+        answer["batt_prms"] = {
+            **_members(answer["batt_prms"]),
             "fmt_on": int(setup.formatting),
             "fmt_progress": box.charging_progress,
         }
-        told["box_prms"] = {
-            **_members(told["box_prms"]),
+        answer["box_prms"] = {
+            **_members(answer["box_prms"]),
             "bypass": int(box.bypassed == "automatic"),
             "bypass_m": int(box.bypassed == "manual"),
             "bat_min": setup.floor,
             "nb": int(plant.other_meter),
         }
-    return told
+    return answer
 
 
 def _device(box: Box, contact: float) -> Block:

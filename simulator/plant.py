@@ -1,4 +1,4 @@
-"""What stands in a house, and how it is set. Pure: values, no behaviour but their meaning."""
+"""The equipment of a house, and its settings. Pure: values, no behaviour but their meaning."""
 
 from __future__ import annotations
 

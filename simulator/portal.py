@@ -80,8 +80,8 @@ class Simulator:
         """Answer json.php.
 
         Args:
-            session_id: What the cookie held.
-            known_tag: What If-None-Match held.
+            session_id: Value of the cookie.
+            known_tag: Value of If-None-Match.
         """
 
         def page(account: str) -> Page:
@@ -118,8 +118,8 @@ class Simulator:
 
         def page(account: str) -> Page:
             boxes = self.boxes.of(account, self.clock.now())
-            told = (notice for box in boxes for notice in box.notices)
-            return Page(feed(told, escaped=self.switches.escaped).encode())
+            notices = (notice for box in boxes for notice in box.notices)
+            return Page(feed(notices, escaped=self.switches.escaped).encode())
 
         return await self._read(Endpoint.NOTIFICATIONS, session_id, page)
 
@@ -134,7 +134,7 @@ class Simulator:
 
         Args:
             script: Name of the portal's script.
-            session_id: What the cookie held.
+            session_id: Value of the cookie.
             headers: What comes with it.
             body: Body.
         """

@@ -44,7 +44,7 @@ def second_of_day(at: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _offset(hour: int) -> float:
-    # Prague's clocks change on the full hour of UTC, so one answer holds for a whole hour.
+    # Prague's clocks change on the full hour of UTC, so one answer is valid for a whole hour.
     offset = local(hour * HOUR).utcoffset()
     assert offset is not None
     return offset.total_seconds()

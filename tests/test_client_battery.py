@@ -1089,7 +1089,7 @@ def watched(client, monkeypatch):
 
 
 def coded(code, text=BUSY):
-    return ToolFailure.told(text, {KEY: {"code": code, "message": text}})
+    return ToolFailure.from_answer(text, {KEY: {"code": code, "message": text}})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ TEXT = "It broke. Tell the user, and call check_auth again."
 
 
 def told(code, message="It broke.", **more):
-    return ToolFailure.told(TEXT, {KEY: {"code": code, "message": message, **more}})
+    return ToolFailure.from_answer(TEXT, {KEY: {"code": code, "message": message, **more}})
 
 
 def test_the_key_and_the_codes_are_the_servers():
@@ -35,7 +35,7 @@ def test_the_key_and_the_codes_are_the_servers():
 @pytest.mark.parametrize("seconds", [None, 12.3])
 def test_a_person_reads_the_message_and_what_to_do_in_this_client(code, seconds):
     server = Told(code, "It broke.", seconds, {"change_id": CHANGE})
-    failure = ToolFailure.told(server.text, server.meta)
+    failure = ToolFailure.from_answer(server.text, server.meta)
     assert failure.kind == failure.code == code
     if failure.reported.advice is None:
         assert seconds is None, "only a time may be missing"
@@ -68,19 +68,21 @@ def test_a_change_under_way_is_named_with_the_command_that_checks_it():
     ],
 )
 def test_without_a_code_the_text_is_shown_as_it_is(meta):
-    failure = ToolFailure.told(TEXT, meta)
+    failure = ToolFailure.from_answer(TEXT, meta)
     assert (failure.message, failure.kind, failure.code) == (TEXT, "tool_error", None)
 
 
 @pytest.mark.parametrize("message", [None, 7, "", " ", ...])
 def test_a_code_counts_without_a_message_and_the_text_stands_in(message):
     values = {"code": "credentials_rejected"} | ({} if message is ... else {"message": message})
-    failure = ToolFailure.told(TEXT, {KEY: values})
+    failure = ToolFailure.from_answer(TEXT, {KEY: values})
     assert (failure.message, failure.code) == (TEXT, "credentials_rejected")
 
 
 def test_a_message_of_several_lines_is_shown_on_one():
-    failure = ToolFailure.told(TEXT, {KEY: {"code": "no_box", "message": "It broke.\nOK: done"}})
+    failure = ToolFailure.from_answer(
+        TEXT, {KEY: {"code": "no_box", "message": "It broke.\nOK: done"}}
+    )
     assert failure.message == "It broke. OK: done"
 
 
@@ -145,7 +147,7 @@ JSON = st.recursive(
     )
 )
 def test_any_error_from_a_server_becomes_a_failure(values):
-    failure = ToolFailure.told(TEXT, {KEY: values})
+    failure = ToolFailure.from_answer(TEXT, {KEY: values})
     assert failure.message
     assert re.fullmatch(r"[a-z][a-z0-9_]*", failure.kind)
     json.dumps(failure.as_json(), allow_nan=False)
@@ -157,7 +159,7 @@ def test_any_error_from_a_server_becomes_a_failure(values):
         (told("plan_used", change_id=CHANGE), False),
         (told("change_refused"), False),
         (told("moon_in_the_way"), False),
-        (ToolFailure.told(TEXT, None), False),
+        (ToolFailure.from_answer(TEXT, None), False),
         (told("outcome_unknown"), True),
         (told("internal_error"), True),
         (told("cut_off", retry_after_s=5), True),

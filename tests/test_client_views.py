@@ -165,7 +165,9 @@ def test_nothing_that_a_server_sends_controls_the_terminal(framed):
         views.result_view(Result(({"type": "text", "text": EVIL},)), framed=framed),
         views.failure_view(Unreachable(EVIL, kind="refused"), framed=framed),
         views.auth_panel(dict.fromkeys(AUTH, EVIL), now=NOW, framed=framed),
-        views.kept_view(dict.fromkeys(("email", "url", "keyring", "replaced"), EVIL), framed=True),
+        views.stored_view(
+            dict.fromkeys(("email", "url", "keyring", "replaced"), EVIL), framed=True
+        ),
     ):
         shown = drawn(view, 200)
         assert not set("\x1b\x07\x9b\u202e" + HIDDEN) & set(shown)

@@ -1,6 +1,6 @@
 """The rival of yesterday: one FastMCP process of SDK 1 with a dict, in an environment of its own.
 
-Runs where `mcp<2` is installed and nothing of ours is, hence only what that brings is imported.
+Runs where `mcp<2` is installed and this project is not: it imports only what that installs.
 
     python -m benchmarks.rivals.fastmcp1 asyncio h11      (the listening socket is descriptor 0)
 """
@@ -34,7 +34,7 @@ class CheckAuth(BaseModel):
 
 def make_server() -> FastMCP:
     """Make the MCP server with its one tool."""
-    # JSON and no sessions: both are faster than what it does unless told.
+    # JSON and no sessions: both are faster than its defaults.
     server = FastMCP("rival", log_level="WARNING", json_response=True, stateless_http=True)
     sessions: dict[bytes, tuple[str, float]] = {}
 

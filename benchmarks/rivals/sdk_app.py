@@ -1,7 +1,7 @@
 """The rival of the same SDK: `MCPServer` with a dict in the process instead of a cache daemon.
 
 Everything else is as it is with us: the tool's signature and result, the server around it (socket,
-loop, parser, frozen heap), JSON answers, no sessions. It checks nothing, locks nobody out, keeps
+loop, parser, frozen heap), JSON answers, no sessions. It checks nothing, locks nobody out, stores
 sessions in clear, and each process logs in for itself; that is what it saves.
 
     python -m benchmarks.rivals.sdk_app       (the listening socket is descriptor 0)

@@ -19,7 +19,7 @@ from ..result import NotMeasured
 from ..system import Served, scratch, workers
 
 OLD_SDK = ROOT / "build" / "benchmarks-venv"
-"""Where the environment of the old SDK is kept from one run to the next; not in git."""
+"""Where the environment of the old SDK stays from one run to the next; not in git."""
 
 INSTALL_SECONDS = 300.0
 

@@ -21,7 +21,7 @@ def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     """Show one box a line: its size, its charge, and whether it reports.
 
     Args:
-        values: The structured result of list_boxes; older servers tell no sizes.
+        values: The structured result of list_boxes; older servers send no sizes.
         framed: Draw a frame.
     """
     rows = [_cells(one) for one in entries(values, "boxes") if isinstance(one, Mapping)]

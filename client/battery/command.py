@@ -74,7 +74,7 @@ def history(session: Session, options: Options) -> None:
     values = asked(session, HISTORY, arguments, options)
     from . import past  # noqa: PLC0415 - not needed by the others
 
-    past.chosen(values, options.quantity)  # a wrong name is told before anything is written
+    past.chosen(values, options.quantity)  # a wrong name is reported before anything is written
     if _tabled(session, options, values, past.as_csv):
         return
     width = shutil.get_terminal_size().columns
@@ -113,11 +113,11 @@ def energy(session: Session, options: Options) -> None:
     about = Asked(first, last, options.per)
     if options.csv is not None and (options.import_price or options.export_price):
         session.output.note("Amounts of money are not in the CSV; --json has them.")
-    if not _tabled(session, options, values, lambda told: as_csv(told, about)):
+    if not _tabled(session, options, values, lambda answer: as_csv(answer, about)):
         # A user who left out --from or --to does not know which days these are.
-        told = {"first_day": first.isoformat(), "last_day": last.isoformat(), **values}
+        ranged = {"first_day": first.isoformat(), "last_day": last.isoformat(), **values}
         shown = drawing("battery.energy", "page", _unwarned(options, values), about)
-        session.output.result(told, shown)
+        session.output.result(ranged, shown)
 
 
 def notifications(session: Session, options: Options) -> None:

@@ -57,8 +57,8 @@ def lines(values: Mapping[str, Any]) -> Iterator[Text]:
         )
 
 
-def _line(title: str, told: str) -> Text:
-    return Text(f"{title:<12}", style="bold").append(f" {told}", style="not bold")
+def _line(title: str, text: str) -> Text:
+    return Text(f"{title:<12}", style="bold").append(f" {text}", style="not bold")
 
 
 def _windows(windows: list[Any]) -> str:

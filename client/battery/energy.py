@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..local_time import told, written
+from ..local_time import parsed, written
 from ..readable import one_line
 from .fitting import Fitting
 from .past import NO_BOX, table_cell, warnings
@@ -324,7 +324,7 @@ def _line(label: str, row: Mapping[str, Any], lacking: Sequence[str]) -> list[st
 def _units(label: str, per: str) -> list[str]:
     """Give the rows, by label, that an entry of `lacking` is about."""
     first, last = _ends(label)
-    begin, end = told(first), told(last)
+    begin, end = parsed(first), parsed(last)
     if begin is None or end is None or not begin <= end < begin + MOST_TIME:
         return [label]  # a month, or nothing that is known here
     apart = end - begin
@@ -336,7 +336,7 @@ def _units(label: str, per: str) -> list[str]:
 
 def _order(label: str) -> tuple[str, float]:
     """Give what rows are sorted by: hours that autumn repeats have one text and two moments."""
-    when = told(label) if len(label) > DAY else None
+    when = parsed(label) if len(label) > DAY else None
     return label[:DAY], 0.0 if when is None else when.timestamp()
 
 

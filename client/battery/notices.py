@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ..local_time import told, written
+from ..local_time import parsed, written
 from ..readable import clean, one_line
 from .words import UNKNOWN, part, text, time
 
@@ -66,7 +66,7 @@ def _words(each: Mapping[str, Any], name: str) -> object:
 
 
 def bypass_reasons(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
-    """Return why a bypass is not known: each reason with the kinds of bypass that it holds for."""
+    """Return why a bypass is not known: each reason with the kinds of bypass that it applies to."""
     reasons: dict[str, list[str]] = {}
     for kind in KINDS:
         if (why := part(values, "bypass", kind, "why")) is not None:
@@ -78,7 +78,7 @@ def _bypass(each: Mapping[str, Any]) -> Iterator[Text]:
     words: list[str] = []
     for kind in KINDS:
         state = text(part(each, "bypass", kind, "state"))
-        since = told(part(each, "bypass", kind, "since"))
+        since = parsed(part(each, "bypass", kind, "since"))
         words.append(f"{kind} {state}" + (f" since {written(since)}" if since else ""))
     yield Text(f"Bypass of box {text(each.get('box_id'))}: {', '.join(words)}")
     for why, kinds in bypass_reasons(each).items():

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..failures import BadResult, UsageFailure
-from ..local_time import local, starts, told, written
+from ..local_time import local, parsed, starts, written
 from ..readable import one_line
 from .fitting import Fitting
 from .words import entries, kilowatt_hours, measured, number, part, text
@@ -105,7 +105,7 @@ def curve(
     framed: bool,
 ) -> Text:
     """Draw one quantity; where nothing is known, nothing is drawn."""
-    times = [told(one) for one in entries(values, "times")]
+    times = [parsed(one) for one in entries(values, "times")]
     points = [
         (when, found)
         for when, value in zip(times, quantity.get("mean") or (), strict=False)
@@ -189,10 +189,10 @@ def _summary(shown: Iterable[Mapping[str, Any]]) -> RenderableType:
 
 
 def _energies(summary: object) -> Iterator[tuple[str, object]]:
-    """Yield energies with what they are; servers before 2026-12 only tell them by their sign."""
-    told = part(summary, "energy")
-    if isinstance(told, Mapping):
-        yield from ((str(name).removesuffix("_wh"), told[name]) for name in told)
+    """Yield energies with what they are; servers before 2026-12 give only their sign."""
+    energies = part(summary, "energy")
+    if isinstance(energies, Mapping):
+        yield from ((str(name).removesuffix("_wh"), energies[name]) for name in energies)
         return
     for sign in ("positive", "negative"):
         yield sign, part(summary, f"energy_{sign}_wh_estimate")
@@ -207,7 +207,7 @@ def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
         columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
     yield ["time", *(table_cell(name) for name, _ in columns)]
     for place, value in enumerate(entries(values, "times")):
-        when = told(value)
+        when = parsed(value)
         cells = (column[place] if place < len(column) else None for _, column in columns)
         yield [
             table_cell(value) if when is None else written(when),

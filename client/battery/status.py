@@ -22,7 +22,7 @@ POWERS = {"solar": "solar_w", "battery": "battery_w", "grid": "grid_w", "load": 
 
 
 def exit_code(values: Mapping[str, Any]) -> ExitCode:
-    """Return what the process tells its shell of a verdict."""
+    """Return the exit code for a verdict."""
     known = {FINE: ExitCode.OK, AS_FAR_AS_KNOWN: ExitCode.IN_DOUBT}
     return known.get(text(values.get("verdict")), ExitCode.NOT_FINE)
 

@@ -75,12 +75,12 @@ def _ticks(
 def _display(session: Session, *, detailed: bool) -> AbstractContextManager[Show]:
     # A dumb terminal cannot move its cursor back over what was drawn before.
     draws = is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
-    shown = _drawn if draws and not session.output.as_json else _told
+    shown = _drawn if draws and not session.output.as_json else _as_text
     return shown(session, detailed=detailed)
 
 
 @contextmanager
-def _told(session: Session, *, detailed: bool) -> Iterator[Show]:
+def _as_text(session: Session, *, detailed: bool) -> Iterator[Show]:
     def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
         if failure is not None:
             session.output.failure(failure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..local_time import told, written
+from ..local_time import parsed, written
 from ..readable import one_line
 
 UNKNOWN = "-"
@@ -73,8 +73,8 @@ def _with(value: object, unit: str, places: int) -> str:
 
 
 def time(value: object) -> str:
-    """Write a time that a result tells, in the box's time."""
-    when = told(value)
+    """Write a time of a result, in the box's time."""
+    when = parsed(value)
     return UNKNOWN if when is None else written(when)
 
 

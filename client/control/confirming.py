@@ -21,7 +21,7 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
 
     Args:
         session: Where to show and to ask.
-        plan: The plan, as plan_change told it.
+        plan: The plan, as plan_change returned it.
         named: The box that the command line lets be changed without asking.
 
     Raises:

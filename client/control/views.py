@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..battery.words import UNKNOWN, number, text, time
-from ..local_time import told, written
+from ..local_time import parsed, written
 from ..readable import clean, one_line
 from ..views import duration
 
@@ -101,7 +101,7 @@ def changes_table(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
 
 
 def _shown(report: Mapping[str, Any]) -> str | None:
-    # How the box is set since, an applied change does not tell.
+    # An applied change does not say how the box has been set since.
     return None if report.get("shown_at") is None else time(report["shown_at"])
 
 
@@ -126,7 +126,7 @@ def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _expiry(plan: Mapping[str, Any], now: datetime) -> Text:
-    when = told(plan.get("expires_at"))
+    when = parsed(plan.get("expires_at"))
     if when is None:
         return Text("It is not known until when it can be applied.")
     left = duration((when - now).total_seconds())

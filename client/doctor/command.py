@@ -1,4 +1,4 @@
-"""`oig-client doctor`: take the steps in order, and tell."""
+"""`oig-client doctor`: take the steps in order, and report."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def examine(session: Session, options: Options) -> int:
     with _client(options) as client:
         visit = Visit(session, options.url, options.timeout, file_here("claude-desktop"), client)
         if options.email is not None or session.asker.has_password:
-            # Before the steps: no question stands in the way of a spinner.
+            # Before the steps, so that no question interrupts a spinner.
             visit.login = login_of(session, options.email)
         for finding in _found(visit, options.assistant):
             findings.append(finding)

@@ -83,10 +83,10 @@ def challenge(visit: Visit) -> Finding:
 def _unasked(visit: Visit, reply: Reply) -> Finding:
     """Tell a server without a browser login from one whose 401 gets lost."""
     try:
-        told = decoded(fetched(visit, f"{visit.origin}{RESOURCE}{visit.parts.path}"))
+        declared = decoded(fetched(visit, f"{visit.origin}{RESOURCE}{visit.parts.path}"))
     except Failure:
-        told = {}
-    if told.get("resource") != visit.url:
+        declared = {}
+    if declared.get("resource") != visit.url:
         return passed_over(OFF)
     return wrong(
         f"The server offers a browser login, but a call without one gets {reply.status} and no "
@@ -111,11 +111,11 @@ def resource(visit: Visit) -> Finding:
     if f"{parts.scheme}://{parts.netloc}" != visit.origin:
         raise _other_address(visit, f"{parts.scheme}://{parts.netloc}")
     document = document_at(visit, address)
-    told = document.get("resource")
-    if not isinstance(told, str):
+    declared = document.get("resource")
+    if not isinstance(declared, str):
         raise _wrong_document("does not say of which resource it is", RESOURCE)
-    if told != visit.url:
-        raise _other_address(visit, told)
+    if declared != visit.url:
+        raise _other_address(visit, declared)
     for path in (f"{RESOURCE}{visit.parts.path}", RESOURCE):
         if document_at(visit, f"{visit.origin}{path}") != document:
             raise Astray(
@@ -141,10 +141,10 @@ def issuer(visit: Visit) -> Finding:
     if origin != visit.origin:
         raise _other_address(visit, name)
     document = document_at(visit, f"{origin}{ISSUER}{parts.path.rstrip('/')}")
-    told = str(document.get("issuer"))[:MOST_SHOWN]
+    declared = str(document.get("issuer"))[:MOST_SHOWN]
     if document.get("issuer") != name:
         raise Astray(
-            f"The login is issued by {told!r}, and the server says {name!r}: clients compare "
+            f"The login is issued by {declared!r}, and the server says {name!r}: clients compare "
             "them letter by letter.",
             "Set OIG_PUBLIC_URL to the one address, without a slash at its end, and let no "
             "proxy change what the server answers.",
@@ -200,7 +200,7 @@ def openid(visit: Visit) -> Finding:
     )
 
 
-def _other_address(visit: Visit, told: str) -> Astray:
+def _other_address(visit: Visit, declared: str) -> Astray:
     """Say that the server knows itself by another address than it is called by.
 
     1. It names http, and is called by https: it does not know about the proxy that does TLS.
@@ -209,7 +209,7 @@ def _other_address(visit: Visit, told: str) -> Astray:
     4. By another port, host or path.
     """
     try:
-        asked, known = urlsplit(visit.url), urlsplit(told)
+        asked, known = urlsplit(visit.url), urlsplit(declared)
     except ValueError:
         return _wrong_document("says an address that is none", RESOURCE)
     kind = "resource"
@@ -219,8 +219,8 @@ def _other_address(visit: Visit, told: str) -> Astray:
     elif (asked.scheme, known.scheme) == ("http", "https"):
         cure = "Give clients the https:// address."
         kind = "public_url_scheme"
-    elif told.rstrip("/") == visit.url.rstrip("/"):
-        cure = f"Give clients {named(told)}: a slash at the end counts."
+    elif declared.rstrip("/") == visit.url.rstrip("/"):
+        cure = f"Give clients {named(declared)}: a slash at the end counts."
         kind = "slash"
     else:
         if asked.hostname != known.hostname:
@@ -229,7 +229,7 @@ def _other_address(visit: Visit, told: str) -> Astray:
             kind = "public_url_port"
         cure = f"Give clients its address, or set OIG_PUBLIC_URL={visit.origin} where it runs."
     return Astray(
-        f"The server calls itself {named(told)}, and is called {shown(visit.url)}: clients "
+        f"The server calls itself {named(declared)}, and is called {shown(visit.url)}: clients "
         "compare the two letter by letter, and stop.",
         cure,
         kind,

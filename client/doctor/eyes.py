@@ -108,7 +108,8 @@ def no_url(visit: Visit) -> Finding:
             "no_entry",
         )
     if any(
-        visit.url in (told := json.dumps(each)) and PLACEHOLDER in told for each in entries.values()
+        visit.url in (written := json.dumps(each)) and PLACEHOLDER in written
+        for each in entries.values()
     ):
         return wrong(
             f"Claude Desktop's file holds {PLACEHOLDER} where the login belongs, so the server "

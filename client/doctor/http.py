@@ -38,7 +38,7 @@ def fetched(
         Failure: No whole answer came.
     """
     try:
-        # The client's own limits are for each read, and one byte now and then keeps them all.
+        # The client's own limits are for each read: a byte now and then satisfies them all.
         return result_within(begun(_got, visit, url, method, headers, content), visit.patience)
     except (httpx2.HTTPError, TimeoutError) as exc:
         failure = explain(exc, visit.session.url, visit.patience, calling=False)
@@ -137,9 +137,9 @@ def readiness(visit: Visit) -> Finding:
     if reply.status == HTTPStatus.OK and found.get("status") == "ready":
         return well("/readyz: ready")
     if isinstance(reasons, dict) and reasons:
-        told = "; ".join(f"{what}: {why}" for what, why in reasons.items())
+        causes = "; ".join(f"{what}: {why}" for what, why in reasons.items())
         return wrong(
-            f"The server is degraded. {told}",
+            f"The server is degraded. {causes}",
             "Calls still work, but slower. Where the server runs: supervisorctl -c "
             "supervisord.conf status, and look into var/log/.",
             "degraded",

@@ -5,7 +5,7 @@ What is looked at, in this order (RFC 9728, RFC 8414, RFC 7591, RFC 6749, RFC 92
 1. a call without a login gets a 401, which says where the server describes itself;
 2. that document is there, and says the very address that clients are given;
 3. the document of who lets clients in is there, and clients can work with it;
-4. its endpoints answer, and none of it is led elsewhere, changed or kept by a proxy.
+4. its endpoints answer, and no proxy redirects, changes or intercepts any of it.
 
 Nothing is stored at the server, and nothing secret is sent.
 """

@@ -94,10 +94,10 @@ def refusal(visit: Visit) -> Finding:
         return not_tried("a call without a login is refused before its arguments are looked at")
     except ToolFailure as failure:
         result = Result((), None, is_error=True)
-        told = failure.message
+        answer = failure.message
     else:
-        told = f"{result.text} {result.structured}"
-    if marker in told:
+        answer = f"{result.text} {result.structured}"
+    if marker in answer:
         return wrong(
             "The server repeats arguments in its errors: a password would come back too.",
             "Update the server before anybody uses it.",
@@ -113,10 +113,10 @@ def refusal(visit: Visit) -> Finding:
 
 
 def login(visit: Visit) -> Finding:
-    """Check the login that was given, or the kept one, for real."""
+    """Check the login that was given, or the stored one, for real."""
     if visit.catalogue is None:
         return not_tried(NO_LOGIN)
-    tried = visit.login or visit.session.kept()
+    tried = visit.login or visit.session.stored_login()
     if tried is None:
         return not_tried("no login is kept, and none given: --email and a password try one")
     try:

@@ -55,7 +55,7 @@ class Visit:
     """One examination.
 
     Attributes:
-        session: Asks the server, and has the kept login.
+        session: Asks the server, and has the stored login.
         url: The server's URL.
         timeout: Seconds for anything.
         proxied: Requests go through a proxy, so that this machine may not see the server itself.
@@ -64,7 +64,7 @@ class Visit:
         catalogue: What the server offers.
         config: Claude Desktop's file.
         client: Sends plain requests.
-        login: The login to try, if it is not the kept one.
+        login: The login to try, if it is not the stored one.
         lives: A worker answered beside the endpoint.
         closed: The server requires a login for every request.
         challenge: What it asks to be shown, where a browser login is offered.
@@ -95,7 +95,7 @@ class Visit:
         """The login to send to a server that requires one."""
         if self.session.in_the_clear:
             return None
-        return self.login or self.session.kept()
+        return self.login or self.session.stored_login()
 
     @property
     def parts(self) -> SplitResult:

@@ -1,1 +1,1 @@
-"""Telling AI clients of the server: what stands in their files, where these are, how to add it."""
+"""Registering the server with AI clients: what their files say, where these are, how to add it."""

@@ -49,7 +49,7 @@ def configure(session: Session, options: Options) -> None:
     basic = _basic(session, options, assistant) if options.with_credentials else None
     browser = basic is None and _by_browser(session, options)
     path = file_here(assistant)
-    # What is printed is made without the login, so it cannot hold it.
+    # What is printed is made without the login, so it cannot contain it.
     document = entry(assistant, options.url, browser=browser).document
     windows = sys.platform == "win32"
     text = page(assistant, options.url, str(path), windows=windows, browser=browser)
@@ -72,10 +72,10 @@ def configure(session: Session, options: Options) -> None:
         "backup": None if written.backup is None else str(written.backup),
         "entry": document,
     }
-    told = _told(assistant, path, written, login=basic is not None, browser=browser)
+    text = _report(assistant, path, written, login=basic is not None, browser=browser)
     if browser and holds_login(path, options.url):
-        told = f"{STAYS}\n\n{told}"
-    session.output.text(report, told)
+        text = f"{STAYS}\n\n{text}"
+    session.output.text(report, text)
 
 
 def _by_browser(session: Session, options: Options) -> bool:
@@ -111,7 +111,7 @@ def _basic(session: Session, options: Options, assistant: str) -> str:
     return login.basic
 
 
-def _told(assistant: str, path: Path, written: Written, *, login: bool, browser: bool) -> str:
+def _report(assistant: str, path: Path, written: Written, *, login: bool, browser: bool) -> str:
     lines = [f"Written: {path}" if written.changed else f"{path} says all that already."]
     if written.changes:
         lines.append(f"In the entry that was there: {one_line(', '.join(written.changes))}")

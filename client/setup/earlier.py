@@ -11,7 +11,7 @@ from .entries import HEADER, PLACEHOLDER
 LOGIN_HEADERS = frozenset({"authorization", "x-oig-email", "x-oig-password"})
 """Headers that say whose data a call is about: the server wants them to agree."""
 LOGIN_VARIABLE = "AUTH_HEADER"
-"""Where the bridge's entry holds the login."""
+"""Where the bridge's entry has the login."""
 OPTION = HEADER[0]
 CONTRARY = {"url": ("command", "args"), "command": ("url",)}
 """What would stand beside the way in which the server is reached, and contradict it."""
@@ -22,16 +22,16 @@ def united(before: object, wanted: Mapping[str, Any], *, login: bool) -> dict[st
     """Return the entry that is wanted, with what was there beside it.
 
     Args:
-        before: What stands there now.
-        wanted: What is to stand there.
-        login: It holds a login. If not, a login that is there stays.
+        before: What is there now.
+        wanted: What is to be there.
+        login: It has a login. If not, a login that is there stays.
     """
     if not isinstance(before, Mapping):
         return dict(wanted)
     way = "url" if "url" in wanted else "command"
     dropped = {*CONTRARY[way]} | ({"type"} if before.get("type") not in TYPES[way] else set())
-    kept = {name: value for name, value in before.items() if name not in dropped}
-    found = {**kept, **wanted}
+    remaining = {name: value for name, value in before.items() if name not in dropped}
+    found = {**remaining, **wanted}
     if "headers" in wanted:
         found["headers"] = _headers(before.get("headers"), wanted["headers"], login=login)
     if "args" in wanted:

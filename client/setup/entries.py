@@ -1,7 +1,7 @@
 """What each AI client wants to read about the server. Pure, and free of secrets.
 
 The login is named, not written: by a variable where a client can read one, by a question where it
-asks. Only a file of the person's own can hold it, and only when they say so.
+asks. Only a file of the person's own can contain it, and only when they say so.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Entry:
     """What stands about the server in one client's file.
 
     Attributes:
-        section: The member of the file that holds all servers.
-        server: What stands there under the server's name.
+        section: The member of the file with all servers.
+        server: Its value under the server's name.
         inputs: Questions that the client asks; only VS Code has them.
     """
 
@@ -54,9 +54,9 @@ def entry(assistant: str, url: str, basic: str | None = None, *, browser: bool =
     Args:
         assistant: Which client.
         url: The server's URL.
-        basic: The value of `Authorization`, where the file is to hold it; only for `claude-desktop`
+        basic: The value of `Authorization`, where the file is to have it; only for `claude-desktop`
             and `cursor`, whose files belong to one user. Without it Claude Desktop sends none: a
-            header that holds no login would make the server refuse every call.
+            header without a login would make the server refuse every call.
         browser: The client logs in with a browser, so that the address is all it needs.
     """
     if browser and assistant != "claude-desktop":
@@ -93,7 +93,7 @@ def _bridged(url: str, authorization: str | None) -> dict[str, Any]:
 
 
 def added_by_command(url: str, *, windows: bool = False, browser: bool = False) -> str:
-    """Return the command that tells Claude Code of the server, for every folder.
+    """Return the command that adds the server to Claude Code, for every folder.
 
     Args:
         url: The server's URL.

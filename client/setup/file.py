@@ -40,7 +40,7 @@ def write(path: Path, entry: Entry, *, secret: bool) -> Written:
     Args:
         path: The file; it and its folder may be missing.
         entry: The entry.
-        secret: The entry holds a login: only the owner may read the file then. If it holds none,
+        secret: The entry has a login: only the owner may read the file then. If it has none,
             a login that is in the file stays.
 
     Raises:
@@ -72,7 +72,7 @@ def write(path: Path, entry: Entry, *, secret: bool) -> Written:
 
 def _read(path: Path) -> bytes | None:
     try:
-        # Looked at before it is opened: a pipe would keep us waiting for its writer.
+        # Looked at before it is opened: opening a pipe would wait for its writer.
         if not stat.S_ISREG(path.stat().st_mode):
             raise NotWritten("It is no ordinary file.", kind="not_a_file")
         return path.read_bytes()

@@ -1,4 +1,4 @@
-"""Logins that stand in the files of AI clients already."""
+"""Logins that are in the files of AI clients already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .earlier import LOGIN_HEADERS
 from .here import file_here
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Bytes of a file that are read; Claude Code's own holds its past besides."""
+"""Bytes of a file that are read; Claude Code's own has its history as well."""
 
 
 def files() -> Iterator[tuple[str, Path]]:

@@ -25,7 +25,7 @@ def merged(text: str, entry: Entry, *, login: bool = False) -> str:
     Args:
         text: The file's text.
         entry: The entry.
-        login: The entry holds a login. If not, one that is there stays.
+        login: The entry has a login. If not, one that is there stays.
 
     Raises:
         NotWritten: The file cannot be changed without loss.
@@ -83,7 +83,7 @@ def _read(text: str) -> dict[str, Any]:
         document = json.loads(
             text,
             object_pairs_hook=_once,
-            parse_float=_kept,
+            parse_float=_as_written,
             parse_int=_whole,
             parse_constant=_refused,
         )
@@ -105,7 +105,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _kept(text: str) -> float:
+def _as_written(text: str) -> float:
     value = float(text)
     if repr(value) != text:
         raise ValueError

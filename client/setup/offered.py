@@ -26,15 +26,15 @@ def offers_browser_login(url: str, seconds: float) -> bool | None:
         seconds: How long to wait at most.
     """
     try:
-        told = result_within(begun(_told, url), min(seconds, MOST_SECONDS))
+        metadata = result_within(begun(_metadata, url), min(seconds, MOST_SECONDS))
     except (ValueError, RecursionError):
         return False  # it answers, with something else
     except (Failure, httpx2.HTTPError, httpx2.InvalidURL, OSError):
         return None
-    return isinstance(told, dict) and told.get("resource") == url
+    return isinstance(metadata, dict) and metadata.get("resource") == url
 
 
-def _told(url: str) -> Any:
+def _metadata(url: str) -> Any:
     asked = httpx2.URL(url)
     asked = asked.copy_with(path=f"{RESOURCE}{asked.path}", query=None, fragment=None)
     with (

@@ -95,7 +95,7 @@ def _with_browser(assistant: str, url: str, place: str, *, windows: bool) -> str
 
 
 def _with_header(assistant: str, url: str, place: str, *, windows: bool, option: str = "") -> str:
-    # 1. Claude Desktop sends no header unless one stands in the file: a page that has shown the
+    # 1. Claude Desktop sends no header unless the file has one: a page that has shown the
     #    entry without one goes on with the entry that has one.
     # 2. Other clients name where they take it from, and have it in the entry always.
     filled = f"Basic {PLACEHOLDER}" if assistant == "claude-desktop" else None

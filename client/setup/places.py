@@ -23,7 +23,7 @@ def file_of(
         home: The person's home.
         folder: The folder of the project that the client works in.
         environ: Where APPDATA and XDG_CONFIG_HOME may be.
-        package: The folder that Windows keeps for Claude Desktop, where it is installed as a
+        package: The folder of Claude Desktop on Windows, where it is installed as a
             package (MSIX).
     """
     match assistant:

@@ -15,7 +15,7 @@ UPLOADED = Later(600)
 """After that what the box uploads only now and then is of the same state as the rest."""
 
 LASTS = Truth(path="hours_left", relative=0.06, absolute=0.1)
-"""The charge is told in whole percent, and what the battery loses on the way out is not counted."""
+"""The charge is reported in whole percent, and the losses of the battery are not counted."""
 
 
 def _because(cause: str) -> tuple[Check, ...]:

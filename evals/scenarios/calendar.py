@@ -21,7 +21,7 @@ def counted(counter: str, span: str) -> Truth:
 
 
 NOT_YET = r"yesterday|midnight|day before|previous day"
-"""What tells that a counter may still be that of the day, month or year before."""
+"""Words for: a counter may still be that of the day, month or year before."""
 
 THEME = Theme(
     title="Midnight, months, years and clock changes",

@@ -49,7 +49,7 @@ WAIT = Call(
 )
 
 TAKEN = 95
-"""Seconds after which the box has a change, and the portal's answer is asked anew."""
+"""Seconds after which the box has a change, and the portal is asked again."""
 
 
 def status(path: str, named: dict[object, object], box_id: str = DEMO_BOX) -> Check:

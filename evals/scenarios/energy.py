@@ -43,7 +43,7 @@ def total(days: tuple[str, ...], quantity: str, counter: str) -> Check:
 
 
 def money(days: tuple[str, ...], quantity: str, counter: str, price: float) -> Check:
-    """Demand what all days together cost or brought."""
+    """Demand the cost or income of all days together."""
     paths = tuple(f"days.{day}.{counter}_wh" for day in days)
     return Check(
         reader=FirstNumber(("total", quantity)),

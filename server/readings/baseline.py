@@ -29,7 +29,7 @@ MOST_BOXES = 20
 """Boxes remembered: more than any account has."""
 
 LEFT_AFTER = timedelta(days=30)
-"""How long a box counts as one of an account that no longer holds it: the portal may leave it out
+"""How long a box counts as one of an account that no longer lists it: the portal may leave it out
 for a while, and its history is asked for as long."""
 
 
@@ -37,10 +37,10 @@ class BoxBaseline(BaseModel):
     """What is remembered of one box.
 
     Attributes:
-        counters: What helps to tell their day, by block.
+        counters: What helps to find their day, by block.
         rest_seen: The part of the house without backup has shown something else than zeros.
-        shown: What the last answer showed; None in what earlier versions kept.
-        uploads: What helps to tell how old the last upload is.
+        shown: What the last answer showed; None in what earlier versions stored.
+        uploads: What helps to find how old the last upload is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +84,7 @@ class Baseline(BaseModel):
         return self.boxes.get(box.id, NOTHING)
 
     def left_out(self, payload: object, now: datetime) -> tuple[str, ...]:
-        """Give the ids of boxes that earlier answers held and this one does not.
+        """Give the ids of boxes that earlier answers listed and this one does not.
 
         One that has been left out for longer has left the account.
 
@@ -102,7 +102,7 @@ class Baseline(BaseModel):
     def after(self, payload: object, now: datetime) -> Self:
         """Give what is to be remembered once an answer has been seen.
 
-        A box that an answer does not hold stays remembered, for it may be back in the next.
+        A box that an answer does not list stays remembered, for it may be back in the next.
 
         Args:
             payload: The decoded live answer, whatever it is.

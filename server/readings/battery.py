@@ -63,7 +63,7 @@ class Battery(BatterySummary, BatteryDetail):
 
 
 def battery(box: Box) -> Battery:
-    """Read what the battery does and holds."""
+    """Read the battery's power and charge."""
     charge = box.power(CHARGE, PERCENT)
     power = box.power(Source("battery.power_w", "bat_p", ("batt", "bat_p")), POWER_W)
     capacity = box.number("battery.capacity_wh", "box_prms", "p_bat", CAPACITY_WH)

@@ -71,7 +71,7 @@ def bins(first: date, last: date, until: datetime, spacing: timedelta, most: int
 
 
 def _holds(length: timedelta, spacing: timedelta) -> bool:
-    """Say whether all spans of a length hold about as many values."""
+    """Say whether all spans of a length have about as many values."""
     return length >= UNEVEN * spacing or length % spacing == timedelta()
 
 

@@ -81,7 +81,7 @@ class Box:
 
     @property
     def raw_variant(self) -> object:
-        """The member that tells a Queen from a Home; None when it is not sent."""
+        """The member that distinguishes a Queen from a Home; None when it is not sent."""
         return self._blocks.get("queen")
 
     def sent(self, block: str) -> bool:

@@ -90,7 +90,7 @@ def list_boxes(
     notices: Sequence[Dated] | None = None,
     baseline: Baseline = NO_BASELINE,
 ) -> BoxList:
-    """Read which boxes a live answer holds.
+    """Read which boxes a live answer lists.
 
     Args:
         payload: The decoded answer, whatever it is.
@@ -231,7 +231,7 @@ def _summary(
 
 
 def _charge(box: Box, age: int | None) -> float | None:
-    """Read the charge, but only while it is one of now: here nothing else tells how old it is."""
+    """Read the charge, but only while it is one of now: here nothing else says how old it is."""
     charge = box.power(CHARGE, PERCENT)
     since = box.upload.since
     if charge is not None and since is not None and CHARGE.reading in box.older:

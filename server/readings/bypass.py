@@ -78,7 +78,7 @@ class Bypass(Reading):
 
 
 class BypassPartSummary(Reading):
-    """Whether one of the two bypasses is on, without what tells of it."""
+    """Whether one of the two bypasses is on, without the source."""
 
     state: State
     since: LocalTime | None
@@ -93,14 +93,14 @@ class BypassSummary(Reading):
 
 
 def in_short(whole: Bypass | None) -> BypassSummary | None:
-    """Leave out what tells of the bypasses."""
+    """Leave out the sources."""
     if whole is None:
         return None
     return BypassSummary.model_validate({name: dict(part) for name, part in whole})
 
 
 class Told(NamedTuple):
-    """What notifications tell of a bypass.
+    """What notifications say of a bypass.
 
     Attributes:
         part: That, as it is shown.
@@ -135,7 +135,7 @@ def told_of(notifications: Iterable[Dated], box_id: str, kind: Kind) -> Told:
     2. One without a time, or one that names no box and may be the last, decides nothing, and leaves
        doubt unless it says the same.
     3. One that says both, as a summary of a day might, says nothing.
-    4. One that mentions the bypass in words that are not known says nothing either: it may tell of
+    4. One that mentions the bypass in words that are not known says nothing either: it may be about
        a change.
     """
     words = [word for one in notifications if (word := _word(one, box_id, kind)) is not None]

@@ -1,6 +1,6 @@
 """The bypasses of a box: by its own flags, where the portal still sends them, and by notifications.
 
-The settings of the box held two flags until 2024. They say how it is, but not since when, and they
+The settings of the box had two flags until 2024. They say how it is, but not since when, and they
 are as old as the box's last report: a notification made since knows better.
 """
 
@@ -37,14 +37,14 @@ def bypass(box: Box, notifications: Sequence[Dated] | None, now: datetime) -> By
     Returns:
         None when nothing is known for want of the notifications.
     """
-    found = {kind: _judged(box, kind, _told(box, kind, notifications), now) for kind in FLAGS}
+    found = {kind: _judged(box, kind, _said(box, kind, notifications), now) for kind in FLAGS}
     if notifications is None and all(part.state == "unknown" for part in found.values()):
         box.reasons.add("bypass", NOT_READ)
         return None
     return Bypass(automatic=found["automatic"], manual=found["manual"])
 
 
-def _told(box: Box, kind: Kind, notifications: Sequence[Dated] | None) -> Told:
+def _said(box: Box, kind: Kind, notifications: Sequence[Dated] | None) -> Told:
     if notifications is None:
         return Told(unknown(NOT_READ), None)
     if isinstance(notifications, Feed) and notifications.unread:
@@ -52,8 +52,8 @@ def _told(box: Box, kind: Kind, notifications: Sequence[Dated] | None) -> Told:
     return told_of(notifications, box.id, kind)
 
 
-def _judged(box: Box, kind: Kind, told: Told, now: datetime) -> BypassPart:
-    """Weigh the flag of a box against what notifications tell.
+def _judged(box: Box, kind: Kind, said: Told, now: datetime) -> BypassPart:
+    """Weigh the flag of a box against what notifications say.
 
     1. Without a flag they alone count.
     2. If both say the same, the notification adds since when.
@@ -63,17 +63,17 @@ def _judged(box: Box, kind: Kind, told: Told, now: datetime) -> BypassPart:
     """
     flag = box.peek_flag("box_prms", FLAGS[kind])
     if flag is None:
-        return told.part
+        return said.part
     state: State = "on" if flag else "off"
-    if told.part.state == state:
-        return told.part.model_copy(update={"told_by": "box"})
+    if said.part.state == state:
+        return said.part.model_copy(update={"told_by": "box"})
     reported = box.upload.since or box.last_contact("measured_at", now)
     if (
-        told.latest is not None
-        and told.doubtful is not flag
-        and (reported is None or told.latest > reported - SETTINGS_AGE)
+        said.latest is not None
+        and said.doubtful is not flag
+        and (reported is None or said.latest > reported - SETTINGS_AGE)
     ):
-        return told.part
+        return said.part
     return BypassPart(
         state=state, told_by="box", since=None, notification_id=None, portal_text=None, why=None
     )

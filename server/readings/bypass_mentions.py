@@ -17,7 +17,7 @@ KINDS: dict[Kind, str] = {
 END = r"(?=\s*(?:$|[.,;!)\n]))"
 ON = rf"zapnut[oay]?\b|(?:on|enabled|activated){END}"
 OFF = rf"vypnut[oay]?\b|(?:off|disabled|deactivated){END}"
-"""English states must end the sentence: "automatic bypass on your box" tells none."""
+"""English states must end the sentence: "automatic bypass on your box" states nothing."""
 
 BYPASS = re.compile(r"by[\W_]?pas+")
 """However it is spelled: bypass, by-pass, bypas."""
@@ -75,7 +75,7 @@ MOVES = re.compile(
     r"|\b(?:now|then|again|previous\w*|former\w*|earlier|after\w*|chang\w*|from|to|until|till|for"
     r"|during|minutes?|hours?|yesterday|last|restor\w*|ended|over|no longer)\b"
 )
-"""Words of a sentence that may tell of a change, its way or its end, and not of how it is."""
+"""Words of a sentence that may be about a change, under way or over, and not about a state."""
 
 MOST_WORDS = 8
 """Words beside the phrase in a sentence that states plainly how a bypass is."""
@@ -111,7 +111,7 @@ class Mention(NamedTuple):
 
 
 def mentions_bypass(text: str) -> bool:
-    """Say quickly whether a text may tell of a bypass."""
+    """Say quickly whether a text may be about a bypass."""
     plain = unicodedata.normalize("NFKD", text.casefold()).translate(MARKS)
     return BYPASS.search(plain) is not None
 
@@ -157,8 +157,8 @@ def _stated(
 
     Whatever it says, it cannot be read:
 
-    1. if its sentence hints at the opposite, denies, asks, supposes or wishes something, or tells
-       of a change: it may be about what was, or what is to be;
+    1. if its sentence hints at the opposite, denies, asks, supposes or wishes something, or reports
+       a change: it may be about what was, or what is to be;
     2. if its sentence names the other bypass too: it may be about that one as well;
     3. if its sentence is long: that explains something;
     4. if the next sentence is short and hints at the opposite or denies something. One that

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 PRAGUE = ZoneInfo("Europe/Prague")
 
 SKEW = timedelta(minutes=5)
-"""How far ahead of ours the portal's clock may run before its times count as nonsense."""
+"""How far ahead of this clock the portal's may run before its times count as nonsense."""
 
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 """Before the first box: an earlier time is a clock that was never set."""

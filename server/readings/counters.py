@@ -54,7 +54,7 @@ class Counters:
 
     Args:
         box: The box.
-        memory: What earlier readings help to tell of each block.
+        memory: What earlier readings showed of each block.
         now: The present time, with a zone.
 
     Attributes:
@@ -108,8 +108,8 @@ class Counters:
 
     def _first_news(self) -> datetime | None:
         heard = self.day is not None
-        told = (new_by(self._shown(one), self._of(one), heard=heard) for one in OF_THE_DAY)
-        return min(filter(None, told), default=None)
+        firsts = (new_by(self._shown(one), self._of(one), heard=heard) for one in OF_THE_DAY)
+        return min(filter(None, firsts), default=None)
 
     def _of(self, block: str) -> Memory:
         return self._memory.get(block, NOTHING)

@@ -18,8 +18,8 @@ the one below it an error."""
 
 RECENT = timedelta(hours=24)
 """For how long one counts. No notification says that the trouble of another is over, so time has to
-decide: within a day everybody who asks daily sees it once, and no alarm of last week keeps a
-sound box from being fine."""
+decide: within a day everybody who asks daily sees it once, and no alarm of last week makes a
+sound box a faulty one."""
 
 MOST, TITLE = 3, 80
 """How many are shown, the newest first, and how many characters of a title."""

@@ -145,7 +145,7 @@ def _before(early: Sequence[Count], first: Count, begin: datetime, spacing: Spac
 
     1. No upload is missing until then: what the powers say counts. A box whose clock is wrong by
        minutes counts that for another day. Where it shows no more than a few Wh more, or, where
-       no time tells when the first value came, than flows from one upload to the next, it is right.
+       no time says when the first value came, than flows from one upload to the next, it is right.
     2. One is missing: the counter went on counting meanwhile, and fell at midnight.
     """
     flowed, since, power = 0.0, begin, early[0].power_w if early else first.power_w

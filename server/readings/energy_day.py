@@ -47,8 +47,8 @@ class EnergyDay:
         wh: Energy of the day as far as there is data, whole Wh; None where nothing is known.
         counted: Quantities that come from counters.
         whole: Those of them that lack nothing, also where there are gaps.
-        hours: The same per hour that has begun; empty when the hours cannot be told.
-        gaps: Seconds without data, per hour, or of the whole day when the hours cannot be told.
+        hours: The same per hour that has begun; empty when the hours are not known.
+        gaps: Seconds without data, per hour, or of the whole day when the hours are not known.
     """
 
     day: date

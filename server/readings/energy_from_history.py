@@ -1,6 +1,6 @@
 """The energy of days and of their hours, out of the portal's history. Pure.
 
-A power is summed over time: each value holds until the next. Imported and exported come from the
+A power is summed over time: each value lasts until the next. Imported and exported come from the
 grid's counters instead on days on which these show that they count from midnight: `day_counter`.
 """
 
@@ -50,7 +50,7 @@ def energy_days(
     starts = midnights([_numbers(counters[name]) for name in COUNTERS.values()], len(days))
     tracks: dict[SeriesName, _Track] = {}
     for series, items in listed.items():
-        # An upload of the box holds all of its values: as many items are the same uploads.
+        # An upload of the box has all of its values: as many items are the same uploads.
         placed = place(items, first, last, now, starts if len(items) == len(grid) else None)
         if placed is None:
             return None

@@ -18,7 +18,7 @@ PART = "Part of the time has no data."
 
 
 class Money(Reading):
-    """What was imported cost, what was exported brought, and the bill without panels and battery.
+    """The cost of the import, the income of the export, and the bill without panels and battery.
 
     That is not known exactly: what the part with backup used, or what all of the house and the box
     itself did. What was saved is that bill less cost and more revenue.

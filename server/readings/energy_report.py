@@ -133,7 +133,7 @@ def gap_warnings(days: Sequence[EnergyDay], missing: Sequence[Lack]) -> list[str
         if one.as_of is not None and not one.hours:
             said.append(f"{one.day}: under way.")
         elif one.as_of is not None:
-            # Its date is the day's own. The offset tells apart what autumn repeats.
+            # Its date is the day's own. The offset distinguishes the hours that autumn repeats.
             last = clock.local(datetime.fromtimestamp(one.as_of, UTC))
             _, _, as_of = last.isoformat(timespec="minutes").partition("T")
             said.append(f"{one.day}: under way, as of {as_of}.")
@@ -211,7 +211,7 @@ def energy_report(
     """Say what the energy of some days comes to.
 
     Args:
-        days: The days that were read, oldest first; those without data are told of as missing.
+        days: The days that were read, oldest first; those without data are reported as missing.
         per: How long a row is.
         box_id: The account's only box; None when there are several.
         prices: Per kWh.

@@ -56,7 +56,7 @@ class Part:
 
 
 def rows_of(days: Sequence[EnergyDay], per: Per) -> tuple[list[Part], list[EnergyDay], list[Empty]]:
-    """Give what is to have a row, days whose hours cannot be told, and hours without anything."""
+    """Give what is to have a row, days whose hours are not known, and hours without anything."""
     match per:
         case "day":
             return [day_sum(one) for one in days], [], []
@@ -65,14 +65,14 @@ def rows_of(days: Sequence[EnergyDay], per: Per) -> tuple[list[Part], list[Energ
             return [summed(label, list(group)) for label, group in months], [], []
         case "hour":
             hours = [part for one in days for part in _hours(one)]
-            told = [part for part in hours if _has_data(part)]
+            filled = [part for part in hours if _has_data(part)]
             # Of an hour without anything no row is made up.
             empty = [
                 (gone[0].label, gone[-1].label)
                 for there, group in groupby(hours, _has_data)
                 if not there and (gone := list(group))
             ]
-            return told, [one for one in days if not one.hours], empty
+            return filled, [one for one in days if not one.hours], empty
         case "total":
             return [], [], []
 

@@ -54,7 +54,7 @@ def export(box: Box) -> Export:
     if kind == "home" and allowed and permitted is False:
         notes.append(CONTRADICTION)
     if not is_marked(box) and home != queen:
-        notes.append(PERHAPS_QUEEN.format(queen=_told(queen, limit)))
+        notes.append(PERHAPS_QUEEN.format(queen=_described(queen, limit)))
     return Export(
         state=state or "unknown",
         limit_w=limit if state == "limited" else None,
@@ -62,7 +62,7 @@ def export(box: Box) -> Export:
     )
 
 
-def _told(state: State | None, limit: float | None) -> str:
+def _described(state: State | None, limit: float | None) -> str:
     """Write a setting; `limit` in W counts for a limited one only."""
     if state == "limited" and limit is not None:
         return f"limited to {limit:.0f} W"
@@ -70,7 +70,7 @@ def _told(state: State | None, limit: float | None) -> str:
 
 
 def _home(to_grid: bool | None, permitted: bool | None, limit: float | None) -> State | None:
-    # Either switch alone keeps the power in; both must be known to be on for more.
+    # Either switch alone stops the export; both must be known to be on for more.
     if to_grid is False or permitted is False:
         return "off"
     if to_grid is None or permitted is None or limit is None:

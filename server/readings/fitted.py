@@ -74,8 +74,8 @@ def _fitted(box: Box, reading: str, block: str, settings: str) -> bool | None:
         return True
     if on is False or box.sent(block):
         return False
-    told = box.peek(settings, "ison", CODE)
-    if not isinstance(told, str):
-        told = IMPOSSIBLE
-    box.reasons.add(reading, box.absent(block) if told == NOT_SENT else told)
+    flag = box.peek(settings, "ison", CODE)
+    if not isinstance(flag, str):
+        flag = IMPOSSIBLE
+    box.reasons.add(reading, box.absent(block) if flag == NOT_SENT else flag)
     return None

@@ -16,8 +16,8 @@
    feed, or on another phase.
 7. As 6, but the box does not say it: nobody knows. By day, charging to a target takes about what
    the panels give, and the house is left to the grid, which looks like a plain import.
-8. The panels' power, the mode or the tariff's settings are unknown, and would tell 4 and 5 from 6:
-   nobody knows.
+8. The panels' power, the mode or the tariff's settings are unknown, without which 4 and 5 cannot
+   be separated from 6: nobody knows.
 
 Why it is charged the portal never says. Of what is set, what would do it by itself is named: a
 target, while charging to it runs; an aggregator, who decides the mode then; a mode that charges
@@ -111,12 +111,12 @@ def grid_charging(
     cells, net, how, more = battery(box), grid(box), mode(box), detail(box)
     made = made if made is not None and _is_under_way(made, cells, now) else None
     if not cells.formatting_active:
-        held = _takes_while_importing(box, cells, net)
+        charging = _takes_while_importing(box, cells, net)
         is_set = how.number in CHARGING_MODES or _open_until(more, now) is not None
-        if held is True and not is_set and made is None:
-            held = _takes_more_than_made(box, cells, solar(box), how, more)
-        if held is not True:
-            return held or None
+        if charging is True and not is_set and made is None:
+            charging = _takes_more_than_made(box, cells, solar(box), how, more)
+        if charging is not True:
+            return charging or None
     why, to_do = _cause(cells, how, more, now, made)
     return GridCharging(f"{_flows(cells.power_w, net.power_w)}: {why}.", to_do)
 
@@ -124,7 +124,7 @@ def grid_charging(
 def _is_under_way(made: MadeHere, cells: Battery, now: datetime) -> bool:
     """Say whether charging that was asked for here may be going on, by all that is shown.
 
-    Not if the box says that none runs, shows another target by now, or holds as much; nor after as
+    Not if the box says that none runs, shows another target by now, or has as much; nor after as
     long as the slowest charging takes.
     """
     shown, charge = cells.grid_charge_target_percent, cells.state_of_charge_percent

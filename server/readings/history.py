@@ -108,11 +108,11 @@ class History(Reading):
 
     @property
     def without_values(self) -> tuple[date, ...]:
-        """Days without any value, as far as the times tell; today only once one is due."""
+        """Days without any value, as far as the times show; today only once one is due."""
         return self._without_values
 
     def lacking(self, days: tuple[date, ...]) -> Self:
-        """Note which days these are: what is said of them stands in the warnings only."""
+        """Note which days these are: only the warnings mention them."""
         self._without_values = days
         return self
 
@@ -266,15 +266,15 @@ def _quantity(
     )
 
 
-def _summary(told: list[Cell], quantity: Measured, when: Timeline) -> Summary:
-    values = [None if isinstance(cell, str) else cell for cell in told]
+def _summary(cells: list[Cell], quantity: Measured, when: Timeline) -> Summary:
+    values = [None if isinstance(cell, str) else cell for cell in cells]
     there = [value for value in values if value is not None]
-    reasons = Counter(cell for cell in told if isinstance(cell, str))
+    reasons = Counter(cell for cell in cells if isinstance(cell, str))
     energy = energy_estimate(values, when) if quantity.energies else None
     found = (energy.positive_wh, energy.negative_wh) if energy else (None, None)
     return Summary(
         count=len(there),
-        missing=len(told) - len(there),
+        missing=len(cells) - len(there),
         why_missing=tuple(Missing(why=why, count=n) for why, n in reasons.most_common()),
         minimum=min(there, default=None),
         maximum=max(there, default=None),

@@ -94,7 +94,7 @@ def live_data(
 
     Args:
         payload: The decoded answer, whatever it is.
-        box_id: Which box; one that the answer does not hold reads as unknown throughout.
+        box_id: Which box; one that the answer does not list reads as unknown throughout.
         now: The present time, with a zone.
         notices: The account's notifications, newest first; None when they were not read.
         baseline: What earlier answers showed.

@@ -79,14 +79,16 @@ def live_summary(read: LiveData) -> LiveSummary:
         read: All that is known of a box.
     """
     detailed = read.detail is not None
-    told = {name: _told(name) for name in read.older}
+    older_paths = {name: _as_named(name) for name in read.older}
     return LiveSummary.model_validate(
         {
             **dict(read),
             "energy": dict(read.energy),
             "bypass": in_short(read.bypass),
             "detail": _detail(read),
-            "older": tuple(path for path in told.values() if detailed or not _is_detail(path)),
+            "older": tuple(
+                path for path in older_paths.values() if detailed or not _is_detail(path)
+            ),
             "unknown": tuple(_in_full(read.unknown) if detailed else _in_short(read.unknown)),
         }
     )
@@ -105,11 +107,11 @@ def _detail(read: LiveData) -> LiveDetail | None:
 
 def _in_full(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
     for one in unknown:
-        yield Unknown(why=one.why, readings=tuple(map(_told, one.readings)))
+        yield Unknown(why=one.why, readings=tuple(map(_as_named, one.readings)))
 
 
 def _in_short(unknown: Sequence[Unknown]) -> Iterable[Unknown]:
-    """Leave out what `detail` would hold, and name a wholly unknown part once.
+    """Leave out what `detail` would have, and name a wholly unknown part once.
 
     Where that has several reasons, the part has that of most of its fields, and the others are
     named by themselves beside it.
@@ -117,7 +119,7 @@ def _in_short(unknown: Sequence[Unknown]) -> Iterable[Unknown]:
     why_of = {
         path: one.why
         for one in unknown
-        for path in map(_told, one.readings)
+        for path in map(_as_named, one.readings)
         if not _is_detail(path)
     }
     named, _ = _folded(LiveSummary, "", why_of)
@@ -155,7 +157,7 @@ def _folded(
 
 
 @cache
-def _told(path: str) -> str:
+def _as_named(path: str) -> str:
     """Return the path in the result of what has another one in `LiveData`."""
     model: type[BaseModel] | None = LiveSummary
     for name in path.split("."):

@@ -55,7 +55,7 @@ def has_grid_v(box: Box) -> bool:
 
 
 def is_flexible(app: int | None) -> bool | None:
-    """Say whether the box is under flexibility control; None where `app` is not known to tell."""
+    """Say whether the box is under flexibility control; None where `app` has no known meaning."""
     if app is None or not (app <= GRID_V | GRID_VI or app == FLEXIBILITY):
         return None
     return app == FLEXIBILITY

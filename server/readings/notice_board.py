@@ -36,7 +36,7 @@ UNHEARD = "What it would notify of since may not have reached the portal."
 
 
 class BoxBypass(Reading):
-    """The bypass of one box, as far as the box and notifications tell."""
+    """The bypass of one box, as far as the box and notifications show."""
 
     box_id: str
     measured_at: ReportedAt
@@ -68,7 +68,7 @@ def notice_board(
     """Read the portal's notifications.
 
     Args:
-        payload: The decoded live answer, whatever it is: it tells which boxes there are.
+        payload: The decoded live answer, whatever it is: it says which boxes there are.
         markup: The HTML of the list.
         now: The present time, with a zone.
         box_id: Only this box.

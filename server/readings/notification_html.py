@@ -18,7 +18,7 @@ ENTRY = re.compile(r"(?i)class\s*=\s*[\"'][^\"'<>]*(?<![\w-])folder(?![\w-])")
 """How a notification begins, however deep it stands."""
 
 FOLDER = "folder"
-"""Class of the element that holds one notification."""
+"""Class of the element with one notification."""
 
 ROW, POINT, DATE, BODY = PARTS = ("row-2", "point", "date", "body")
 """Classes of the elements of which it consists."""

@@ -30,7 +30,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Sorts before all that has a time."""
 
 TITLE, TEXT = 200, 2_000
-"""Characters kept of a title and of a text."""
+"""Most characters of a title and of a text."""
 
 MOST_BYTES = 34_000
 """What notifications take together, as JSON: with all that is around them they stay below 40 kB,
@@ -152,14 +152,14 @@ def select(
 
 def fitting(chosen: Iterable[Notification]) -> list[Notification]:
     """Give the first of these that are not too long together; one at least, if there is any."""
-    kept: list[Notification] = []
+    fitting: list[Notification] = []
     room = MOST_BYTES
     for one in chosen:
         room -= len(one.model_dump_json().encode())
-        if room < 0 and kept:
+        if room < 0 and fitting:
             break
-        kept.append(one)
-    return kept
+        fitting.append(one)
+    return fitting
 
 
 def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Dated:
@@ -226,7 +226,7 @@ def _wall_time(text: str) -> datetime | None:
 
 
 def _id(folder: Folder, seen: dict[str, int]) -> str:
-    """Digest what the portal shows of it, and tell apart those that look the same."""
+    """Digest what the portal shows of it, and number those that look the same."""
     shown = "\0".join((*folder.classes, folder.date, folder.heading, folder.body))
     digest = hashlib.sha256(shown.encode("utf-8", "replace")).hexdigest()[:16]
     again = seen[digest] = seen.get(digest, 0) + 1

@@ -183,13 +183,13 @@ def why_not_charging(seen: Circumstances) -> Verdict:
     5. A bypass is on: nobody has documented what a battery does then.
     6. The grid's power is not known, or is of another time than the battery's.
     7. An aggregator controls the box, and it exports: that is the mode's doing. No other mode whose
-       behaviour is known keeps a surplus from the battery.
+       behaviour is known withholds a surplus from the battery.
     8. There is a surplus. A battery that is nearly full leaves it; otherwise it is something that
-       nobody tells, such as cold, or a mode of which only the name is known.
+       is not reported, such as cold, or a mode of which only the name is known.
     9. There is none, but by its settings the battery would be charged from the grid: formatting,
        Home UPS, Home 3 below the target.
     10. Nothing is lacking either, and the panels give, but need not give all they could: where no
-        more may be exported they are held back. Then a battery that is nearly full is the reason.
+        more may be exported they are curtailed. Then a battery that is nearly full is the reason.
     11. There would be a surplus without the boiler.
     12. There is no surplus.
     """
@@ -217,7 +217,7 @@ def _of_surplus(seen: Circumstances, surplus: float, *, exporting: bool) -> Verd
         return _full_or(NOT_TOLD if seen.mode in BEHAVIOUR else UNKNOWN_BEHAVIOUR, seen)
     if _bought(seen):
         return Verdict("unknown", NOT_BOUGHT)
-    if surplus >= -IDLE_W and _held_back(seen):
+    if surplus >= -IDLE_W and _curtailed(seen):
         return _full_or(HELD_BACK, seen)
     if seen.boiler_w is not None and surplus + seen.boiler_w > IDLE_W:
         return Verdict("boiler")
@@ -236,7 +236,7 @@ def _bought(seen: Circumstances) -> bool:
     return bool(seen.formatting) or seen.mode == HOME_UPS or (seen.mode == HOME_3 and below)
 
 
-def _held_back(seen: Circumstances) -> bool:
+def _curtailed(seen: Circumstances) -> bool:
     """Say whether the panels may give less than they could."""
     gives = seen.solar_w is None or seen.solar_w > IDLE_W
     return gives and (seen.most_exported_w is None or seen.most_exported_w <= BALANCED_W)

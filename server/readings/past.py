@@ -92,7 +92,7 @@ class Whose:
 
     @property
     def listed(self) -> tuple[BoxSummary, ...]:
-        """As many of the boxes as are told of."""
+        """As many of the boxes as are named."""
         return self.boxes[:LISTED]
 
 

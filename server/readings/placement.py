@@ -105,7 +105,7 @@ def place(
         ):
             return None
         lengths = _lengths(starts, len(items))
-        # 3. So few on most days are a summary: fewer days may bring all that was measured.
+        # 3. So few on most days are a summary: fewer days may give all that was measured.
         thin = sum(length < COMPLETE * most for length, most in zip(lengths, expected, strict=True))
         if thin > len(days) / 2:
             return None

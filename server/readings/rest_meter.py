@@ -18,7 +18,7 @@ SHOWN = dict.fromkeys(PHASE_POWERS, SUPPLY_W) | {
     "ac_am": MONTH_KWH,
     "ac_ay": YEAR_KWH,
 }
-"""What the meter shows. Its counters keep telling of it while nothing flows through it."""
+"""What the meter shows. Its counters still show it while nothing flows through it."""
 
 NO_METER = (
     "This box has no meter for the part of the house without backup, so what that part consumes is "
@@ -57,8 +57,8 @@ class RestMeter:
         telling = {field for field, value in shown.items() if not isinstance(value, str) and value}
         self.seen = seen or bool(telling)
         self._runs = not telling.isdisjoint((*PHASE_POWERS, OF_TODAY))
-        told = box.peek_flag("box_prms", "nb")
-        self._fitted = True if told is None and self.seen else told
+        flag = box.peek_flag("box_prms", "nb")
+        self._fitted = True if flag is None and self.seen else flag
 
     def fitted(self, reading: str) -> bool | None:
         """Say whether there is a meter, or note why `reading` is unknown."""

@@ -66,7 +66,7 @@ class Counted(Shown):
 
 
 class Memory(NamedTuple):
-    """What earlier readings help to tell of one block.
+    """What earlier readings showed of one block.
 
     Attributes:
         counted: Its counters as they were last understood.
@@ -95,19 +95,18 @@ def days_of(
 ) -> Days:
     """Say which days the counters of a block may belong to.
 
-    `today` is the day of the contact in Prague. Counters have been begun anew when one has fallen,
-    or when one of the month has grown by more than that of the day. The cases, the first that
-    holds:
+    `today` is the day of the contact in Prague. Counters have restarted when one has fallen, or
+    when one of the month has grown by more than that of the day. The cases, the first that applies:
 
     1. A counter is more than can have flowed since midnight: of an earlier day.
     2. An earlier reading was of today, and no counter has fallen since: of today.
     3. It was of today, and one has fallen: within two hours after midnight that reading was taken
        for today's too early, for the box's clock is late, and these are today's. Later they are of
        no whole day, until midnight: the clock is early and has begun tomorrow, or the box has
-       begun anew.
+       restarted.
     4. It was of an earlier day, and the very same counters are shown: none has come since, however
        late it is.
-    5. It was of yesterday, and they have been begun anew since: of today. So they were as well if
+    5. It was of yesterday, and they have restarted since: of today. So they were as well if
        they fell within two hours before midnight, for then it was the midnight of a clock that is
        early; then the time decides, six minutes after midnight.
     6. Something else was shown today already: one has fallen since, or has grown, two hours after
@@ -124,7 +123,7 @@ def days_of(
     Args:
         now: What the block shows. Where the box's last contact is not known, the present time
             stands for it: it is no later.
-        memory: What earlier readings help to tell.
+        memory: What earlier readings showed.
         news: The first contact of today at which a block of the box showed by itself that it is of
             today; None if none has.
         heard: Whether the box's last contact is known.
@@ -157,7 +156,7 @@ def _judged(now: Shown, memory: Memory, news: datetime | None, *, heard: bool) -
         fell = _fell(earlier.wh, now.wh) and since_midnight >= LATEST
         last = today + timedelta(days=1) if earlier.fell_by or fell else today
         return _Judged(Days(today, last), earlier.new_by)
-    if _is_told(now, earlier, memory.shown):
+    if _is_evident(now, earlier, memory.shown):
         return _Judged(Days(today, today), now.contact)
     by_time = since_midnight >= UPLOADED_BY and _time_decides(
         now, earlier, memory.doubted, news, heard=heard
@@ -165,11 +164,11 @@ def _judged(now: Shown, memory: Memory, news: datetime | None, *, heard: bool) -
     return _Judged(Days(today if by_time else first, today))
 
 
-def _is_told(now: Shown, earlier: Counted | None, shown: Shown | None) -> bool:
+def _is_evident(now: Shown, earlier: Counted | None, shown: Shown | None) -> bool:
     """Say whether counters are of today by themselves, cases 4 to 6."""
     if earlier is not None and _same(earlier.wh, now.wh):
         return False
-    if earlier is not None and _is_yesterdays(earlier, now) and _begun_anew(earlier, now):
+    if earlier is not None and _is_yesterdays(earlier, now) and _restarted(earlier, now):
         return True
     return shown is not None and _has_come(shown, now)
 
@@ -204,11 +203,11 @@ def remembered(
 
     1. An answer that is older than what is remembered, or that holds no counters, adds nothing.
     2. Counters that are understood replace those that were.
-    3. Counters that fell during the day are remembered as such: the next midnight is told by a
-       fall below them, and not by one below what the box showed before it began anew.
-    4. Those that are not understood are kept beside the others, as the first of their day: the
+    3. Counters that fell during the day are remembered as such: the next midnight shows in a
+       fall below them, and not in one below what the box showed before it restarted.
+    4. Those that are not understood are stored beside the others, as the first of their day: the
        first before the time at which any clock has begun it, and then the first after it. The
-       latest of them is kept as well, for the time alone must not decide about the same again.
+       latest of them is stored as well, for the time alone must not decide about the same again.
 
     Args:
         now: What the block shows, as `days_of` takes it.
@@ -258,7 +257,7 @@ def _fell(then: Mapping[str, float], now: Mapping[str, float]) -> bool:
     return any(then[name] - now[name] > DIP_WH for name in then.keys() & now.keys())
 
 
-def _begun_anew(then: Shown, now: Shown) -> bool:
+def _restarted(then: Shown, now: Shown) -> bool:
     if _fell(then.wh, now.wh):
         return True
     known = then.wh.keys() & now.wh.keys() & then.kwh.keys() & now.kwh.keys()

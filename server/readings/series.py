@@ -59,7 +59,7 @@ USUAL = "power_w"
 ALL = "all"
 
 DECIMALS = 3
-"""Digits kept behind the point: more than the box measures."""
+"""Digits after the point: more than the box measures."""
 
 NO_ENTRY = "The portal sent nothing for that time."
 PART_MISSING = "A value that it is worked out of is missing."

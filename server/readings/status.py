@@ -1,4 +1,4 @@
-"""Whether something is wrong with a box: one verdict, the first that holds."""
+"""Whether something is wrong with a box: one verdict, the first that applies."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def portal_down(
         retry_after: Seconds after which another try makes sense.
         now: The present time, with a zone.
         shown: What was shown of the boxes that are asked about.
-        heard: The account's notifications, if they are still held.
+        heard: The account's notifications, if they are still cached.
         changes: Those of these boxes, as for `status`.
     """
     reasons = Reasons()
@@ -236,7 +236,7 @@ def portal_down(
 
 
 def _old_notices(heard: Heard | str | None, now: datetime) -> tuple[str, ...]:
-    """Say how old notifications are that may lack the newest: a bypass stands in them alone."""
+    """Say how old notifications are that may lack the newest: only they report a bypass."""
     if not isinstance(heard, Heard):
         return ()
     age = int((now - heard.at).total_seconds())

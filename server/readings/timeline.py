@@ -158,7 +158,7 @@ def _spoken(duration: timedelta) -> str:
 class EnergyEstimate:
     """The energy of a power.
 
-    Each value is taken to hold until the next, for an hour at most, and the last for the usual
+    Each value is taken to last until the next, for an hour at most, and the last for the usual
     time. As far as that is so, either energy lacks no more than the greatest power makes in the
     time left out.
 

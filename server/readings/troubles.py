@@ -104,14 +104,14 @@ class ChangeUnderWay(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A verdict that holds.
+    """A verdict that applies.
 
     Attributes:
         verdict: It.
         since: From when on; None where that is not known.
         means: What it means for the house, in one sentence or two.
         to_do: What to do.
-        which: What tells it from another of its kind.
+        which: What distinguishes it from another of its kind.
         why: Why it is not known since when.
     """
 
@@ -149,7 +149,7 @@ def bypasses(box: Box, heard: Heard | str, now: datetime) -> list[Look]:
 
     1. It is, by a notification or a flag: that is certain enough for a verdict.
     2. Notifications could not be read: the newest word may be in them, also where a flag says off.
-    3. A notification leaves it in doubt, or nothing tells of it: both are doubts.
+    3. A notification leaves it in doubt, or nothing reports it: both are doubts.
     """
     found = bypass(box, None if isinstance(heard, str) else heard.read, now)
     looks = _on_or_doubtful(box, found)
@@ -231,8 +231,8 @@ def charging(
 
     1. The box has not been heard of for long enough to be in doubt: what its powers said was of
        then, and is no verdict of now, whether it was charged or not.
-    2. Its powers are of now, and tell.
-    3. They do not tell.
+    2. Its powers are of now, and decide it.
+    3. They do not decide it.
     """
     if contact is None or freshness.is_stale(age, box.live):
         # Not even a former yes is a trouble of now: charging may have ended since.

@@ -1,4 +1,4 @@
-"""When a box uploaded what it does not send live, as far as earlier answers tell. Pure.
+"""When a box uploaded what it does not send live, as far as earlier answers show. Pure.
 
 A box that comes back after a time away is in contact at once, and its next upload takes up to five
 minutes, block by block. Until then the portal shows what it uploaded before it went, beside a
@@ -127,12 +127,12 @@ def _contact(box: Box, now: datetime) -> datetime | None:
 
 def _digests(box: Box) -> Mapping[str, str]:
     # Measured blocks alone: settings are uploaded by themselves when one is changed. Of a block
-    # without any power, such as that of the panels at night, it cannot be told.
+    # without any power, such as that of the panels at night, it is not known.
     blocks = {name: box.block(name) for name in OF_THE_DAY}
-    return {name: _digest(fields) for name, fields in blocks.items() if _tells(fields)}
+    return {name: _digest(fields) for name, fields in blocks.items() if _has_power(fields)}
 
 
-def _tells(fields: Mapping[str, object]) -> bool:
+def _has_power(fields: Mapping[str, object]) -> bool:
     return any(
         POWERS.fullmatch(name) and not isinstance(found := number(raw, POWER_W), str) and found
         for name, raw in fields.items()

@@ -53,11 +53,7 @@ def exposed(address: object, settings: Settings, *, inherited: bool) -> str | No
 
 
 def unproxied(settings: Settings) -> str | None:
-    """Return a warning for the operator if nothing is known to stand behind an https address.
-
-    Args:
-        settings: All settings.
-    """
+    """Return a warning for the operator if nothing is known to stand behind an https address."""
     # 1. No public address, or one on this machine without TLS: nothing else is needed.
     # 2. A proxy is named: it terminates TLS, and names the caller.
     # 3. The workers speak TLS themselves, and see the caller.
@@ -76,12 +72,7 @@ def unproxied(settings: Settings) -> str | None:
 
 
 def past_proxy(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """Return a warning for the operator if clients are looked up where only a proxy may lead.
-
-    Args:
-        settings: All settings.
-        environ: Usually `os.environ`.
-    """
+    """Return a warning for the operator if clients are looked up where only a proxy may lead."""
     if settings.login != "browser" or settings.public_url is None:
         return None
     if settings.client_documents != "on":

@@ -91,12 +91,7 @@ class FairQueue:
 
 
 class _Turn:
-    """A turn, which ends once.
-
-    Args:
-        pass_on: Gives the turn to the next.
-        lasts: Seconds after which it ends by itself.
-    """
+    """A turn, which ends once: after `lasts` seconds by itself."""
 
     def __init__(self, pass_on: Callable[[], None], lasts: float) -> None:
         self._pass_on: Callable[[], None] | None = pass_on

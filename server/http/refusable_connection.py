@@ -140,11 +140,7 @@ class RefusableConnection(WithoutUpgrades):
         self.cycle.keep_alive = False
 
     def expire(self, now: float) -> None:
-        """Close the connection if its caller owes something for too long.
-
-        Args:
-            now: Seconds of a clock that only grows.
-        """
+        """Close the connection if its caller owes something for too long."""
         awaited = self._what_is_awaited()
         if awaited is not self._awaited:
             self._awaited, self._since = awaited, now

@@ -130,12 +130,7 @@ class Connections(ServerState):
         self.unproved[connection] = now, source
 
     def prove(self, connection: Occupant, now: float) -> None:
-        """Note that a call over this connection, which proved an account, has its answer.
-
-        Args:
-            connection: The connection.
-            now: Seconds of the event loop's clock.
-        """
+        """Note that a call over this connection, which proved an account, has its answer."""
         known = self.unproved.pop(connection, None) or self.proved.pop(connection, None)
         if known is not None:
             self.proved[connection] = now, known[1]
@@ -151,9 +146,6 @@ class Connections(ServerState):
         """End connections that are missed least, each when the next one is asked for.
 
         It goes over all connections once: a millisecond or two for 2000.
-
-        Args:
-            now: Seconds of the event loop's clock.
 
         Yields:
             A connection that has ended, or is about to.
@@ -187,10 +179,6 @@ class Connections(ServerState):
         return connection
 
     def expire(self, now: float) -> None:
-        """Close the connections whose callers owe something for too long.
-
-        Args:
-            now: Seconds of a clock that only grows.
-        """
+        """Close the connections whose callers owe something for too long."""
         for connection in list(self.connections):
             cast("Occupant", connection).expire(now)

@@ -52,9 +52,6 @@ def only_what_is_there(server: MCPServer[Any]) -> ServerMiddleware[Any]:
     """Return middleware for a server.
 
     The lists themselves are answered all the same, empty: clients ask for them anyway.
-
-    Args:
-        server: What it is for.
     """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

@@ -95,11 +95,7 @@ class Tally:
         return self.fits(source)
 
     def fits(self, source: str | None) -> bool:
-        """Say whether a source, its network and all together have no more than they may.
-
-        Args:
-            source: As in `add`.
-        """
+        """Say whether a source, its network and all together have no more than they may."""
         return self.total <= self.of_all and (
             source is None
             or (

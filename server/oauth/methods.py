@@ -76,11 +76,7 @@ def for_programs(handlers: Mapping[str, Handler]) -> ASGIApp:
 
 
 def for_people(handlers: Mapping[str, Handler]) -> ASGIApp:
-    """Return an app that no script may call: without headers that allow it, browsers refuse to.
-
-    Args:
-        handlers: As for `for_programs`.
-    """
+    """Return an app that no script may call: without headers that allow it, browsers refuse to."""
     return _by_method(handlers)
 
 

@@ -41,11 +41,7 @@ FRESH = {
 
 
 def describing(document: Callable[[Mode], Document]) -> Handler:
-    """Return the handler of GET for a document.
-
-    Args:
-        document: What it says in a mode.
-    """
+    """Return the handler of GET for a document, which depends on the mode of the request."""
 
     async def describe(request: Request) -> Response:
         return JSONResponse(document(mode_of(request)), headers=FRESH)

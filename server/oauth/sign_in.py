@@ -110,12 +110,7 @@ SAID: tuple[tuple[type[SessionError], int, Callable[[Texts], str]], ...] = (
 
 
 def problem_of(error: SessionError, texts: Texts) -> Problem:
-    """Say what has failed to the reader of a page.
-
-    Args:
-        error: What was raised.
-        texts: The language.
-    """
+    """Say what has failed to the reader of a page."""
     if isinstance(error, CredentialsRejected):
         # 403: a 401 must offer a scheme of HTTP (RFC 9110 15.5.2), and a browser would ask by it.
         text = texts.rejected_or_not_served if error.listed else texts.rejected

@@ -51,12 +51,7 @@ class BoxBaseline(BaseModel):
     uploads: Uploads | None = None
 
     def mark(self, box: Box, now: datetime) -> None:
-        """Note at a box how old its last upload may be.
-
-        Args:
-            box: The box.
-            now: The present time, with a zone.
-        """
+        """Note at a box how old its last upload may be."""
         box.upload = upload(box, self.uploads, now)
 
 

@@ -117,12 +117,7 @@ def mentions_bypass(text: str) -> bool:
 
 
 def mentions_in(text: str, following: str = "") -> list[Mention]:
-    """Find the mentions of a bypass in a text.
-
-    Args:
-        text: The text.
-        following: What follows it.
-    """
+    """Find the mentions of a bypass in a text; `following` is what comes after it."""
     if not mentions_bypass(text):
         return []
     # Composed first: an accent that stands by itself would be cut off a phrase's last letter.

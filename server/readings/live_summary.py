@@ -73,11 +73,7 @@ class LiveSummary(Reading):
 
 
 def live_summary(read: LiveData) -> LiveSummary:
-    """Make the result of what was read: with `detail` if that was read.
-
-    Args:
-        read: All that is known of a box.
-    """
+    """Make the result of what was read: with `detail` if that was read."""
     detailed = read.detail is not None
     older_paths = {name: _as_named(name) for name in read.older}
     return LiveSummary.model_validate(

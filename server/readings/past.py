@@ -139,13 +139,7 @@ def whose(
 
 
 def past(of: Whose, read: History, at: datetime) -> Past:
-    """Put a history together with its box.
-
-    Args:
-        of: The boxes that it may be of.
-        read: The history.
-        at: When the portal gave it.
-    """
+    """Put a history together with its box; `at` is when the portal gave it."""
     only = of.only
     named = {
         "box_id": of.only_id,

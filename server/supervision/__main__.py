@@ -54,12 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def carry_out(options: Options, typed: Typed) -> int:
-    """Do one command; return the exit code.
-
-    Args:
-        options: What was asked for.
-        typed: How this program was started.
-    """
+    """Do one command; return the exit code."""
     try:
         return _outcome(options, typed)
     except BrokenPipeError:  # as with `| head`: no reason to complain
@@ -145,12 +140,7 @@ def say(line: str) -> None:
 
 
 def complain(typed: Typed, message: str) -> None:
-    """Tell the user what went wrong.
-
-    Args:
-        typed: How this program was started.
-        message: What to say.
-    """
+    """Tell the user what went wrong."""
     sys.stderr.write(f"{typed.name}: {message}\n")
 
 

@@ -130,12 +130,7 @@ class Folders:
         return self.run / "oig-cloud-mcp.conf"
 
     def log_files(self, workers: int, *, simulator: bool) -> list[Path]:
-        """Return all logs that supervisord writes, its own first.
-
-        Args:
-            workers: Number of workers.
-            simulator: Whether the portal simulator runs.
-        """
+        """Return all logs that supervisord writes, its own first."""
         group = WORKERS.partition(":")[2]
         names = ["supervisord", "cache", *(f"{group}-{number}" for number in range(workers))]
         if simulator:
@@ -180,10 +175,6 @@ def shipped(project: Path) -> str:
 
 def folders_in(source: str, project: Path) -> Folders:
     """Return where the supervisord.conf of a checkout has its files.
-
-    Args:
-        source: Its text.
-        project: The folder it lies in.
 
     Raises:
         ConfigurationError: It does not say.

@@ -44,9 +44,6 @@ def differing(cache_socket: Path) -> list[Differing]:
     1. It answers: what it says of each.
     2. It cannot be asked: nothing. /readyz says that it is not reached.
     3. It is of a version that says nothing of each worker: nothing, as before.
-
-    Args:
-        cache_socket: The daemon's.
     """
     from ..cache.blocking import BlockingClient  # noqa: PLC0415 - may not be installed until later
 

@@ -64,10 +64,6 @@ class Environment:
 
     A file in it says for which folder and which requirements it was installed, so that a second
     start takes no time.
-
-    Args:
-        project: The project's folder.
-        say: Called with each line for the user.
     """
 
     project: Path

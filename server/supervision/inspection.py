@@ -50,11 +50,6 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
 
     As a start does, it makes the folders and the secret if there are none yet.
 
-    Args:
-        wanted: What would be started.
-        typed: How this program was started.
-        say: Called with each line for the user.
-
     Raises:
         ConfigurationError: A setting or a file is wrong; the text says which.
         CannotStart: Another program has the port, or an earlier start has left something running.
@@ -90,12 +85,7 @@ def rows(wanted: Wanted) -> Iterator[Row]:
 
 
 def shown(value: object, field: Field[Any]) -> str:
-    """Return a setting's value without anything personal or secret.
-
-    Args:
-        value: The value.
-        field: The setting.
-    """
+    """Return a setting's value without anything personal or secret."""
     if value is None or value == ():
         return "none"
     if field.metadata["private"]:
@@ -185,8 +175,7 @@ def _private_files(wanted: Wanted) -> dict[Path, str]:
 def reached_by_others(file: Path) -> os.stat_result | None:
     """Return what a file is if every user of this machine can read it; None if not.
 
-    Args:
-        file: Its path. A link counts as what it leads to.
+    A link counts as what it leads to.
 
     Raises:
         OSError: It cannot be looked at.
@@ -228,12 +217,7 @@ def written_by_others(file: Path) -> Path | None:
 
 
 def closing(file: Path, found: os.stat_result) -> str:
-    """Say how a file is closed to others, so that this user can read it afterwards.
-
-    Args:
-        file: Its path.
-        found: What it is.
-    """
+    """Say how a file is closed to others, so that this user can read it afterwards."""
     # 1. This user reads it as its owner, as one of its group, or as root.
     # 2. This user is one of the others.
     group = {os.getegid(), *os.getgroups()}

@@ -64,23 +64,14 @@ class Options:
     show: bool = False
 
     def environ(self, environ: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the environment with the option `--config` in it.
-
-        Args:
-            environ: Usually `os.environ`.
-        """
+        """Return the environment with the option `--config` in it."""
         if self.config is None:
             return environ
         return {**environ, CONFIG: str(self.config.expanduser().absolute())}
 
 
 def parse(argv: list[str], prog: str) -> Options:
-    """Return what a command line asks for; exits with 2 when it is wrong.
-
-    Args:
-        argv: Arguments after the program's name.
-        prog: Name of the program in its usage.
-    """
+    """Return what a command line asks for; exits with 2 when it is wrong."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description="Run the MCP server for OIG Cloud.",

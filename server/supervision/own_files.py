@@ -14,11 +14,6 @@ class OwnFiles:
 
     The pid file is written again where it vanishes, and locked: while it is, its supervisord lives,
     as this process ends with it. The socket cannot be restored.
-
-    Args:
-        pid: supervisord's process id.
-        pid_file: The file of its process id.
-        socket: Its socket.
     """
 
     def __init__(self, pid: int, pid_file: Path, socket: Path) -> None:

@@ -24,6 +24,7 @@ MODULES = {
 """What `python -m` starts. The listener is not among them: it ends with its supervisord."""
 
 PROC = Path("/proc")
+"""Where the system shows processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,7 @@ class Seen:
 
 
 def part_of(command: Sequence[str]) -> str | None:
-    """Return what part of a server a command line starts; None if none.
-
-    Args:
-        command: Its words.
-    """
+    """Return what part of a server a command line starts; None if none."""
     # A script stands behind its interpreter.
     if any(Path(word).name == "supervisord" for word in command[:2]):
         return SUPERVISORD
@@ -81,12 +78,7 @@ def configuration_of(command: Sequence[str]) -> str | None:
 
 
 def look(pid: int, proc: Path = PROC) -> Seen | None:
-    """Return a process as `/proc` shows it; None if it does not, or if it has ended.
-
-    Args:
-        pid: Its id.
-        proc: Where the system shows processes.
-    """
+    """Return a process as `/proc` shows it; None if it does not, or if it has ended."""
     folder = proc / str(pid)
     try:
         command = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
@@ -112,12 +104,7 @@ def look(pid: int, proc: Path = PROC) -> Seen | None:
 
 
 def secret_holders(secret: Path, proc: Path = PROC) -> frozenset[int]:
-    """Return who works with a secret, as the system's list of locks says; often it says nothing.
-
-    Args:
-        secret: The file.
-        proc: Where the system shows processes.
-    """
+    """Return who works with a secret, as the system's list of locks says; often it says nothing."""
     try:
         status = secret.stat()
         lines = (proc / "locks").read_text(encoding="ascii").splitlines()
@@ -135,12 +122,7 @@ def secret_holders(secret: Path, proc: Path = PROC) -> frozenset[int]:
 
 
 def is_alive(pid: int, proc: Path = PROC) -> bool:
-    """Whether a process runs that we may signal. One that only waits to be reaped does not.
-
-    Args:
-        pid: Its id.
-        proc: Where the system shows processes.
-    """
+    """Whether a process runs that we may signal. One that only waits to be reaped does not."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError, OverflowError):

@@ -1,4 +1,7 @@
-"""The running server: `status`, `stop` and `restart-workers`."""
+"""The running server: `status`, `stop` and `restart-workers`.
+
+`typed` is how this program was started, and `say` is called with each line for the user.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +47,6 @@ class NotReady(Exception):
 
 def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[str], None]) -> None:
     """Say what runs and whether it is ready.
-
-    Args:
-        folders: Where everything lies.
-        settings: All settings.
-        typed: How this program was started.
-        say: Called with each line for the user.
 
     Raises:
         NothingRuns: There is nothing.
@@ -121,11 +118,6 @@ def stop(folders: Folders, settings: Settings, say: Callable[[str], None]) -> No
 
     Where supervisord cannot be asked, or was killed, what is certainly ours is ended without it.
 
-    Args:
-        folders: Where everything lies.
-        settings: All settings.
-        say: Called with each line for the user.
-
     Raises:
         NothingRuns: There is nothing.
         CannotStart: Something goes on.
@@ -173,12 +165,6 @@ def restart_workers(
 ) -> None:
     """Restart the workers one by one.
 
-    Args:
-        folders: Where everything lies.
-        settings: All settings.
-        typed: How this program was started.
-        say: Called with each line for the user.
-
     Raises:
         NothingRuns: There is nothing.
         OutOfReach: There are leftovers only.
@@ -219,11 +205,6 @@ def _only_one(path: Path) -> Iterator[None]:
 def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
     """Return the supervisord that runs.
 
-    Args:
-        folders: Where everything lies.
-        settings: All settings.
-        typed: How this program was started.
-
     Raises:
         NothingRuns: There is none, and nothing else of this installation.
         OutOfReach: There are leftovers only.
@@ -247,13 +228,7 @@ def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
 
 
 def words(left: Leftovers, folders: Folders, typed: Typed) -> str:
-    """Say what runs without a supervisord that can be asked, and how to end it.
-
-    Args:
-        left: What was found, some of it certain.
-        folders: Where everything lies.
-        typed: How this program was started.
-    """
+    """Say what runs without a supervisord that can be asked, and how to end it."""
     names = ", ".join(str(one) for one in left.certain if one != left.supervisord)
     if left.supervisord:
         why = (

@@ -146,10 +146,6 @@ def _write(path: Path, text: str) -> None:
 def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
     """Return when nothing runs that an earlier start has left.
 
-    Args:
-        wanted: What is to run.
-        typed: How this program was started.
-
     Raises:
         CannotStart: Something does; the text names it and says how to end it.
     """

@@ -65,11 +65,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Supervisord:
-    """The supervisord behind a socket.
-
-    Args:
-        path: The socket, as in `[unix_http_server]`.
-    """
+    """The supervisord behind a socket."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

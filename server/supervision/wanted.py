@@ -30,10 +30,6 @@ def secure_origin(settings: Settings, port: int) -> str | None:
     2. Otherwise it is the first host that the certificate is for. A name that stands for many is
        none to call.
     3. Where nothing can be read off the file, the start says why; here it is `localhost`.
-
-    Args:
-        settings: All settings.
-        port: Where the server listens.
     """
     if settings.tls_cert is None:
         return None
@@ -77,10 +73,6 @@ class Wanted:
     @classmethod
     def of(cls, options: Options, environ: Mapping[str, str]) -> Wanted:
         """Read the settings.
-
-        Args:
-            options: Of the command line.
-            environ: Usually `os.environ`.
 
         Raises:
             ConfigurationError: One of them is wrong.

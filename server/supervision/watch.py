@@ -174,12 +174,7 @@ class Watch:
         self._ending = False
 
     def hear(self, event: str, about: Mapping[str, str]) -> None:
-        """Take in an event of supervisord.
-
-        Args:
-            event: Its name.
-            about: What supervisord says of it.
-        """
+        """Take in an event of supervisord."""
         remark = self._failures.note(event, about, self._clock())
         if remark is None or self._ending:
             return

@@ -44,11 +44,7 @@ def is_ready(worker: Process, ready_folder: Path) -> bool:
 
 
 def why_unwritable(ready_folder: Path) -> str | None:
-    """Return why no worker can say that it is ready; None if it can.
-
-    Args:
-        ready_folder: As for `is_ready`.
-    """
+    """Return why no worker can say that it is ready; None if it can."""
     try:
         ready_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=ready_folder) as probe:
@@ -73,11 +69,7 @@ class Workers:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self | None:
-        """Read what supervisord passes to its processes; None for a process without it.
-
-        Args:
-            environ: Usually `os.environ`.
-        """
+        """Read what supervisord passes to its processes; None for a process without it."""
         url = environ.get("SUPERVISOR_SERVER_URL", "")
         group = environ.get("SUPERVISOR_GROUP_NAME", "")
         if not (url.startswith("unix://") and group):

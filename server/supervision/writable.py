@@ -14,11 +14,6 @@ from .configuration import Folders
 def prepare(folders: Folders, workers: int, *, simulator: bool = False) -> None:
     """Make the folders that supervisord writes into, and look at what it finds there.
 
-    Args:
-        folders: Where everything lies.
-        workers: Number of workers.
-        simulator: Whether the portal simulator will run.
-
     Raises:
         ConfigurationError: They cannot be made or written to; the text says what to do.
     """
@@ -65,13 +60,7 @@ def _refuse_unwritable(path: Path, variable: str) -> None:
 
 
 def unusable(path: Path, exc: OSError, variable: str) -> ConfigurationError:
-    """Return the error for a file that cannot be written.
-
-    Args:
-        path: The file.
-        exc: Why.
-        variable: The setting that names its folder.
-    """
+    """Return the error for a file that cannot be written; `variable` sets its folder."""
     link = f", a link to {path.readlink()}," if path.is_symlink() else ""
     return ConfigurationError(
         f"{path}{link} cannot be written to: {exc.strerror}. Move it out of the way, run this as "

@@ -75,12 +75,7 @@ def answered(failure: ToolFailure) -> CallToolResult:
 
 
 def crashed(tool: str, *, changes: bool) -> ToolFailure:
-    """Say that a tool failed in an unforeseen way.
-
-    Args:
-        tool: Its name.
-        changes: It may have changed something.
-    """
+    """Say that a tool failed in an unforeseen way."""
     code = Code.OUTCOME_UNKNOWN if changes else Code.INTERNAL_ERROR
     return ToolFailure(code, CRASHED[code].format(tool=tool), details={"tool": tool})
 

@@ -51,13 +51,10 @@ REFERENCE = re.compile(r'"\$ref": "#/\$defs/([^"]+)"')
 
 
 def input_schema(generated: Schema) -> dict[str, Any]:
-    """Return the schema of a tool's arguments to publish.
+    """Return the schema of a tool's arguments to publish, from that which pydantic generated.
 
     An argument that may be left out is shown as what it is, not as a union with null: null is
     taken for left out all the same.
-
-    Args:
-        generated: By pydantic.
 
     Raises:
         ValueError: A parameter is not of one simple type.
@@ -86,16 +83,13 @@ def _parameter(name: str, schema: Schema) -> dict[str, Any]:
 
 
 def output_schema(generated: Schema) -> dict[str, Any]:
-    """Return the schema of a tool's result to publish.
+    """Return the schema of a tool's result to publish, from that which pydantic generated.
 
     It is short and has few parts: a client of SDK 1 checks all of it with every result. What may
     be null is one schema and no union; of a simple type it is a definition that its fields share.
     A definition that is used once stands where it is used. Every field is always there: `required`
     names those whose form stands elsewhere. Of a part marked as `loose` it only says that it is an
     object or null. Descriptions of models are for readers of the code.
-
-    Args:
-        generated: By pydantic.
 
     Raises:
         ValueError: A field has a form that is not published.

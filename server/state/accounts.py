@@ -17,7 +17,7 @@ from ..sources import GRANT
 from . import encoding
 from .commands import found_in
 from .decider import Listeners
-from .encoding import FORMAT, LAYOUT, LAYOUT_FOR_HIT
+from .encoding import FORMAT, LAYOUT, LAYOUT_FOR_ANSWER, LAYOUT_FOR_HIT
 from .limits import Limits, Policy, plain
 from .rounds import Rounds
 from .storage import Storage, StorageAway, of_account
@@ -40,7 +40,7 @@ from .waiters import Reply, Waiter
 
 _KEY_AT: Final = LAYOUT.size
 _SPELLING_AT: Final = _KEY_AT + 32
-_unpack: Final = LAYOUT.unpack_from
+_unpack_for_answer: Final = LAYOUT_FOR_ANSWER.unpack_from
 _unpack_for_hit: Final = LAYOUT_FOR_HIT.unpack_from
 _unpackb: Final = msgpack.unpackb
 
@@ -138,19 +138,19 @@ class Accounts:
     def hit_answer(self, account: bytes, key: bytes) -> Hit | None:
         """Return a cached answer. As `Ask` for an answer."""
         hit = self._look_at(account, key)
-        self._totals["answers_hits_total"] += hit is not None
+        if hit is not None:
+            self._totals["answers_hits_total"] += 1
         return hit
 
     def _look_at(self, account: bytes, key: bytes) -> Hit | None:
-        answer = self._storage.peek_answer(account, key)
-        data = None if answer is None else self._storage.peek(of_account(account))
+        storage = self._storage
+        answer = storage.peek_answer(account, key)
+        data = None if answer is None else storage.peek(b"a" + account)
         if answer is None or data is None:
             return None
-        generation, flushed = _unpack(data)[3:5]  # `header_of` takes as long as all the rest
-        now = self._storage.now()
-        if generation != answer.generation or flushed != self._storage.epochs.sessions:
-            return None
-        if answer.expires <= now:
+        now = storage.now()
+        current = answer.generation, storage.epochs.sessions
+        if answer.expires <= now or _unpack_for_answer(data) != current:
             return None
         return Hit(answer.value, answer.expires - now)
 

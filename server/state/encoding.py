@@ -42,6 +42,9 @@ LAYOUT: Final = Struct("<8sdB4sIIddd?BBHHI")
 LAYOUT_FOR_HIT: Final = Struct("<8xdB4xI4xd8xd?xBHH4x")
 """The same, but for what a hit does not look at."""
 
+LAYOUT_FOR_ANSWER: Final = Struct("<17x4sI")
+"""The beginning of it, as far as an answer is looked up by it: generation and `flushed`."""
+
 SEEN_EVERY: Final = 600.0
 """How often it is written to the disk that the portal still answers for a session."""
 

@@ -97,7 +97,8 @@ class MemoryStorage:
 
     def peek(self, name: bytes) -> bytes | None:
         """As `Storage.peek`."""
-        slot = self._values.sessions.get(name) or self._values.get(name)
+        values = self._values
+        slot = values.sessions.get(name) or values.get(name)
         if slot is None or (self._pending and not self._is_committed(name)):
             return None
         return slot.data
@@ -119,8 +120,9 @@ class MemoryStorage:
     def peek_answer(self, account: bytes, key: bytes) -> Answer | None:
         """As `Storage.peek_answer`."""
         now = self.now()
-        fetched = self._answers["fetched"].use(account, key, now)
-        put = self._answers["put"].use(account, key, now)
+        answers = self._answers
+        fetched = answers["fetched"].use(account, key, now)
+        put = answers["put"].use(account, key, now)
         if fetched is None or put is None:
             return fetched or put
         return put if put.stored >= fetched.stored else fetched

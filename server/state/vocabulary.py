@@ -154,9 +154,11 @@ def short(handle: bytes) -> bytes:
 # Outcomes.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hit:
     """What was asked for is cached.
+
+    Not frozen: that would double the time to make one, and nearly every request makes one.
 
     Attributes:
         value: As it was stored.

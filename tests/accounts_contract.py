@@ -61,7 +61,7 @@ class ManyLogins:
 
 
 class SessionsContract:
-    def test_the_first_who_asks_gets_a_lease_and_the_next_a_hit(self, house):
+    def test_the_first_caller_gets_a_lease_and_the_next_a_hit(self, house):
         lease = house.lease(1)
         assert lease.lasts == house.limits.lease_lasts
         assert house.fulfil(key(1), lease.token, value(1), 3600.0)
@@ -154,7 +154,7 @@ class SessionsContract:
         assert house.stat("bytes") == len(value(9))
         assert house.stat("expired_total") == 5
 
-    def test_a_session_that_comes_back_is_told_to_who_waits_for_a_login(self, house):
+    def test_a_returning_session_answers_those_waiting_for_a_login(self, house):
         lease = house.lease(1)
         waits = house.ticket(1)
         assert house.bring(1, 60.0)
@@ -163,7 +163,7 @@ class SessionsContract:
 
 
 class LeasesContract:
-    def test_two_hundred_who_ask_for_one_key_make_one_lease(self, house):
+    def test_two_hundred_requests_for_one_key_make_one_lease(self, house):
         lease = house.lease(1)
         tickets = [house.ticket(1, holder=number) for number in range(199)]
         assert house.settle() == {}
@@ -174,14 +174,14 @@ class LeasesContract:
         assert house.stat("hits_total") == 199
         assert house.stat("misses_total") == 200
 
-    def test_all_who_wait_are_told_that_the_password_was_rejected(self, house):
+    def test_all_waiters_learn_that_the_password_was_rejected(self, house):
         lease = house.lease(1)
         tickets = [house.ticket(1) for _ in range(5)]
         house.fail(key(1), lease.token, "rejected", 0.0)
         assert house.settle() == dict.fromkeys(tickets, Rejected())
         assert house.stat("rejected_total") == 6
 
-    def test_all_who_wait_are_told_that_the_portal_failed_and_one_guess_is_counted(self, house):
+    def test_all_waiters_learn_that_the_portal_failed_and_one_guess_is_counted(self, house):
         lease = house.lease(1)
         tickets = [house.ticket(1) for _ in range(5)]
         house.fail(key(1), lease.token, "timeout", 7.0)
@@ -205,7 +205,7 @@ class LeasesContract:
         house.lease(1)
         assert house.stat("logins_busy") == 0
 
-    def test_what_a_login_was_told_is_for_the_sources_that_know_the_account(self, house):
+    def test_the_outcome_of_a_login_is_shared_with_known_sources_only(self, house):
         """Not for a stranger, who would learn from it that others log in to this account."""
         stranger, other = "203.0.113.1", "203.0.113.2"
         for number, source in enumerate((HOME, CAFE)):
@@ -222,7 +222,7 @@ class LeasesContract:
         assert isinstance(house.acquire(3, other, of=7), Lease)
         assert isinstance(house.acquire(4, CAFE, of=7), Lease)
 
-    def test_a_stranger_in_line_is_not_told_what_an_owners_login_was(self, build):
+    def test_a_waiting_stranger_does_not_learn_the_outcome_of_an_owners_login(self, build):
         house = build(logins_at_once=1)
         house.store(1, HOME, of=7)
         lease = house.lease(2, HOME, of=7)
@@ -232,7 +232,7 @@ class LeasesContract:
         assert told[owner] == Unavailable(BUSY, 30.0)
         assert isinstance(told[stranger], Lease)
 
-    def test_logins_left_alone_keep_nobody_from_a_cached_session_or_from_reading(self, house):
+    def test_a_pause_of_logins_stops_neither_cached_sessions_nor_reading(self, house):
         house.store(1)
         lease = house.lease(2, of=1)
         house.fail(key(2), lease.token, BUSY, 30.0)
@@ -256,7 +256,7 @@ class LeasesContract:
         assert isinstance(house.acquire(0, of=1), Lease)
 
     @pytest.mark.parametrize("ending", ["expires", "drop", "release", "flush", "flush account"])
-    def test_a_lost_lease_goes_to_the_next_who_waits_at_once(self, build, ending):
+    def test_a_lost_lease_passes_to_the_next_waiter_at_once(self, build, ending):
         house = build(login_burst=9, logins_per_second=0.001)
         lease = house.lease(1, holder="dying")
         second, third = house.ticket(1, holder="second"), house.ticket(1, holder="third")
@@ -319,7 +319,7 @@ class LeasesContract:
         house.drop_holder("b")
         assert house.settle() == {}
 
-    def test_one_who_asks_before_a_lost_lease_is_passed_on_waits_behind(self, house):
+    def test_a_request_made_before_a_lost_lease_is_passed_on_waits_behind_the_others(self, house):
         house.lease(1, holder="dying")
         second = house.ticket(1)
         house.drop_holder("dying")
@@ -396,9 +396,7 @@ class LocksContract:
         assert isinstance(house.acquire(1, source=CAFE), Hit)
         assert house.lockouts() == before
 
-    def test_forty_guesses_beside_a_caller_who_is_served_from_the_cache_are_not_all_tried(
-        self, build
-    ):
+    def test_forty_guesses_beside_a_cached_caller_are_not_all_tried(self, build):
         house = build(login_burst=100)
         house.store(1, source=CAFE)
         tried = 0
@@ -422,7 +420,7 @@ class LocksContract:
             house.reject(number, source=f"203.0.113.{number}", of=1)
         assert isinstance(house.acquire(1, source=CAFE), Hit)
 
-    def test_those_who_wait_elsewhere_for_a_login_clear_nothing_of_theirs(self, build):
+    def test_waiting_elsewhere_for_a_login_clears_no_failures_of_the_waiter(self, build):
         house = build(login_burst=100)
         for number in range(10, 14):
             house.reject(number, source=CAFE, of=1)
@@ -547,7 +545,7 @@ class LocksContract:
         house.fail(key(1), first.token, "timeout", 0.0)
         assert house.run(house.limits.gap) == {}
 
-    def test_one_who_waits_and_got_locked_meanwhile_is_not_told_the_session(self, build):
+    def test_a_waiter_locked_meanwhile_does_not_get_the_session(self, build):
         house = build(Policy(per_account=3), login_burst=100)
         house.store(1, source=HOME)
         house.flush("sessions")
@@ -559,7 +557,7 @@ class LocksContract:
         house.fulfil(key(1), right.token, value(1), 60.0)
         assert house.settle() == {at_home: Hit(value(1), 60.0), guesser: Locked(30.0, 30.0)}
 
-    def test_the_guess_that_locks_tells_locked_to_those_who_wait_with_it(self, build):
+    def test_waiters_behind_the_guess_that_locks_are_answered_locked(self, build):
         house = build(Policy(per_source=1))
         lease = house.lease(1, source=CAFE)
         same, other = house.ticket(1, source=CAFE), house.ticket(1, source=HOME)
@@ -708,7 +706,7 @@ class SprayingContract:
         self.spray(house, 2, start=101)
         assert self.refused_for(house) == WINDOW
 
-    def test_an_hour_after_its_last_failure_nothing_is_kept_of_a_source(self, build):
+    def test_an_hour_after_its_last_failure_nothing_is_stored_about_a_source(self, build):
         house = build(Policy(accounts_per_source=3), login_burst=100)
         self.spray(house, 3)
         house.time += WINDOW
@@ -745,7 +743,7 @@ class SprayingContract:
         assert house.unlock_source("203.0.113.1") == 1
         assert house.unlock_source(CAFE) == 3
 
-    def test_without_the_budget_next_to_nothing_is_kept_of_a_source(self, build):
+    def test_without_the_budget_almost_nothing_is_stored_about_a_source(self, build):
         house = build(Policy(accounts_per_source=0), login_burst=1000, logins_at_once=1000)
         for number in range(100, 150):
             house.lease(number, source=CAFE)
@@ -753,7 +751,7 @@ class SprayingContract:
         self.spray(house, 50, start=200)
         assert sum(map(len, house.loop.wait(_tried(house)))) <= 1
 
-    def test_those_who_wait_when_their_source_is_unlocked_go_on(self, build):
+    def test_waiters_go_on_when_their_source_is_unlocked(self, build):
         house = build(Policy(accounts_per_source=2), login_burst=100, logins_at_once=100)
         self.spray(house, 1)
         house.lease(1, source=CAFE)
@@ -798,7 +796,7 @@ class TurnsContract:
         # One login is made every half second, and one in five is a suspect's.
         assert self.first_lease(house, owner) <= 1.0
 
-    def test_an_owner_at_a_known_source_goes_before_strangers_who_never_failed(self, build):
+    def test_an_owner_at_a_known_source_goes_before_strangers_without_failures(self, build):
         house = build(login_burst=1)
         house.store(1, source=HOME)
         house.flush("sessions")
@@ -808,7 +806,7 @@ class TurnsContract:
         for stranger in strangers:
             house.withdraw(stranger)
 
-    def test_who_fails_while_the_own_other_logins_wait_goes_behind_strangers(self, build):
+    def test_a_source_that_fails_while_its_other_logins_wait_goes_behind_strangers(self, build):
         house = build(login_burst=1, logins_at_once=1)
         first = house.lease(100, source=CAFE)
         for number in range(101, 110):
@@ -852,7 +850,7 @@ class TurnsContract:
             house.fail(ticket.key, lease.token, "timeout", 0.0)
         assert order == [0, 0, 0, 0, 1, 2, 3] * 6
 
-    def test_who_asks_for_several_accounts_goes_behind_who_asks_for_one(self, build):
+    def test_a_source_asking_for_several_accounts_goes_behind_one_asking_for_one(self, build):
         house = build(login_burst=1)
         house.lease(500, source="100.64.9.9")
         crowd = [house.ticket(n, source=f"203.{n % 20}.113.1") for n in range(100, 160)]
@@ -884,7 +882,7 @@ class TurnsContract:
         for ticket in crowd + late:
             house.withdraw(ticket)
 
-    def test_nor_do_neighbours_of_one_who_failed_keep_an_owner_waiting(self, build):
+    def test_neighbours_of_a_source_that_failed_do_not_delay_an_owner_either(self, build):
         house = build(login_burst=2)
         house.reject(500, source="203.0.113.200")
         house.lease(501, source="100.64.9.9")
@@ -965,7 +963,7 @@ class TurnsContract:
         house.lease(500, source="100.64.9.9")
         return [house.ticket(n, source=f"{n}.0.113.1") for n in range(100, 160)]
 
-    def test_an_owner_who_was_here_before_goes_first_wherever_the_strangers_are(self, build):
+    def test_a_returning_owner_goes_first_wherever_the_strangers_are(self, build):
         house = build(login_burst=1)
         strangers = self.known_away(house)
         owner = house.ticket(1, source=CAFE)
@@ -1010,7 +1008,9 @@ class TurnsContract:
         for stranger in strangers:
             house.withdraw(stranger)
 
-    def test_who_asks_for_more_accounts_than_find_room_goes_behind_who_asks_for_one(self, build):
+    def test_a_source_asking_for_more_accounts_than_have_room_goes_behind_one_asking_for_one(
+        self, build
+    ):
         """Those that do find room would look like owners by then."""
         house = build(turns=12, login_burst=1)
         house.lease(500, source="100.64.9.9")
@@ -1058,7 +1058,7 @@ class PaceContract:
         house.fulfil(key(2), leases[2].token, value(2), 60.0)
         assert isinstance(house.settle()[ticket], Lease)
 
-    def test_whoever_waits_goes_before_whoever_comes(self, build):
+    def test_waiters_go_before_newcomers(self, build):
         house = build(logins_at_once=1)
         first = house.lease(1)
         second = house.ticket(2)
@@ -1067,7 +1067,7 @@ class PaceContract:
         assert list(house.settle()) == [second]
         house.withdraw(third)
 
-    def test_who_waits_too_long_is_told_when_to_come_back(self, build):
+    def test_a_waiter_that_times_out_learns_when_to_try_again(self, build):
         house = build(logins_at_once=1000, logins_per_second=0.1, login_burst=1)
         house.lease(0)
         tickets = [house.ticket(number) for number in range(1, 11)]
@@ -1092,7 +1092,7 @@ class PaceContract:
         assert other.run(39.9) == {}
         assert isinstance(other.run(0.1)[ticket], Unavailable)
 
-    def test_who_has_a_lease_as_the_time_is_over_is_not_sent_away_as_well(self, build):
+    def test_a_waiter_that_gets_a_lease_as_its_time_ends_is_not_refused(self, build):
         house = build(Policy(per_source=1), lease_lasts=40.0, longest_wait=40.0)
         house.lease(1)
         other, next_one = house.ticket(2, of=1), house.ticket(1)
@@ -1197,7 +1197,7 @@ class ShownContract:
         house.acquire(1)
         assert house.stat("hit_ratio") == 0.5
 
-    def test_nothing_is_left_of_those_who_waited(self, house):
+    def test_nothing_is_left_of_the_waiters(self, house):
         lease = house.lease(1)
         house.withdraw(house.ticket(1))
         house.ticket(1)
@@ -1310,7 +1310,7 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
         assert isinstance(house.acquire(RIGHT, source=CAFE), Locked)
         assert house.acquire(RIGHT, source=CAFE) == house.acquire(10, source=CAFE, of=1)
 
-    def test_by_whoever_hangs_up(self, house):
+    def test_by_hanging_up(self, house):
         house.store(RIGHT)
         tried = 0
         for number in range(10, 60):
@@ -1329,7 +1329,7 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
         assert house.acquire(RIGHT, source=CAFE) == house.acquire(60, source=CAFE, of=1)
         assert house.acquire(RIGHT, source=CAFE) == Locked(30.0)
 
-    def test_by_whoever_waits_in_vain_for_a_busy_portal(self, build):
+    def test_by_waiting_in_vain_for_a_busy_portal(self, build):
         """The password of the last session goes first, and would be the only one to be told."""
         house = build(login_burst=1, logins_at_once=1, logins_per_second=0.001)
         house.store(RIGHT)
@@ -1355,7 +1355,7 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
                 house.fail(key(number), outcome.token, BUSY, 300.0)
         assert house.acquire(RIGHT, source=CAFE) == Locked(30.0)
 
-    def test_by_an_owner_who_logs_in_meanwhile_with_the_same_pair(self, house):
+    def test_by_an_owners_login_with_the_same_pair_meanwhile(self, house):
         leases, _, _ = ask(house, range(10, 15))
         right, wrong = house.ticket(RIGHT, source=CAFE), house.ticket(20, source=CAFE, of=1)
         house.store(RIGHT)
@@ -1363,7 +1363,7 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
         decide(house, leases)
         assert house.settle() == {right: Locked(30.0), wrong: Locked(30.0)}
 
-    def test_by_what_an_owner_was_told_by_a_portal_in_trouble(self, house):
+    def test_by_the_outcome_of_an_owners_login_at_a_failing_portal(self, house):
         """What one source has paid for is not free for another: it would stand out."""
         owner = house.lease(RIGHT, source=HOME)
         house.fail(key(RIGHT), owner.token, "timeout", 5.0)
@@ -1385,7 +1385,7 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
 
 
 class OwnersAreNotHeldBackContract(ManyLogins):
-    def test_two_hundred_who_ask_for_one_pair_make_one_login(self, house):
+    def test_two_hundred_requests_with_one_pair_make_one_login(self, house):
         lease = house.lease(RIGHT, source=CAFE)
         tickets = [house.ticket(RIGHT, source=CAFE, holder=n) for n in range(200)]
         house.fulfil(key(RIGHT), lease.token, value(RIGHT), 60.0)
@@ -1468,7 +1468,7 @@ class OwnersAreNotHeldBackContract(ManyLogins):
         house.tidy()
         assert house.failures() == []
 
-    def test_when_no_more_may_wait_who_is_unseen_makes_room(self, build):
+    def test_when_no_more_may_wait_an_unseen_source_makes_room(self, build):
         house = build(login_burst=1000, logins_at_once=5, waiters=4)
         ask(house, range(10, 19))
         owner = house.acquire(RIGHT, source=HOME, of=2)
@@ -1504,7 +1504,7 @@ class WhatIsKeptContract(ManyLogins):
         house.acquire(5)
         assert house.failures() == []
 
-    def test_an_unlock_lets_those_go_on_who_fit_beside_what_is_under_way(self, house):
+    def test_an_unlock_lets_as_many_waiters_go_on_as_fit_beside_those_under_way(self, house):
         for number in range(10, 13):
             house.reject(number, source=CAFE, of=1)
         leases, tickets, _ = ask(house, range(20, 30))

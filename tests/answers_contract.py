@@ -96,7 +96,7 @@ class Desk:
 
 
 class AnswersContract:
-    def test_the_first_who_asks_gets_a_lease_and_the_next_the_answer(self, desk):
+    def test_the_first_caller_gets_a_lease_and_the_next_the_answer(self, desk):
         lease = desk.lease(1)
         assert lease.lasts == desk.limits.lease_lasts
         assert desk.answer(1, lease)
@@ -105,7 +105,7 @@ class AnswersContract:
         desk.time += 1.0
         assert isinstance(desk.share(1), Lease)
 
-    def test_two_hundred_who_ask_make_one_lease_and_all_get_the_answer(self, desk):
+    def test_two_hundred_requests_make_one_lease_and_all_get_the_answer(self, desk):
         lease = desk.lease(1)
         tickets = [desk.ticket(1, holder=number) for number in range(199)]
         assert desk.settle() == {}
@@ -116,7 +116,7 @@ class AnswersContract:
         assert desk.stat("answers_hits_total") == 199
 
     @pytest.mark.parametrize("reason", ["timeout", EXPIRED, "shutdown"])
-    def test_all_who_wait_learn_why_there_is_no_answer_and_nothing_is_kept(self, desk, reason):
+    def test_all_waiters_learn_why_there_is_no_answer_and_nothing_is_stored(self, desk, reason):
         lease = desk.lease(1)
         tickets = [desk.ticket(1) for _ in range(5)]
         assert desk.abstain(1, lease, reason)
@@ -143,7 +143,7 @@ class AnswersContract:
         assert not desk.answer(1, lease)
 
     @pytest.mark.parametrize("ending", ["expires", "drop", "release", "flush", "flush account"])
-    def test_a_lost_lease_goes_to_the_next_who_waits(self, desk, ending):
+    def test_a_lost_lease_passes_to_the_next_waiter(self, desk, ending):
         lease = desk.lease(1, holder="dying")
         second, third = desk.ticket(1, holder="second"), desk.ticket(1, holder="third")
         desk.time += desk.limits.gap
@@ -185,13 +185,13 @@ class AnswersContract:
         assert at == 1000.0 + desk.limits.longest_wait
         assert outcome == Unavailable(PACED, 1.0)
 
-    def test_what_was_fetched_before_a_flush_is_not_kept(self, desk):
+    def test_what_was_fetched_before_a_flush_is_not_stored(self, desk):
         lease = desk.lease(1)
         desk.flush("account", account(0))
         assert not desk.answer(1, lease)
         assert desk.stat("answers") == 0
 
-    def test_another_workers_answer_is_kept_and_told_to_those_who_wait(self, desk):
+    def test_another_workers_answer_is_stored_and_passed_to_the_waiters(self, desk):
         desk.lease(1)
         ticket = desk.ticket(1)
         desk.adopt(key(1), account(0), b"theirs", 5.0)
@@ -212,7 +212,7 @@ class GapContract:
         for number in range(0, 200, 10):
             desk.lease(number)
 
-    def test_a_kept_answer_does_not_wait_for_the_gap(self, desk):
+    def test_a_cached_answer_does_not_wait_for_the_gap(self, desk):
         desk.fetch(1)
         assert isinstance(desk.share(1), Hit)
         assert isinstance(desk.share(2), Ticket)
@@ -222,7 +222,7 @@ class GapContract:
         desk.time += desk.limits.gap
         desk.lease(2)
 
-    def test_one_who_asks_as_the_gap_ends_waits_behind_those_who_wait(self, desk):
+    def test_a_request_made_as_the_gap_ends_waits_behind_the_others(self, desk):
         desk.lease(1)
         first = desk.ticket(2)
         desk.time += desk.limits.gap
@@ -250,7 +250,7 @@ class GapContract:
             (heir, 1002.0),
         ]
 
-    def test_one_who_asks_before_a_lost_lease_is_passed_on_waits_behind(self, desk):
+    def test_a_request_made_before_a_lost_lease_is_passed_on_waits_behind_the_others(self, desk):
         desk.lease(1, holder="dying")
         heir = desk.ticket(1)
         desk.time += desk.limits.gap
@@ -271,7 +271,7 @@ class GapContract:
         desk.withdraw(heir)
         assert list(desk.run(desk.limits.gap)) == [other]
 
-    def test_a_line_that_cannot_be_served_in_time_takes_nobody_else(self, build):
+    def test_a_queue_that_cannot_be_served_in_time_accepts_nobody_else(self, build):
         desk = Desk(build, gap=10.0, longest_wait=40.0)
         desk.lease(0)
         for number in (1, 2, 3, 4):
@@ -288,7 +288,7 @@ class GapContract:
 
 
 class BusyContract:
-    def test_after_busy_an_account_is_left_alone_and_told_so_at_once(self, desk):
+    def test_after_busy_requests_for_the_account_are_refused_at_once(self, desk):
         lease = desk.lease(1)
         same, other = desk.ticket(1), desk.ticket(2)
         assert desk.abstain(1, lease, BUSY, 30.0)
@@ -301,7 +301,7 @@ class BusyContract:
         desk.lease(1)
         assert desk.stat("accounts_busy") == 0
 
-    def test_why_it_is_left_alone_is_told_as_long_as_it_is(self, desk):
+    def test_refusals_name_the_reason_for_as_long_as_the_account_is_left_alone(self, desk):
         lease = desk.lease(1)
         waiting = desk.ticket(2)
         assert desk.abstain(1, lease, OVERLOADED, 30.0)
@@ -309,7 +309,7 @@ class BusyContract:
         desk.time += 10.0
         assert desk.share(3) == Unavailable(OVERLOADED, 20.0)
 
-    def test_kept_answers_are_given_all_the_same(self, desk):
+    def test_cached_answers_are_given_all_the_same(self, desk):
         desk.fetch(1)
         desk.time += desk.limits.gap
         desk.abstain(2, desk.lease(2), BUSY, 30.0)
@@ -341,11 +341,11 @@ class BusyContract:
         desk.abstain(2, other, BUSY, 5.0)
         assert desk.share(3) == Unavailable(BUSY, 30.0)
 
-    def test_no_portal_keeps_an_account_out_for_days(self, desk):
+    def test_no_portal_shuts_an_account_out_for_days(self, desk):
         desk.abstain(1, desk.lease(1), BUSY, 30 * 86400.0)
         assert desk.share(1) == Unavailable(BUSY, desk.limits.busy_longest)
 
-    def test_busy_without_a_time_holds_up_nobody(self, desk):
+    def test_busy_without_a_time_delays_nobody(self, desk):
         desk.abstain(1, desk.lease(1), BUSY, 0.0)
         desk.time += desk.limits.gap
         desk.lease(1)
@@ -456,21 +456,21 @@ class TurnsContract:
     def turn(self, desk, of=0):
         return desk.ask(AskTurn(account(of)))
 
-    def test_it_comes_in_the_accounts_line(self, desk):
+    def test_it_waits_in_the_queue_of_the_account(self, desk):
         assert self.turn(desk) == Turn()
         waiting = [self.turn(desk), desk.ticket(1), self.turn(desk)]
         told = desk.run(5.0)
         assert [told[one][0] for one in waiting] == [1001.0, 1002.0, 1003.0]
         assert self.turn(desk, of=1) == Turn()
 
-    def test_a_busy_portal_is_told_of_to_who_waits_and_who_comes(self, desk):
+    def test_waiters_and_newcomers_learn_that_the_portal_is_busy(self, desk):
         assert self.turn(desk) == Turn()
         waiting = self.turn(desk)
         assert desk.does(Fail("turn", account(0), None, None, BUSY, 30.0))
         assert desk.settle() == {waiting: Unavailable(BUSY, 30.0)}
         assert self.turn(desk) == desk.share(1) == Unavailable(BUSY, 30.0)
 
-    def test_what_else_went_wrong_keeps_nobody_waiting(self, desk):
+    def test_other_failures_delay_nobody(self, desk):
         assert self.turn(desk) == Turn()
         assert desk.does(Fail("turn", account(0), None, None, "timeout", 30.0))
         desk.time += desk.limits.gap
@@ -484,7 +484,7 @@ class TurnsContract:
 
 
 class DistanceContract:
-    def test_a_request_keeps_its_distance_from_a_login_of_the_same_account(self, house):
+    def test_a_request_is_spaced_from_a_login_of_the_same_account(self, house):
         login = house.lease(5, of=2)
         waits, ticket = house.ticket(5, of=2), house.share(6, of=2)
         assert isinstance(house.share(7, of=3), Lease)
@@ -513,7 +513,7 @@ class DistanceContract:
         house.fail(key(50), fetch.token, BUSY, 30.0)
         assert isinstance(house.acquire(6, source="198.51.100.7", of=2), Lease)
 
-    def test_who_may_ask_gets_the_session_along(self, house):
+    def test_a_lease_to_fetch_comes_with_the_session(self, house):
         house.store(1, ttl=100.0)
         house.time += 1.0
         assert house.fetch(50).session == Hit(b"session of " + key(1), 99.0, 1.0)
@@ -562,7 +562,7 @@ class AnswersAndOthersContract:
         assert read.stat("leases") == read.stat("fetches") == 0
         assert read.stat("fetches_total") == 1
 
-    def test_a_look_does_not_wait_for_who_fetches(self, house):
+    def test_a_look_does_not_wait_for_a_fetch_under_way(self, house):
         lease = house.fetch(50)
         assert house.get(key(50), account=account(1)) == Missing()
         assert house.fulfil(key(50), lease.token, b"answer", 30.0)

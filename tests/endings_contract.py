@@ -74,7 +74,7 @@ class HandlesContract:
         assert house.forget("handle", 1, key(NOTE)) == Done(1)
         assert isinstance(house.acquire(2, of=1), Hit)
 
-    def test_a_handle_of_another_account_keeps_no_session(self, house):
+    def test_a_handle_of_another_account_protects_no_session(self, house):
         log_in(house, 1)
         log_in(house, 2, of=2, handle=OTHER)
         assert house.forget("handle", 1, key(NOTE)) == Done(0)
@@ -249,7 +249,7 @@ class WorthContract:
         house.run(31.0)
         assert self.kind(house) is Kind.OTHER
 
-    def test_beside_a_right_password_every_guess_tells_something(self, build):
+    def test_beside_a_right_password_every_guess_gives_something_away(self, build):
         house = build(login_burst=1000, logins_at_once=1000)
         house.store(1)
         assert self.kind(house) is Kind.SESSION

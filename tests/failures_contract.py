@@ -76,7 +76,7 @@ class BudgetsContract(ManyLogins):
             house.time += house.limits.rejected_memory
         assert house.failures() == [1, 1]
 
-    def test_the_same_wrong_password_from_another_source_tells_nothing_new(self, house):
+    def test_the_same_wrong_password_from_another_source_gives_nothing_away(self, house):
         house.reject(10, source=CAFE, of=1)
         house.time += house.limits.rejected_memory
         house.reject(10, source=HOME, of=1)
@@ -347,7 +347,7 @@ class AccentsContract(ManyLogins):
         assert self.asked(house, self.JOSE) == Locked(30.0, 30.0)
         assert isinstance(self.asked(house, self.JOSE_WITH_ACCENT), Lease)
 
-    def test_failures_at_more_accounts_than_are_told_apart_stay(self, build):
+    def test_failures_at_more_accounts_than_are_distinguished_stay(self, build):
         house = build(Policy(per_source=100, per_account=100), **MANY)
         for of in range(1, MAX_SPELLINGS + 3):
             self.fail(house, of, 1, 10 + of)
@@ -361,7 +361,7 @@ class AccountsOfASourceContract(ManyLogins):
 
     OVER = Locked(HOUR, 0.0, HOUR)
 
-    def test_over_it_a_source_is_kept_from_strangers_and_from_accounts_it_tried(self, house):
+    def test_over_budget_a_source_is_refused_at_new_accounts_and_at_those_it_tried(self, house):
         spray(house, 20)
         assert asked(house) == asked(house, of=103) == self.OVER
         assert isinstance(asked(house, HOME), Lease)

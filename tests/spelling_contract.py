@@ -232,7 +232,7 @@ class SpellingContract:
             one.house.time += 61.0
         assert isinstance(one.ask(MINE, one.mine), Hit)
 
-    def test_a_session_of_another_spelling_answers_no_guess_from_who_has_not_proved_that_one(
+    def test_a_session_of_another_spelling_answers_no_guess_of_a_source_that_has_not_proved_it(
         self, two
     ):
         two.log_in(THEIRS, two.theirs, HOME)

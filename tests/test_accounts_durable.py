@@ -162,7 +162,7 @@ class TestNothingThatWasToldIsLost:
         assert isinstance(house.acquire(1), Lease)
         assert isinstance(house.share(1, of=2), Lease)
 
-    def test_a_lock_is_told_once_it_is_on_the_disk(self, durable, house, disk):
+    def test_a_lock_is_answered_once_it_is_on_the_disk(self, durable, house, disk):
         for number in range(10, 14):
             house.reject(number, of=1)
         lease = house.lease(14, of=1)
@@ -210,7 +210,7 @@ class TestNothingThatWasToldIsLost:
         house.unlock(account(1))
         assert isinstance(durable.after_a_kill().acquire(1), Lease)
 
-    def test_a_guess_under_way_keeps_its_part_of_the_budget_over_a_kill(self, durable, house):
+    def test_a_guess_under_way_still_counts_in_the_budget_after_a_kill(self, durable, house):
         for number in range(10, 15):
             house.lease(number, of=1)
         assert isinstance(durable.after_a_kill().acquire(20, of=1), Ticket)
@@ -260,7 +260,7 @@ class TestNothingThatWasToldIsLost:
         outcome = durable.after_a_kill(seconds=40.0).acquire(1, source=CAFE)
         assert outcome == Locked(left, 0.0, left) if left else isinstance(outcome, Lease)
 
-    def test_which_sources_told_nobody_anything_is_known_after_a_kill(self, durable, house):
+    def test_sources_that_gave_nothing_away_are_known_after_a_kill(self, durable, house):
         house.reject(100, source=CAFE)
         lease = house.lease(102, source=HOME)
         house.fail(key(102), lease.token, "timeout", 0.0)
@@ -330,9 +330,7 @@ class TestTheDiskKeepsNobodyWaiting:
         submit(house, Fulfil("login", account(1), key(1), lease.token, value(1), 60.0))
         assert house.acquire(2) == Hit(value(2), 43200.0)
 
-    def test_a_disk_that_was_lost_is_told_everything_again_in_the_order_of_use(
-        self, durable, house, disk
-    ):
+    def test_a_lost_disk_gets_everything_again_in_the_order_of_use(self, durable, house, disk):
         for number in range(1, 4):
             house.store(number)
         house.reject(9, source=CAFE, of=9)
@@ -379,7 +377,7 @@ class TestFailuresAfterAKill:
         after.tidy()
         assert after.stat("accounts") == 0
 
-    def test_accounts_of_one_budget_are_told_apart(self, durable, house):
+    def test_accounts_of_one_budget_are_distinguished(self, durable, house):
         both = AccentsContract()
         both.fail(house, both.JOSE, 2, 10)
         both.fail(house, both.JOSE_WITH_ACCENT, 2, 20)

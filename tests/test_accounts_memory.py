@@ -187,7 +187,7 @@ class TestRoomForFailures:
             hang_up(house, 2, source=f"203.0.113.{of}", of=of)
         assert self.counted(house, range(200)) == [1, 2, 148, 149]
 
-    def test_what_hang_ups_locked_keeps_nobody_out(self, build):
+    def test_what_hang_ups_locked_shuts_nobody_out(self, build):
         house = build(others=3, locked=1, **MANY)
         for of in range(100, 103):
             hang_up(house, 5, source=f"203.0.113.{of}", of=of)

@@ -571,7 +571,7 @@ async def test_an_account_removed_from_the_list_meanwhile_is_not_admitted(house)
     assert await house.sessions.resume(house.sealer.keys(DEMO)) is None
 
 
-async def test_the_workers_log_tells_them_apart(house, caplog):
+async def test_the_workers_log_distinguishes_them(house, caplog):
     caplog.set_level("INFO")
     await house.refused(DEMO.email)
     assert "allow-list" not in caplog.text

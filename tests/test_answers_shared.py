@@ -348,7 +348,7 @@ async def test_without_a_daemon_a_worker_asks_once_for_all_its_callers(folder, w
     assert (await one.answer(key)).value == VALUE
 
 
-async def test_without_a_daemon_the_gap_is_kept_and_a_busy_portal_left_alone(folder, worker):
+async def test_without_a_daemon_requests_are_spaced_and_a_busy_portal_is_left_alone(folder, worker):
     one = worker(folder / "cache.sock")
     loop = asyncio.get_running_loop()
     key = new_key()

@@ -120,7 +120,7 @@ async def test_a_grant_shares_the_session_of_its_account_with_all_other_ways_to_
     assert attempts(house) == 1
 
 
-async def test_an_owner_who_is_locked_everywhere_else_is_served_under_a_grant():
+async def test_an_owner_locked_everywhere_else_is_served_under_a_grant():
     ticks = itertools.count(step=2.0)
     house = House(accounts=local_accounts(lambda: next(ticks), policy=Policy(first=3600.0)))
     for number in range(5):
@@ -189,7 +189,7 @@ async def test_a_session_that_ended_early_is_replaced_by_one_login(house):
     assert attempts(house) == 2
 
 
-async def test_the_grant_stands_in_for_an_ended_handle_of_its_own_account_only(house):
+async def test_the_grant_replaces_an_ended_handle_of_its_own_account_only(house):
     granted = await house.access.open(Grant().caller())
     handle = granted.session.handle
     await house.sessions.forget(granted.keys, granted.session)

@@ -223,7 +223,7 @@ def test_the_number_of_a_put_says_that_its_row_or_a_newer_one_is_on_the_disk(ste
 
 
 class TestTrouble:
-    def test_a_full_disk_keeps_nobody_waiting_and_loses_nothing(self, folder, caplog):
+    def test_a_full_disk_delays_nobody_and_loses_nothing(self, folder, caplog):
         caplog.set_level(logging.INFO)
 
         async def check():
@@ -262,7 +262,7 @@ class TestTrouble:
         assert "database or disk is full" in said[0]
         assert "can be written again" in said[1]
 
-    def test_a_file_that_another_process_has_open_is_begun_anew_when_that_is_gone(
+    def test_a_file_that_another_process_has_open_is_recreated_once_that_process_is_gone(
         self, folder, caplog
     ):
         folder.mkdir(mode=0o700)

@@ -153,7 +153,7 @@ def test_the_last_answer_is_stored_with_its_time():
     assert (read.shown, read.counters) == (None, before.boxes[FULL].counters)
 
 
-def test_counters_stored_by_an_older_release_are_dropped_and_the_rest_is_kept():
+def test_counters_stored_by_an_older_release_are_dropped_and_the_others_stay():
     old = {"boxes": {FULL: {"counted": {"ac_in": {"contact": "x"}}, "rest_seen": True}}}
     assert Baseline.read(old).boxes[FULL] == BoxBaseline(rest_seen=True)
 

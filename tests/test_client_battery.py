@@ -333,7 +333,7 @@ def test_a_table_has_empty_cells_for_unknown_values():
     assert all(len(line) == len(head) for line in lines)
 
 
-def test_a_csv_table_holds_no_formula_and_no_nan():
+def test_a_csv_table_has_no_formula_and_no_nan():
     values = {
         "quantities": [{"name": "=1+1", "unit": "W", "mean": [float("nan"), float("inf"), -5]}],
         "times": ["=2+2", "@SUM\x1b[31m\n", "2026-11-20T00:00:00Z"],

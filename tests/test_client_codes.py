@@ -73,7 +73,7 @@ def test_without_a_code_the_text_is_shown_as_it_is(meta):
 
 
 @pytest.mark.parametrize("message", [None, 7, "", " ", ...])
-def test_a_code_counts_without_a_message_and_the_text_stands_in(message):
+def test_a_code_counts_without_a_message_and_the_text_replaces_it(message):
     values = {"code": "credentials_rejected"} | ({} if message is ... else {"message": message})
     failure = ToolFailure.from_answer(TEXT, {KEY: values})
     assert (failure.message, failure.code) == (TEXT, "credentials_rejected")

@@ -144,7 +144,7 @@ def test_without_a_keyring_nothing_is_written_and_the_user_learns_it(
 @pytest.mark.parametrize(
     "use", [Vault.find, Vault.remove, lambda vault: vault.keep(Login(EMAIL, SECRET))]
 )
-def test_without_the_package_keyring_the_extra_that_brings_it_is_named(monkeypatch, use):
+def test_without_the_package_keyring_the_extra_that_installs_it_is_named(monkeypatch, use):
     monkeypatch.setitem(sys.modules, "keyring", None)  # as an import of what is not installed
     with pytest.raises(NoKeyring, match=r"extra `keyring` .* OIG_EMAIL and OIG_PASSWORD") as told:
         use(Vault("http://localhost:8000/mcp"))

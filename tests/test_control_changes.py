@@ -432,7 +432,7 @@ def test_a_setting_that_the_box_does_not_permit_is_read_back_and_undone_anyway()
 
 
 @pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 3000)])
-def test_a_plan_says_that_a_limit_kept_while_export_is_off_is_lost(change):
+def test_a_plan_says_that_a_limit_stored_while_export_is_off_is_lost(change):
     before = inverter(0, 4000)
     assert "4000 W" in change.before(before)
     assert any("keeps a limit of 4000 W" in warning for warning in change.warnings(before))

@@ -249,7 +249,7 @@ def test_hello_is_answered_with_the_daemons_versions_and_listed(folder):
         assert stats(cache.path)["mixed"] == 0
 
 
-def test_while_workers_differ_they_are_told_so_and_all_else_goes_on(folder):
+def test_differing_workers_are_notified_and_everything_else_goes_on(folder):
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one:
         assert welcomed(one, 1, *HELLO).agrees
         with Wire(cache.path) as odd:
@@ -271,7 +271,7 @@ def test_while_workers_differ_they_are_told_so_and_all_else_goes_on(folder):
     ],
 )
 @pytest.mark.parametrize("version", [3, PROTOCOL + 1])
-def test_who_speaks_another_version_is_told_so_in_that_version_and_no_box_is_changed(
+def test_a_client_of_another_version_is_refused_in_that_version_and_no_box_is_changed(
     shared, version, asked, changes
 ):
     with Wire(shared.path) as one, Wire(shared.path) as other:
@@ -295,7 +295,7 @@ def test_cachectl_is_no_worker(shared):
         assert len(stats(shared.path)["versions"]) == 1
 
 
-def test_who_waits_is_told_so_and_answered_under_the_same_id_later(shared):
+def test_a_waiter_is_answered_twice_under_one_id_first_that_it_waits(shared):
     key = b"2" * 32
     with Wire(shared.path) as one, Wire(shared.path) as other:
         token = one.lease(1, key)
@@ -322,7 +322,7 @@ def test_a_worker_learns_with_which_spelling_a_session_was_opened(shared, spelli
             assert (hit.status, hit.fields[0], hit.fields[3]) == ("hit", VALUE, spelling)
 
 
-def test_a_failed_login_is_told_to_those_who_wait(shared):
+def test_waiters_are_notified_of_a_failed_login(shared):
     key = b"3" * 32
     with Wire(shared.path) as one, Wire(shared.path) as other:
         token = one.lease(1, key)
@@ -331,7 +331,7 @@ def test_a_failed_login_is_told_to_those_who_wait(shared):
         assert other.hear() == Reply(1, "unavailable", ("timeout", 5))
 
 
-def test_a_lease_goes_to_who_waits_when_its_holder_is_gone(shared):
+def test_a_lease_passes_to_a_waiter_when_its_connection_is_lost(shared):
     key = b"4" * 32
     with Wire(shared.path) as other:
         with Wire(shared.path) as one:
@@ -343,7 +343,7 @@ def test_a_lease_goes_to_who_waits_when_its_holder_is_gone(shared):
         other.fail(6, reply.fields[0], key, "shutdown", 0)
 
 
-def test_who_waits_can_withdraw_and_is_not_answered(shared):
+def test_a_waiter_that_withdraws_is_not_answered(shared):
     key = b"5" * 32
     with Wire(shared.path) as one, Wire(shared.path) as other:
         token = one.lease(1, key)
@@ -354,7 +354,7 @@ def test_who_waits_can_withdraw_and_is_not_answered(shared):
         assert other.ask(8, "cancel", 5) == Reply(8, "ok")
 
 
-def test_a_lease_granted_to_who_withdraws_goes_to_the_next(shared):
+def test_a_lease_granted_to_a_waiter_that_withdraws_passes_to_the_next(shared):
     key = b"6" * 32
     with Wire(shared.path) as one, Wire(shared.path) as other:
         token = one.lease(1, key)
@@ -376,7 +376,7 @@ def test_a_lease_used_up_cannot_be_withdrawn_afterwards(shared):
         assert status(one.login(4, key)) == "hit"
 
 
-def test_a_flush_is_told_to_workers_and_to_nobody_else():
+def test_workers_and_nobody_else_are_notified_of_a_flush():
     with running_cache() as cache, Wire(cache.path) as worker, Wire(cache.path) as tool:
         assert welcomed(worker, 9, *HELLO).drops == 0
         worker.store()
@@ -474,7 +474,7 @@ def test_the_blocking_client_names_the_path_where_nobody_is(folder):
         pass
 
 
-def test_the_blocking_client_gives_up_in_time_on_who_does_not_answer(folder):
+def test_the_blocking_client_gives_up_in_time_when_nothing_answers(folder):
     folder.mkdir(mode=0o700)
     path = folder / "mute.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as mute:
@@ -492,7 +492,7 @@ def test_the_blocking_client_does_without_asyncio():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_a_confirmed_flush_has_been_told_even_if_the_daemon_dies_then():
+def test_workers_know_of_a_confirmed_flush_even_if_the_daemon_dies_then():
     for _ in range(2):
         with running_cache() as cache, contextlib.ExitStack() as stack:
             workers = [stack.enter_context(Wire(cache.path)) for _ in range(8)]
@@ -596,7 +596,7 @@ def test_a_frame_that_drips_in_gets_no_further_time_for_each_drop(folder):
             assert time.monotonic() - begun < PATIENCE / 2
 
 
-def test_who_does_not_read_is_cut_off_and_memory_stays_flat(folder):
+def test_a_client_that_does_not_read_is_disconnected_and_memory_stays_flat(folder):
     limits = patched(unread_seconds=0.3, unread_bytes=300_000)
     with starting_cache(folder, FAST, limits) as cache:
         cache.wait_ready()
@@ -655,7 +655,7 @@ def test_connections_over_the_limit_are_closed_unread_and_room_is_given_back(fol
         assert len([line for line in cache.log if "refused" in line]) == 1
 
 
-def test_who_connects_and_asks_nothing_is_closed_and_who_asked_once_is_not(folder):
+def test_a_connection_without_a_request_is_closed_and_one_with_a_request_is_not(folder):
     with starting_cache(folder, command=patched(silent_seconds=2.0)) as cache:
         cache.wait_ready()
         with Wire(cache.path) as good, Wire(cache.path) as silent, Wire(cache.path) as begun:
@@ -690,7 +690,7 @@ def test_without_room_the_longest_idle_connection_gives_way(folder):
         cache.wait_logged("gave way")
 
 
-def test_idle_connections_in_any_number_keep_nobody_out(folder):
+def test_no_number_of_idle_connections_shuts_anybody_out(folder):
     limits = patched(connections=8, idle_seconds=0.2)
     with starting_cache(folder, command=limits) as cache, contextlib.ExitStack() as stack:
         cache.wait_ready()
@@ -811,7 +811,7 @@ def test_an_unusable_place_is_named_in_one_line(folder):
     assert f"chmod 700 {folder}" in cache.log[0]
 
 
-def test_help_tells_the_exit_codes_and_a_wrong_command_line_is_refused():
+def test_help_lists_the_exit_codes_and_a_wrong_command_line_is_refused():
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "server.cache", *arguments],
@@ -834,7 +834,7 @@ def test_help_tells_the_exit_codes_and_a_wrong_command_line_is_refused():
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "plain"])
-def test_a_signal_to_stop_is_told_to_those_who_wait(folder, loop):
+def test_waiters_are_notified_when_a_signal_stops_the_daemon(folder, loop):
     command = patched(plain=True) if loop == "plain" else []
     with contextlib.ExitStack() as stack:
         cache = stack.enter_context(starting_cache(folder, command=command))
@@ -878,7 +878,7 @@ def test_under_load_it_stops_in_time(folder, number):
             assert not thread.is_alive()
 
 
-def test_a_peer_that_does_not_read_cannot_hold_up_the_stop(folder):
+def test_a_client_that_does_not_read_cannot_delay_the_stop(folder):
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one, Wire(cache.path) as slow:
         one.store(KEY, b"v" * VALUE_MAX_BYTES)
         slow.socket.sendall(wire.encode(asking(1)) * 50)

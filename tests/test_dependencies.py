@@ -89,7 +89,7 @@ def test_the_lock_covers_each_dependency_and_its_requirements(declared):
         assert one.specifier.contains(Version(pinned.version), prereleases=True), f"{one}: {found}"
 
 
-def test_the_lock_holds_names_versions_and_hashes_and_no_address():
+def test_the_lock_has_names_versions_and_hashes_and_no_address():
     assert "://" not in LOCK
     assert len(locked()) > len(DECLARED)
 

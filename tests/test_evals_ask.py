@@ -203,7 +203,7 @@ def test_a_model_that_changes_the_box_against_the_users_will_fails(model, capsys
     assert "1 writes arrived at the portal instead of 0" in capsys.readouterr().out
 
 
-def test_simulated_time_stands_still_while_a_model_thinks(model, monkeypatch):
+def test_simulated_time_stops_while_a_model_thinks(model, monkeypatch):
     times = []
     finish = asking.finish
 

@@ -104,7 +104,7 @@ def test_a_reader_with_a_wrong_answer_is_misled():
     assert "says 1000.0 (solar.power_w of get_live_data), and it is 2000.0" in text
 
 
-def test_a_reader_who_was_warned_is_not_misled():
+def test_a_warned_reader_is_not_misled():
     assert judged(FirstNumber(("solar",)), 2000.0, warned="3 hours old") == []
 
 

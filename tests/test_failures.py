@@ -140,7 +140,7 @@ def test_everything_stops_when_the_last_worker_has_failed_for_a_minute():
 @pytest.mark.parametrize(
     ("name", "state"), [("mcp-0", "RUNNING"), ("mcp-1", "RUNNING"), ("mcp-2", "STARTING")]
 )
-def test_a_recovering_or_new_worker_keeps_everything_running(name, state):
+def test_everything_goes_on_while_a_worker_recovers_or_is_new(name, state):
     failures = known()
     fail_all(failures)
     tell(failures, 70.0, name, state)

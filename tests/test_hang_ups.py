@@ -67,7 +67,7 @@ def test_what_was_judged_of_an_account_outlives_any_number_of_hang_ups(build, ju
     [Policy(per_source=1), Policy(accounts_per_source=1), Policy(per_account=1)],
     ids=["pairs", "sources", "accounts"],
 )
-def test_who_hangs_up_until_all_there_is_room_for_are_locked_keeps_no_newcomer_out(build, policy):
+def test_hang_ups_that_fill_the_table_of_locks_do_not_block_a_newcomer(build, policy):
     house = build(policy)
     for number in range(1000, 1000 + MOST):
         hang_up(house, number, f"2001:db8:0:{number:x}::/64")

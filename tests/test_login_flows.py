@@ -177,7 +177,7 @@ async def guess(workers):
     assert await tried(workers[1], "203.0.113.9") == "locked"
 
 
-async def test_an_owner_who_is_locked_by_guesses_from_elsewhere_is_served_under_tokens(
+async def test_an_owner_locked_out_by_guesses_from_elsewhere_is_served_under_tokens(
     workers, client
 ):
     await client.log_in()

@@ -119,7 +119,7 @@ def test_no_host_header_makes_it_fail_or_leads_elsewhere(host):
         assert issuer.username is None
 
 
-def test_the_connected_peer_is_not_taken_from_forwarded_headers():
+def test_the_connected_address_is_not_taken_from_forwarded_headers():
     faked = scope(peer="192.0.2.7") | {"client": ("127.0.0.1", 0)}
     assert Modes("browser", None).of(faked) == CHAT
     unread = {name: value for name, value in scope().items() if name != PEER}

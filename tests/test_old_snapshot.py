@@ -293,7 +293,7 @@ class TestClock:
         assert (state.stored, state.expires) == (NOW - 600.0, NOW + DAY / 2 - 600.0)
 
 
-def test_one_that_is_older_than_a_flush_brings_back_no_session():
+def test_a_snapshot_older_than_a_flush_restores_no_session():
     found = decode(written(one_of_each()), WALL, NOW, is_outdated=True)
     assert found.epochs is None
     state = encoding.load(dict(found.accounts)[OWNER])

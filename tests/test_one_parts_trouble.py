@@ -92,7 +92,7 @@ def kill_again_and_again(system, name):
     wait_until(f"{name} has failed often", kill, 90)
 
 
-def test_a_repeatedly_killed_process_brings_no_other_down():
+def test_a_repeatedly_killed_process_takes_no_other_down():
     with watched() as system, started(system) as supervisord:
         system.wait_ready()
         for name in ("cache", "mcp-1"):

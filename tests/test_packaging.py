@@ -77,7 +77,7 @@ def installed(wheel):
         yield Path(folder) / "bin"
 
 
-def test_a_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
+def test_a_wheel_contains_every_file_of_the_packages_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = {
             name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name
@@ -92,7 +92,7 @@ def test_a_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
     assert held["server/supervision/supervisord.conf"] == (ROOT / "supervisord.conf").read_bytes()
 
 
-def test_a_wheel_holds_nothing_of_an_earlier_build_in_the_same_folder(source, tmp_path):
+def test_a_wheel_contains_nothing_of_an_earlier_build_in_the_same_folder(source, tmp_path):
     removed = source / "build" / "lib" / "server" / "removed.py"
     removed.parent.mkdir(parents=True, exist_ok=True)
     removed.write_text("raise SystemExit('a module of the version before')\n")

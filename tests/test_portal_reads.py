@@ -574,7 +574,7 @@ async def test_every_simulated_end_of_a_session_is_noticed(endpoint, shape):
             await READS[endpoint](client)
 
 
-async def test_an_answer_that_holds_nothing_may_be_the_end_of_a_session():
+async def test_an_empty_answer_may_mean_the_end_of_a_session():
     async with portal() as (simulator, client, session_id):
         simulator.accounts.logout(session_id)
         simulator.switches.obey({"expired": {"history": "list"}})

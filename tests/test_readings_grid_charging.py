@@ -189,7 +189,7 @@ SENT = ["actual", "ac_in", "batt", "dc_in", "box_prms", "batt_prms", "box_prm2"]
     ),
     seconds=st.integers(0, 86_399),
 )
-def test_yes_and_no_rest_on_known_values_for_any_payload(raw, seconds):
+def test_yes_and_no_are_based_on_known_values_for_any_payload(raw, seconds):
     found, read = grid_charging(Box(ID, raw), NIGHT + timedelta(seconds=seconds)), Box(ID, raw)
     cells, takes, draws = battery(read), battery(read).power_w, grid(read).power_w
     made, does = solar(read).power_w, mode(read).behaviour

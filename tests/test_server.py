@@ -269,7 +269,7 @@ async def test_wrong_arguments_are_reported_and_never_repeated(fleet, mode, argu
 
 
 @pytest.mark.parametrize("arguments", [{}, {PLANTED: PLANTED}])
-def test_a_call_without_a_login_is_told_where_and_how_to_log_in(fleet, arguments):
+def test_the_error_of_a_call_without_a_login_says_where_and_how_to_log_in(fleet, arguments):
     body = call_body()
     body["params"]["arguments"] = arguments
     response = post(fleet.url, body)

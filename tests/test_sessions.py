@@ -147,7 +147,7 @@ async def test_a_value_that_does_not_open_is_dropped_and_replaced(house):
     ("fault", "error"),
     [("error", PortalServerError), ("html", PortalUnexpected)],
 )
-async def test_a_portal_failure_locks_out_nobody_who_called_meanwhile(house, fault, error):
+async def test_a_portal_failure_locks_out_nobody_that_called_meanwhile(house, fault, error):
     for number in range(4):
         house.break_next_login(fault)
         pair = DEMO if number % 2 else Credential(DEMO.email, "old")

@@ -233,7 +233,7 @@ def test_closing_removes_the_socket_and_lets_the_next_daemon_in(path, bind):
     assert connects(path)
 
 
-def test_withdrawing_keeps_the_next_daemon_out(path, bind):
+def test_withdrawing_does_not_let_the_next_daemon_in(path, bind):
     first = bind()
     first.withdraw()
     assert not path.exists()
@@ -243,7 +243,7 @@ def test_withdrawing_keeps_the_next_daemon_out(path, bind):
     bind()
 
 
-def test_a_refused_start_keeps_no_lock(folder, path, bind):
+def test_a_refused_start_leaves_no_lock(folder, path, bind):
     folder.mkdir(mode=0o700)
     path.write_text("")
     with pytest.raises(ConfigurationError):

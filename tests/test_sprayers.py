@@ -29,13 +29,13 @@ def test_an_owners_first_login_is_made_within_seconds(timing, place, accounts):
 
 
 @pytest.mark.parametrize("timing", ["with", "around"])
-def test_behind_sixty_who_look_like_owners_it_takes_their_sixty_turns_at_most(timing):
+def test_behind_sixty_seeming_owners_an_owner_waits_for_sixty_turns_at_most(timing):
     waits = [wait_of_owner(timing, "all over", 1, seed) for seed in SEEDS]
     assert max(waits) <= 30.0
 
 
 @pytest.mark.parametrize("timing", [FRESH, MORE])
-def test_among_ever_new_ones_who_look_like_owners_about_every_other_owner_goes_first(
+def test_among_ever_new_seeming_owners_about_every_other_owner_goes_first(
     timing,
 ):
     waits = [wait_of_owner(timing, "all over", 1, seed) for seed in range(20)]
@@ -44,6 +44,6 @@ def test_among_ever_new_ones_who_look_like_owners_about_every_other_owner_goes_f
 
 @pytest.mark.parametrize("accounts", [1, 5])
 @pytest.mark.parametrize("timing", [*SPANS, SAME, FRESH, MORE])
-def test_an_owner_who_was_here_before_does_not_wait_behind_anybody(timing, accounts):
+def test_a_returning_owner_waits_behind_nobody(timing, accounts):
     waits = [wait_of_owner(timing, "all over", accounts, seed, returning=True) for seed in SEEDS]
     assert max(waits) <= 1.0

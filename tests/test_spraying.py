@@ -19,14 +19,14 @@ def fail(state: SourceState, number: int, now: float, policy: Policy = POLICY) -
         state.take(account(number), effect, policy)
 
 
-def test_no_more_is_kept_than_the_budget_needs():
+def test_no_more_is_stored_than_the_budget_needs():
     state = SourceState()
     for number in range(1000):
         fail(state, number, 1000.0)
     assert list(state.tried) == [account(number)[-8:] for number in (997, 998, 999)]
 
 
-def test_what_is_kept_is_what_was_written():
+def test_a_written_state_reads_back_unchanged():
     state = SourceState(until=2000.0, unlocked=3)
     for number in range(3):
         fail(state, number, 1000.0)

@@ -47,7 +47,7 @@ async def test_a_sprayer_pushes_out_no_session_and_no_lock(storage):
     assert storage.stats()["accounts"] == 5
 
 
-async def test_what_told_nobody_anything_goes_first(storage):
+async def test_states_that_gave_nothing_away_are_evicted_first(storage):
     await put(storage, 1, Kind.OTHER)
     for number in range(10, 20):
         await put(storage, number, Kind.BLANK)

@@ -373,7 +373,7 @@ async def test_the_age_of_shared_notifications_is_given(house):
     assert (await status(house))["verdict"] == "bypass on"
 
 
-async def test_a_critical_notification_keeps_a_box_from_being_fine(house):
+async def test_with_a_critical_notification_a_box_is_not_fine(house):
     text = "P\u0159eh\u0159\u00e1t\u00ed baterie"
     await house.admin("notices", box=DEMO_BOX, text=text, level=5)
     house.later(60)

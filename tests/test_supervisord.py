@@ -137,7 +137,7 @@ def test_a_killed_process_is_restarted_automatically(system, name):
     }
 
 
-def test_no_log_and_no_file_holds_a_secret(system):
+def test_no_log_and_no_file_contains_a_secret(system):
     check_auth(system.url, EMAIL, PLANTED)
     check_auth(system.url, EMAIL, f"{PLANTED}-wrong")
     written = [p for p in (system.project / "var").rglob("*") if p.is_file()]

@@ -48,7 +48,7 @@ def path(wide: int, network: int, source: int) -> tuple[str, str, str]:
     return f"w{wide}", f"w{wide} n{network}", f"w{wide} n{network} s{source}"
 
 
-def test_newcomers_go_before_those_who_wait_already():
+def test_newcomers_are_served_before_earlier_waiters():
     line = Line()
     for number in range(5):
         line.join(f"{number}", path(number, 0, 0))
@@ -96,7 +96,7 @@ RANKS = st.sampled_from([Rank.KNOWN, Rank.ALONE, Rank.SUSPECT])
 @given(
     st.lists(st.one_of(st.tuples(PLACES, RANKS), st.just("serve"), st.integers(0, 20)), max_size=40)
 )
-def test_who_waits_has_come_and_neither_gone_nor_been_served(steps):
+def test_the_waiters_are_those_that_joined_and_neither_left_nor_were_served(steps):
     line = Line()
     waiting: list[bytes] = []
     for step in steps:

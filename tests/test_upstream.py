@@ -109,7 +109,7 @@ def test_no_interleaving_of_calls_shows_anybody_the_boxes_of_another_account(cal
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-async def test_an_unknown_handle_and_a_missing_login_are_told_what_to_do():
+async def test_errors_for_an_unknown_handle_and_a_missing_login_say_what_to_do():
     house = House()
     try:
         for who in (Caller(None, None, "home", "home"), Caller(None, "oig_x", "home", "home")):

@@ -33,7 +33,7 @@ from .settings.reloading import Reloading
 from .settings.table import Settings
 from .supervision.preflight import check_agreement
 from .supervision.workers import Workers
-from .tls.doubts import doubts
+from .tls.key_pair import doubts
 from .tls.renewal import Renewal
 
 EXIT_CONFIGURATION = 64

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from server.auth.authorized import KEY
 from server.errors import GrantsUnavailable
-from server.http.body import MAX_BODY_BYTES
 from server.http.endpoint import Endpoint
 from server.http.forwarded import PEER
+from server.http.request import MAX_BODY_BYTES
 from server.oauth.admission import Admission, Entry
 from server.oauth.bearer import Bearer
 from server.oauth.mode import LOOPBACK_AUDIENCE, Modes

@@ -8,8 +8,8 @@ import pytest
 from mcp_types import INVALID_REQUEST
 
 from server.http import endpoint as server_endpoint
-from server.http.body import MAX_BODY_BYTES
 from server.http.endpoint import LONG_BODY, Endpoint
+from server.http.request import MAX_BODY_BYTES
 from server.http.shares import UNCOUNTED_BODY
 
 PLANTED = "Planted-Passw0rd"

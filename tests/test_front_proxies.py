@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from server.control import waits
-from server.http.body import MAX_BODY_BYTES
+from server.http.request import MAX_BODY_BYTES
 from server.http.worker import KEEP_ALIVE
 from server.oauth import metadata
 from server.portal import client

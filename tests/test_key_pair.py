@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from server.errors import ConfigurationError
 from server.settings.loading import find
 from server.settings.table import Settings
-from server.tls.doubts import doubts, names
-from server.tls.key_pair import KeyPair, load
+from server.tls.key_pair import KeyPair, doubts, load, names
 
 from .certificates import Certified
 from .tls_files import TlsFiles, put

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.http.request_head import accepted, is_framed_only, is_json, is_plain
+from server.http.request import accepted, is_framed_only, is_json, is_plain
 
 NAMES = (b"accept", b"content-type", b"content-encoding", b"transfer-encoding")
 SPELT = (b"application/json", b"gzip", b"identity", b"chunked", b"*/*", b"q=0", b",", b";", b" ")

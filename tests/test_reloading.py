@@ -26,7 +26,7 @@ from server.settings.reloading import FIXED, LIVE, Reloading
 from server.settings.table import VARIABLES, Settings, variable
 from server.state.limits import Limits, Policy
 from server.state.vocabulary import Lease, Locked, Rejected
-from server.supervision.differing import differing
+from server.supervision.workers import differing
 
 from .accounts_house import houses
 from .connected import Connected

@@ -23,7 +23,7 @@ from server.keys.fingerprint import secret_tag
 from server.keys.secret import load_secret, make_secret, read_secret
 from server.records.journal import Journal
 from server.state.vocabulary import Ask, AskTurn, Done, Fulfil, Get, Hit, Lease, Missing, Outcome
-from server.supervision.differing import differing
+from server.supervision.workers import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
 from .fleet import Fleet, call_body, check_auth, post, running_fleet

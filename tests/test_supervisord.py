@@ -18,8 +18,8 @@ from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, Hello
 from server.settings.other_variables import CLIENTS
 from server.settings.places import ROOT
-from server.supervision.differing import differing
 from server.supervision.watch import keep_others_out
+from server.supervision.workers import differing
 
 from .fleet import check_auth
 from .system import (

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from server.http import lingering, refusable_connection
-from server.http.body import MAX_BODY_BYTES
 from server.http.connection import MAX_HEAD_BYTES, MAX_MESSAGE_BYTES
+from server.http.request import MAX_BODY_BYTES
 
 from .fleet import call_body, running_fleet
 from .http_worker import all_of, connected, one_answer, running_worker

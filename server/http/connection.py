@@ -35,8 +35,8 @@ MAX_HEAD_BYTES = 64 * 1024
 """Longest request line with headers. Clients send one or two KiB, browsers with cookies ten."""
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
-"""Longest request as it comes over the wire. A body may have 1 MiB (body.py) and is little longer
-in chunks; headers that follow a body in chunks end here."""
+"""Longest request as it comes over the wire. A body may have 1 MiB (request.py) and is little
+longer in chunks; headers that follow a body in chunks end here."""
 
 MAX_HEADERS = 200
 """Header fields of a request; clients send ten, browsers thirty. A short one takes many times its

@@ -15,14 +15,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..codes import Code
 from ..tool_failure import ToolFailure
 from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
-from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
 from .entry import Entry, Gate, Refused
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
 from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
-from .request_head import accepted, head_problem, tidied, version_of
+from .request import (
+    MAX_BODY_BYTES,
+    BodyTooLong,
+    accepted,
+    head_problem,
+    read_body,
+    replayed,
+    tidied,
+    version_of,
+)
 from .shares import (
     MAX_BUFFERED,
     MAX_BUFFERED_OF_SOURCE,
@@ -40,10 +48,7 @@ LONG_BODY = 64 * 1024
 """Bytes above which a body is long: a batch of 20 calls with all their arguments is shorter. 1 MiB
 is parsed in some ten milliseconds, in which no other request is served."""
 
-TOO_LONG = (
-    413,
-    f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one.",
-)
+TOO_LONG = (413, f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one.")
 
 NOT_ADMITTED = -32003
 """Of an error in place of what a client may not have without a login, or with the one it has. The

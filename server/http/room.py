@@ -99,9 +99,7 @@ class Connections(ServerState):
     """
 
     def __init__(
-        self,
-        most: int = MAX_CONNECTIONS,
-        source: Callable[[str | None], str | None] = nobody,
+        self, most: int = MAX_CONNECTIONS, source: Callable[[str | None], str | None] = nobody
     ) -> None:
         super().__init__()
         self.most = most

@@ -34,14 +34,7 @@ from .language import LANGUAGES
 from .lookups import NotNow
 from .scopes import CONTROL
 from .sign_in import NotSignedIn, Problem, sign_in
-from .tokens import (
-    CODE_SECONDS,
-    REQUEST_SECONDS,
-    AuthorizationRequest,
-    Code,
-    Tokens,
-    binding,
-)
+from .tokens import CODE_SECONDS, REQUEST_SECONDS, AuthorizationRequest, Code, Tokens, binding
 from .visit import RecordsLog, Turned, Visit, posted
 
 

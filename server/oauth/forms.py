@@ -8,8 +8,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from ..http.body import BodyTooLong, read_body
-from ..http.request_head import is_json, is_plain
+from ..http.request import BodyTooLong, is_json, is_plain, read_body
 from .oauth_error import OAuthError
 
 MAX_BYTES = 64 * 1024

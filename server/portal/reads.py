@@ -9,6 +9,7 @@ import html
 import json
 import math
 import re
+from contextlib import suppress
 
 from ..errors import SessionExpired
 from .purpose import READ
@@ -111,12 +112,8 @@ def _decoded(answer: Answer, now: float) -> object:
     text = text_of(answer, READ)
     if not text:
         return text
-    try:
-        value = _loaded(text)
-    except (ValueError, RecursionError):
-        pass
-    else:
-        return value
+    with suppress(ValueError, RecursionError):
+        return _loaded(text)
     if not text.startswith("<"):
         raise unexpected("a response that is not data", READ)
     if LOGIN_PAGE.search(text):

@@ -131,8 +131,7 @@ def warnings(wanted: Wanted) -> Iterator[str]:
 
 def _of_certificate(wanted: Wanted) -> Iterator[str]:
     from ..http.guard import Names  # noqa: PLC0415 - may not be installed until later
-    from ..tls.doubts import doubts, is_for, names  # noqa: PLC0415 - as above
-    from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
+    from ..tls.key_pair import KeyPair, doubts, is_for, load, names  # noqa: PLC0415 - as above
 
     pair = KeyPair.of(wanted.settings)
     if pair is None:

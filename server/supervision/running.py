@@ -17,7 +17,6 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..settings.table import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
-from .differing import differing
 from .foreground import STOPPED_WITHIN, CannotStart
 from .interrupts import Interrupts
 from .leftovers import Leftovers, Search, end
@@ -27,7 +26,7 @@ from .proc import PROC, WORKER, is_alive
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
 from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 from .wanted import secure_origin
-from .workers import is_ready, why_unwritable
+from .workers import differing, is_ready, why_unwritable
 
 POLL = 0.1
 """Seconds between two looks."""

@@ -36,9 +36,8 @@ def secure_origin(settings: Settings, port: int) -> str | None:
     if settings.public_url is not None:
         return settings.public_url
     try:
-        # Late: start_server.sh installs what they need.
-        from ..tls.doubts import names  # noqa: PLC0415
-        from ..tls.key_pair import read_chain  # noqa: PLC0415
+        # Late: start_server.sh installs what it needs.
+        from ..tls.key_pair import names, read_chain  # noqa: PLC0415
 
         hosts = names(read_chain(settings.tls_cert)[0])
     except (ConfigurationError, ImportError):

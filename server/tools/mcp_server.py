@@ -15,7 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolResult, InputRequiredResult
 
 from ..codes import Code
-from ..http.body import MAX_BODY_BYTES
+from ..http.request import MAX_BODY_BYTES
 from ..http.sdk_answers import in_our_words, only_what_is_there
 from ..tool_failure import ToolFailure
 from ..version import program_version

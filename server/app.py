@@ -123,7 +123,7 @@ def build_app(
         now=wall,
     )
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
-    allow_list = AllowList.of(settings.allowed_emails, secret)
+    allow_list = AllowList(settings.allowed_emails, secret)
     sessions = Sessions(
         accounts,
         ListedPortal(portal, allow_list, partial(account_key, secret), now=now),

@@ -258,6 +258,3 @@ class PortalOverloaded(PortalBusy):
 
 class PortalUnexpected(PortalError):
     """The portal answered something that is not its login protocol."""
-
-    kind = Code.PORTAL_UNEXPECTED
-    reason = "unexpected"

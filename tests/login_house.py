@@ -124,7 +124,7 @@ class LoginHouse:
         self.failures: list[tuple[str, Any]] = []
         self._client = self.portal.client()
         sealer, handles = Sealer(SECRET, self.portal.base_url), Handles(SECRET)
-        allow_list = AllowList.of(emails, SECRET)
+        allow_list = AllowList(emails, SECRET)
 
         async def waits(seconds: float) -> None:
             self.waited.append(seconds)

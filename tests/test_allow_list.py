@@ -97,7 +97,7 @@ class House:
         self.portal = PortalClient(
             "http://localhost/", version="0", transport=self.line, now=self.clock
         )
-        self.allow_list = AllowList.of(listed, SECRET)
+        self.allow_list = AllowList(listed, SECRET)
         self.listed = ListedPortal(
             self,
             self.allow_list,
@@ -518,7 +518,7 @@ async def test_a_cached_session_of_an_account_taken_off_the_list_is_refused_like
 ):
     await house.sessions.open(DEMO, HOME)
     house.clock.time += 5.0
-    shorter = AllowList.of(("other@example.com",), SECRET)
+    shorter = AllowList(("other@example.com",), SECRET)
     house.listed._allow_list = shorter
     house.sessions = house.opened_with(shorter)
     refusal, took = await house.refused(DEMO.email, DEMO.password)
@@ -532,7 +532,7 @@ async def test_a_handle_of_an_account_taken_off_the_list_opens_nothing(house):
     await house.sessions.open(DEMO, HOME)
     keys = house.sealer.keys(DEMO)
     assert await house.sessions.resume(keys) is not None
-    house.sessions = house.opened_with(AllowList.of(("other@example.com",), SECRET))
+    house.sessions = house.opened_with(AllowList(("other@example.com",), SECRET))
     assert await house.sessions.resume(keys) is None
 
 

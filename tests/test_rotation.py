@@ -185,7 +185,7 @@ def test_all_connections_are_removed_once_the_secret_is_replaced(run_dir, capsys
     one = grant()
     store.add(one)
     with monkeypatch.context() as patch:
-        patch.setattr("server.keys.rotation.fresh_secret", refusing)
+        patch.setattr("server.keys.rotation.file_beside", refusing)
         assert main(["rotate-secret", "--yes"]) == 1
     assert store.find(one.id) == one
     capsys.readouterr()
@@ -195,7 +195,7 @@ def test_all_connections_are_removed_once_the_secret_is_replaced(run_dir, capsys
     assert holds(run_dir, one.sealed) == []
 
 
-def refusing(_):
+def refusing(*_):
     raise ConfigurationError("The disk is full.")
 
 

@@ -48,20 +48,18 @@ class AllowList:
     """The accounts that may use this server.
 
     Args:
-        accounts: Their keys; None for all accounts.
+        emails: Their e-mails; None for all accounts.
+        secret: The shared secret, under which accounts have their keys.
     """
 
-    def __init__(self, accounts: frozenset[bytes] | None = None) -> None:
-        self._accounts = accounts
-
-    @classmethod
-    def of(cls, emails: tuple[str, ...] | None, secret: bytes) -> AllowList:
-        """Make the list of some e-mails; None for all there are."""
-        return cls(_keys(emails, secret))
+    def __init__(self, emails: tuple[str, ...] | None = None, secret: bytes = b"") -> None:
+        self.use(emails, secret)
 
     def use(self, emails: tuple[str, ...] | None, secret: bytes) -> None:
         """Let the list be another from now on."""
-        self._accounts = _keys(emails, secret)
+        self._accounts = (
+            None if emails is None else frozenset(account_key(secret, one) for one in emails)
+        )
 
     @property
     def is_set(self) -> bool:
@@ -71,10 +69,6 @@ class AllowList:
     def serves(self, account: bytes) -> bool:
         """Return whether the account with this key may use this server."""
         return self._accounts is None or account in self._accounts
-
-
-def _keys(emails: tuple[str, ...] | None, secret: bytes) -> frozenset[bytes] | None:
-    return None if emails is None else frozenset(account_key(secret, one) for one in emails)
 
 
 class ListedPortal:

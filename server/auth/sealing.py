@@ -134,23 +134,21 @@ class Sealer:
 
     def seal(self, keys: Keys, session: Session) -> bytes:
         """Encrypt `session` so that only the credential behind `keys` opens it."""
-        nonce = self._nonce(NONCE_BYTES)
         handle = session.handle.encode()
         head = HEAD.pack(session.opened_at, session.expires_at, len(handle))
         plain = head + handle + session.id.encode()
-        return FORMAT + nonce + AESGCM(keys.seal).encrypt(nonce, plain, _bound_to(keys))
+        return self._encrypted(AESGCM(keys.seal), plain, _bound_to(keys))
 
     def open(self, keys: Keys, value: bytes) -> Session | None:
         """Decrypt what `seal` made; None for anything else: foreign, torn, another secret."""
-        nonce = value[1 : 1 + NONCE_BYTES]
-        if value[:1] != FORMAT or len(nonce) != NONCE_BYTES:
+        plain = _decrypted(AESGCM(keys.seal), value, _bound_to(keys))
+        if plain is None:
             return None
         try:
-            plain = AESGCM(keys.seal).decrypt(nonce, value[1 + NONCE_BYTES :], _bound_to(keys))
             opened_at, expires_at, length = HEAD.unpack_from(plain)
             rest = plain[HEAD.size :]
             return Session(rest[length:].decode(), opened_at, expires_at, rest[:length].decode())
-        except (InvalidTag, struct.error, UnicodeDecodeError):
+        except (struct.error, UnicodeDecodeError):
             return None
 
     def question(self, what: str) -> bytes:
@@ -163,18 +161,25 @@ class Sealer:
 
     def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
         """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""
-        nonce = self._nonce(NONCE_BYTES)
-        return FORMAT + nonce + _answers(keys).encrypt(nonce, plain, key)
+        return self._encrypted(_answers(keys), plain, key)
 
     def open_answer(self, keys: Keys, key: bytes, value: bytes) -> bytes | None:
         """Decrypt what `seal_answer` made; None for anything else."""
-        nonce = value[1 : 1 + NONCE_BYTES]
-        if value[:1] != FORMAT or len(nonce) != NONCE_BYTES:
-            return None
-        try:
-            return _answers(keys).decrypt(nonce, value[1 + NONCE_BYTES :], key)
-        except InvalidTag:
-            return None
+        return _decrypted(_answers(keys), value, key)
+
+    def _encrypted(self, cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
+        nonce = self._nonce(NONCE_BYTES)
+        return FORMAT + nonce + cipher.encrypt(nonce, plain, bound)
+
+
+def _decrypted(cipher: AESGCM, value: bytes, bound: bytes) -> bytes | None:
+    nonce = value[1 : 1 + NONCE_BYTES]
+    if value[:1] != FORMAT or len(nonce) != NONCE_BYTES:
+        return None
+    try:
+        return cipher.decrypt(nonce, value[1 + NONCE_BYTES :], bound)
+    except InvalidTag:
+        return None
 
 
 def _answers(keys: Keys) -> AESGCM:

@@ -260,10 +260,8 @@ class Sessions:
                 raise _noted(CredentialsRejected(repeated=True, listed=listed), note)
             case Locked():
                 raise _noted(too_many_attempts(outcome), note)
-            case Unavailable(reason=reason, retry_after=seconds):
-                raise unavailable(reason, seconds)
             case _:
-                raise CacheUnusable(MISFIT, retry_after=1.0)
+                raise unavailable(outcome)
 
     async def _log_in(
         self, credential: Credential, keys: Keys, leased: tuple[Ask, bytes], note: Note
@@ -311,13 +309,15 @@ def too_many_attempts(locked: Locked) -> TooManyAttempts:
     return TooManyAttempts(text, retry_after=locked.retry_after)
 
 
-def unavailable(reason: str, seconds: float) -> SessionError:
+def unavailable(outcome: Outcome) -> SessionError:
     """Return the error for a caller who waited for what another call could not do.
 
     Args:
-        reason: Code of the failure, as in the cache protocol.
-        seconds: After which another try makes sense.
+        outcome: What the cache answered in place of what was asked for.
     """
+    if not isinstance(outcome, Unavailable):
+        return CacheUnusable(MISFIT, retry_after=1.0)
+    reason, seconds = outcome.reason, outcome.retry_after
     if reason == PACED:
         return TooManyLogins(
             Code.SERVER_BUSY,

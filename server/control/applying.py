@@ -43,7 +43,6 @@ from .parts import Parts
 from .plan_token import PLAN_LASTS, Plan
 from .refusals import used
 from .reserved_box import ReservedBox, reserved
-from .versions import check_versions
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ class Applying:
         await self._applies.aclose(patience=STOP)
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
-        await check_versions(self._parts.versions)
+        await self._parts.check_versions()
         async with reserved(
             self._parts.entries, plan, granted, client, self._parts.wall
         ) as reservation:

@@ -81,9 +81,6 @@ class BoilerMode(Change):
     def writes(self, box: Box) -> tuple[Write, ...]:
         return (set_value(box.id, "boiler_prms", "manual", int(self.manual)),)
 
-    def values(self) -> tuple[object, ...]:
-        return (self.manual,)
-
 
 def _present(box: Box) -> bool | None:
     return box.flag("boiler.mode", "boiler_prms", "manual")

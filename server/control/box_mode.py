@@ -101,9 +101,6 @@ class BoxMode(Change):
     def writes(self, box: Box) -> tuple[Write, ...]:
         return (set_value(box.id, "box_prms", "mode", self.number),)
 
-    def values(self) -> tuple[object, ...]:
-        return (self.number,)
-
 
 def _present(box: Box) -> int | None:
     """Return the present mode; None for one that is not known here as well."""

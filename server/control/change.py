@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from dataclasses import astuple, dataclass
 from typing import ClassVar, Self
 
 from ..codes import Code
@@ -27,6 +28,7 @@ DIGEST_BYTES = 16
 """Bytes of SHA-256 that stand for the observed settings: a change of any is noticed."""
 
 
+@dataclass(frozen=True, slots=True)
 class Change(ABC):
     """One change of one box.
 
@@ -40,8 +42,6 @@ class Change(ABC):
     kind: ClassVar[str]
     subject: ClassVar[str] = ""
     settings: ClassVar[tuple[tuple[str, str], ...]]
-
-    __slots__ = ()
 
     @abstractmethod
     def check(self, box: Box) -> None:
@@ -124,9 +124,9 @@ class Change(ABC):
     def writes(self, box: Box) -> tuple[Write, ...]:
         """Return the requests for the portal, in order."""
 
-    @abstractmethod
     def values(self) -> tuple[object, ...]:
         """Return what makes this change again by `of`: values that JSON can carry."""
+        return astuple(self)
 
     @classmethod
     def of(cls, *values: object) -> Self:

@@ -197,9 +197,6 @@ class GridCharge(Change):
     def writes(self, box: Box) -> tuple[Write, ...]:
         return (charge_to(box.id, self.percent),)
 
-    def values(self) -> tuple[object, ...]:
-        return (self.percent,)
-
     def _amount(self, box: Box, charge: float) -> str:
         capacity = box.number("battery.capacity_wh", "box_prms", "p_bat", CAPACITY_WH)
         if capacity is None:

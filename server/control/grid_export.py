@@ -186,9 +186,6 @@ class GridExport(Change):
             return (switch, lift)
         return (switch,)
 
-    def values(self) -> tuple[object, ...]:
-        return (self.state, self.limit_w)
-
     def _is_less(self, box: Box) -> bool:
         """Say whether the box exports already, and could only export less."""
         present = export(box)

@@ -19,7 +19,6 @@ from .parts import Parts
 from .plan_token import PLAN_LASTS, Plan
 from .refusals import describe
 from .settling import SENT_BEFORE
-from .versions import check_versions
 
 SEVERAL_BOXES = (
     "This account has several boxes. The request names box {id}, but whether the portal heeds that "
@@ -85,7 +84,7 @@ class Planning:
         parts = self._parts
         granted = await parts.access.open(caller)
         account = granted.keys.account
-        await check_versions(parts.versions)
+        await parts.check_versions()
         undone = None if asked.undo is None else await parts.entries.own(asked.undo, account)
         fetched = await parts.upstream.live_now(granted)
         if undone is not None:

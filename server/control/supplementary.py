@@ -103,9 +103,6 @@ class SupplementaryModes(Change):
             raise unknown("state of the supplementary modes", box, "mode.supplementary")
         return (set_value(box.id, "box_prm2", "app", self._from(present)),)
 
-    def values(self) -> tuple[object, ...]:
-        return (self.grid_v, self.grid_vi)
-
     def _from(self, present: int) -> int:
         for wished, bit in ((self.grid_v, GRID_V), (self.grid_vi, GRID_VI)):
             if wished is not None:

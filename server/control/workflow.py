@@ -15,11 +15,10 @@ from ..upstream.portal_reader import Upstream
 from .applying import Applying, WritingPortal
 from .entries import Entries
 from .looking import Looking
-from .parts import Parts
+from .parts import Parts, VersionAgreement
 from .plan_token import Plans
 from .planning import Planning
 from .settling import Settling
-from .versions import VersionAgreement
 from .waits import Waits
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from .secret import fresh_secret, leads_to, open_secret, read_secret
+from .secret import file_beside, leads_to, new_secret, open_secret, read_secret
 
 
 class SecretInUse(ConfigurationError):
@@ -53,7 +53,7 @@ def replace_secret(path: Path) -> None:
     Raises:
         ConfigurationError: It cannot be written; the old one is still in place.
     """
-    with fresh_secret(path) as new:
+    with file_beside(path, new_secret()) as new:
         path.chmod(0o600)
         old = open_secret(path, os.O_RDWR)
         try:

@@ -202,7 +202,7 @@ def make_secret(path: Path) -> None:
     Raises:
         ConfigurationError: It cannot be made.
     """
-    put_secret(path, _new())
+    put_secret(path, new_secret())
 
 
 def put_secret(path: Path, content: bytes) -> bool:
@@ -213,7 +213,7 @@ def put_secret(path: Path, content: bytes) -> bool:
     """
     # The name appears with the whole content behind it, or not at all; and unlike a rename, a link
     # never replaces what a faster process has put there.
-    with _beside(path, content) as new:
+    with file_beside(path, content) as new:
         try:
             os.link(new, path)
         except FileExistsError:
@@ -221,23 +221,13 @@ def put_secret(path: Path, content: bytes) -> bool:
     return True
 
 
-@contextmanager
-def fresh_secret(path: Path) -> Iterator[Path]:
-    """Give a file with a new secret beside `path`; it is gone afterwards, unless it was moved.
-
-    Raises:
-        ConfigurationError: It cannot be made, or not be put at `path` in the block.
-    """
-    with _beside(path, _new()) as new:
-        yield new
-
-
-def _new() -> bytes:
+def new_secret() -> bytes:
+    """Return the content of a file with a new secret."""
     return os.urandom(MIN_BYTES).hex().encode() + b"\n"
 
 
 @contextmanager
-def _beside(path: Path, content: bytes) -> Iterator[Path]:
+def file_beside(path: Path, content: bytes) -> Iterator[Path]:
     """Give a file with this content beside `path`; it is gone afterwards, unless it was moved.
 
     Raises:

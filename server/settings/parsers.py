@@ -10,15 +10,14 @@ import ipaddress
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
 from ..email_address import is_email
 from ..origins import SCHEME, authority, canonical_origin
-from ..sources import Network
-from .named_networks import named_networks
+from ..sources import Network, network_of
 from .value_file import UnusableFile, read_value
 
 LONGEST = 30 * 86400.0
@@ -35,6 +34,15 @@ BLANK = " \t\r\n"
 
 MAX_WORKERS = 64
 """More than any machine this is made for has use for: likely a mistyped port."""
+
+
+NO_NETWORK = "must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8"
+
+WIDEST = {4: 8, 6: 16}
+"""Shortest prefix by version of IP: nobody's own network is wider, unless it is private."""
+
+PRIVATE = ipaddress.IPv6Network("fc00::/7")
+"""Unique local addresses (RFC 4193)."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -83,9 +91,46 @@ def origins(raw: str) -> tuple[str, ...]:
     return cast("tuple[str, ...]", given)
 
 
+def _named_networks(names: Iterable[str], why_not_all: str) -> tuple[Network, ...]:
+    """Read addresses and networks.
+
+    Args:
+        names: As the operator wrote them.
+        why_not_all: What would come of naming everybody, as the end of a sentence.
+
+    Raises:
+        ValueError: One is none, or they are everybody: `*`, a network of half the Internet, or
+            halves that make a whole.
+    """
+    everybody = ValueError(f"must not name everybody: {why_not_all}")
+    networks = []
+    for name in names:
+        if name == "*":
+            raise everybody
+        networks.append(_network(name))
+    v4 = [one for one in networks if isinstance(one, ipaddress.IPv4Network)]
+    v6 = [one for one in networks if isinstance(one, ipaddress.IPv6Network)]
+    whole: list[Network] = [*ipaddress.collapse_addresses(v4), *ipaddress.collapse_addresses(v6)]
+    for network in whole:
+        private = isinstance(network, ipaddress.IPv6Network) and network.subnet_of(PRIVATE)
+        if network.prefixlen < WIDEST[network.version] and not private:
+            raise everybody
+    return tuple(networks)
+
+
+def _network(name: str) -> Network:
+    try:
+        network = network_of(name)
+    except ValueError:
+        raise ValueError(NO_NETWORK) from None
+    if "%" in name:
+        raise ValueError(NO_NETWORK)
+    return network
+
+
 def proxies(raw: str) -> tuple[str, ...]:
     """Read networks that are trusted."""
-    trusted = named_networks(
+    trusted = _named_networks(
         _names(raw),
         "who is trusted may write any caller's address into X-Forwarded-For, and is then neither "
         "counted nor banned. Name the addresses of your own proxies",
@@ -95,7 +140,7 @@ def proxies(raw: str) -> tuple[str, ...]:
 
 def networks(raw: str) -> tuple[Network, ...]:
     """Read networks that many people share."""
-    return named_networks(
+    return _named_networks(
         _names(raw),
         "who calls from such a network may fail at any number of accounts, and has no limit of "
         "connections. Name the networks that many people share",

@@ -227,7 +227,8 @@ class _Call:
         at = math.inf
         for series in SERIES:
             try:
-                given = await self._given(series, first, last)
+                failing = series in self._failing
+                given = None if failing else await self._ask(series, first, last)
             except REFUSALS as exc:
                 if first != last and await self._gives(series, last):
                     raise
@@ -279,12 +280,6 @@ class _Call:
             for series in SERIES:
                 if series not in answers:
                     self.found.lacks(series, first, last, why)
-
-    async def _given(
-        self, series: SeriesName, first: date, last: date
-    ) -> tuple[object, float] | None:
-        """Ask for a series, unless it is known to fail."""
-        return None if series in self._failing else await self._ask(series, first, last)
 
     async def _gives(self, series: SeriesName, day: date) -> bool:
         """Find out by one day whether the portal gives a series at all."""

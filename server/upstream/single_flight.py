@@ -17,10 +17,9 @@ from typing import Any, Literal
 from ..auth.access import Access
 from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
-from ..auth.sessions import MISFIT, RETRY_AFTER, unavailable
+from ..auth.sessions import RETRY_AFTER, unavailable
 from ..detached import Detached
 from ..errors import (
-    CacheUnusable,
     PortalError,
     PortalUnexpected,
     SessionError,
@@ -111,13 +110,9 @@ class SingleFlight:
         Raises:
             SessionError: The portal asked for fewer requests, or too many wait already.
         """
-        match await self._accounts.call(AskTurn(keys.account)):
-            case Turn():
-                pass
-            case Unavailable(reason=reason, retry_after=seconds):
-                raise unavailable(reason, seconds)
-            case _:
-                raise CacheUnusable(MISFIT, retry_after=1.0)
+        outcome = await self._accounts.call(AskTurn(keys.account))
+        if not isinstance(outcome, Turn):
+            raise unavailable(outcome)
         try:
             yield
         except PortalError as exc:
@@ -187,10 +182,8 @@ class SingleFlight:
                 return await self._fetches.run(lead)
             case Unavailable(reason=reason) if reason == EXPIRED:
                 return await self.alone(granted, read, nothing)
-            case Unavailable(reason=reason, retry_after=seconds):
-                raise unavailable(reason, seconds)
             case _:
-                raise CacheUnusable(MISFIT, retry_after=1.0)
+                raise unavailable(outcome)
 
     async def _lead(
         self,

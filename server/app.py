@@ -264,10 +264,7 @@ def _served(
     answering = FairQueue(http.handle_request, source)
     endpoint = Guard(cross_origin(Endpoint(answering, source, admission)), names)
     app = Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", ready),
-        ],
+        routes=[Route("/healthz", healthz), Route("/readyz", ready)],
         lifespan=lifespan,
         exception_handlers={404: not_found(login.modes), 405: _not_allowed},
     )

@@ -115,11 +115,7 @@ def lock(path: Path) -> int | None:
 
 
 def holder(path: Path) -> int | None:
-    """Return the id of the living process that locks a file; None if none does, or it is not known.
-
-    Args:
-        path: The file.
-    """
+    """Return the id of the living process that locks a file; None if none is known."""
     return read_pid(path) if is_locked(path) else None
 
 
@@ -127,9 +123,6 @@ def is_locked(path: Path) -> bool | None:
     """Say whether a living process has locked a file; None when that is not known.
 
     A stopped process lives. A missing file is locked by nobody.
-
-    Args:
-        path: The file.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

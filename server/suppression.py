@@ -58,11 +58,7 @@ class _Group:
 
 
 class Suppression:
-    """The quotas of all groups, and what was counted beyond them.
-
-    Args:
-        most: Most groups.
-    """
+    """The quotas of all groups, and what was counted beyond them."""
 
     def __init__(self, most: int = MOST_GROUPS) -> None:
         self._most = most

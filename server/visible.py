@@ -40,10 +40,8 @@ BLANK = "\u2800"
 def visible(text: str) -> str:
     """Return `text` with only what people see of it, its line breaks included.
 
-    What is dropped leaves no gap: a word that was split with it is whole again.
-
-    Args:
-        text: Anything. A tab and a carriage return count as controls.
+    What is dropped leaves no gap: a word that was split with it is whole again. A tab and a
+    carriage return count as controls.
     """
     if text.isascii() and text.isprintable():
         return text  # nearly every text of this portal's API
@@ -54,9 +52,6 @@ def escaped(text: str) -> str:
     r"""Return `text` on one line, with an escape such as `\x1b` for what people cannot see of it.
 
     For what the reader wrote, and looks for a mistake in: nothing is left out.
-
-    Args:
-        text: Anything.
     """
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 

@@ -40,12 +40,7 @@ PART = 32
 
 
 class Handles:
-    """Makes and reads handles under one secret.
-
-    Args:
-        secret: The shared secret.
-        random_bytes: Gives that many random bytes.
-    """
+    """Makes and reads handles under one secret."""
 
     def __init__(self, secret: bytes, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._secret = secret

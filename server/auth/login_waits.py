@@ -42,9 +42,7 @@ class LoginWaits:
     """
 
     def __init__(
-        self,
-        most: int = MAX_WAITING,
-        source: Callable[[str | None], str | None] = nobody,
+        self, most: int = MAX_WAITING, source: Callable[[str | None], str | None] = nobody
     ) -> None:
         self._most = most
         self._source = source

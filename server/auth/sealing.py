@@ -113,23 +113,13 @@ class Sealer:
         return Keys(account_key(self._secret, credential.email), both[:KEY_BYTES], both[KEY_BYTES:])
 
     def budget(self, credential: Credential, keys: Keys) -> bytes:
-        """Return the key under which wrong passwords for the e-mail of a credential are counted.
-
-        Args:
-            credential: E-mail and password.
-            keys: What `keys` returned for it.
-        """
+        """Return the key under which wrong passwords for the e-mail of a credential are counted."""
         if is_folded(credential.email):
             return budget_key(self._secret, credential.email)
         return keys.account  # nearly always
 
     def spelled(self, credential: Credential, keys: Keys) -> bytes:
-        """Return the account's key with the tag of the spelling that the portal gets.
-
-        Args:
-            credential: E-mail and password.
-            keys: What `keys` returned for it.
-        """
+        """Return the account's key with the tag of the spelling that the portal gets."""
         return keys.account + spelling_tag(self._secret, credential.email)
 
     def seal(self, keys: Keys, session: Session) -> bytes:

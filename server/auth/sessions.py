@@ -189,10 +189,7 @@ class Sessions:
         except SessionError as exc:
             # Anybody can cause any number of these; auth.log has those of failed logins, bounded.
             logger.debug(
-                "no session for account %s from %s: %s",
-                shown(keys.account),
-                source,
-                exc.code,
+                "no session for account %s from %s: %s", shown(keys.account), source, exc.code
             )
             raise
 

@@ -124,9 +124,7 @@ class Applying:
             raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
         if not plan.is_agreed(box_id, sentence):
             raise ChangeRefused(
-                Code.PLAN_MISMATCH,
-                MISMATCH.format(sentence=plan.sentence),
-                change=plan.sentence,
+                Code.PLAN_MISMATCH, MISMATCH.format(sentence=plan.sentence), change=plan.sentence
             )
         return await self._applies.run(self._apply(granted, plan, client))
 

@@ -24,11 +24,7 @@ NO_CHANGE = "This account has no change of that id."
 
 
 class Entries:
-    """The entries of a journal. All methods raise ChangeRefused where it cannot be used.
-
-    Args:
-        journal: The journal.
-    """
+    """The entries of a journal. All methods raise ChangeRefused where it cannot be used."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

@@ -80,11 +80,7 @@ class Plans:
     """
 
     def __init__(
-        self,
-        secret: bytes,
-        portal_url: str,
-        *,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        self, secret: bytes, portal_url: str, *, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._random_bytes = random_bytes
         self._cipher = AESGCM(derived_key(secret, b"plan", portal_url.encode(), b""))

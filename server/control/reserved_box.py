@@ -30,12 +30,7 @@ LOST = (
 
 
 class ReservedBox:
-    """A box that is reserved for one apply.
-
-    Args:
-        entries: The journal.
-        reservation: The row in it.
-    """
+    """A box that is reserved for one apply."""
 
     def __init__(self, entries: Entries, reservation: Reservation) -> None:
         self._entries = entries

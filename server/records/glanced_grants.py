@@ -12,11 +12,7 @@ MOST = 512
 
 
 class GlancedGrants:
-    """What was found in the file, for one thread alone.
-
-    Args:
-        database: The record of connected clients.
-    """
+    """What was found in the file, for one thread alone."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

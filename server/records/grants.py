@@ -57,9 +57,6 @@ class GrantStore:
         1. Suspect grants of the same account and client end: this login takes their place.
         2. Of more than 100 of an account, those that have ended go first, the longest ended before
            others; then those whose tokens were not fetched; then the longest unused.
-
-        Args:
-            grant: It is pending.
         """
         self._database.make()
 

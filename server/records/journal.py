@@ -105,22 +105,12 @@ class Journal:
         """Return the last change of a box's setting if it is not known how that ended.
 
         However old it is: it counts until it is settled, or a later one was applied.
-
-        Args:
-            box: The box's id.
-            kind: Which kind of change it is.
         """
         record = self._first(LAST_OF_KIND, (box, kind))
         return record if record is not None and record.verdict is None else None
 
     def sent_since(self, box: str, kind: str, at: float) -> bool:
-        """Say whether a change of a box's setting was sent after a moment, and not refused.
-
-        Args:
-            box: The box's id.
-            kind: Which kind of change it is.
-            at: Seconds since 1970.
-        """
+        """Say whether a setting was changed after `at`, seconds since 1970, and not refused."""
         return self._first(SENT_SINCE, (box, kind, at)) is not None
 
     def latest(

@@ -84,11 +84,7 @@ class Reservations:
     """The reservations in a journal.
 
     All methods raise JournalUnavailable where it cannot be used, and may wait: for the disk, and
-    for other processes.
-
-    Args:
-        database: The journal.
-        now: Seconds of a clock that all processes of the machine share and that is never set.
+    for other processes. Their clock is that of the journal.
     """
 
     def __init__(self, database: Database, now: Callable[[], float]) -> None:

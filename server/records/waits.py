@@ -21,10 +21,7 @@ class Places:
     """The places of all accounts.
 
     All methods raise JournalUnavailable where the journal cannot be used, and may wait for it.
-
-    Args:
-        database: The journal.
-        now: Seconds of a clock that all processes of the machine share and that is never set.
+    Their clock is that of the journal.
     """
 
     def __init__(self, database: Database, now: Callable[[], float]) -> None:

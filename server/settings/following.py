@@ -49,10 +49,6 @@ class Leader(Protocol):
 class Following:
     """Keeps the settings of a worker those of the daemon.
 
-    Args:
-        reloading: The worker's.
-        leader: The daemon.
-
     Attributes:
         differs: Whether the worker goes by other live settings than the daemon, though it has read
             its own again.

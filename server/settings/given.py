@@ -80,11 +80,7 @@ class Found:
         return settings
 
     def files(self, settings: Settings) -> dict[str, Path]:
-        """Return the files that are read, by the setting that names them.
-
-        Args:
-            settings: Those that were found.
-        """
+        """Return the files that are read, by the setting that names them."""
         files = {} if self.file is None else {"the settings file": self.file}
         for name, origin in self.origins.items():
             raw = self.values[name].strip()

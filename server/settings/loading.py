@@ -19,7 +19,7 @@ from .given import BY_FILE, ENVIRONMENT, OF_FILE, Found, Origin, refuse_relative
 from .other_variables import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF
 from .places import NAME, user_folder
 from .table import VARIABLES, Settings
-from .value_file import UnusableFile, read, read_value
+from .value_file import Read, UnusableFile, read, read_value
 
 FILE_NAME = "settings.env"
 
@@ -114,7 +114,7 @@ def find(
     options: Mapping[str, str] | None = None,
     *,
     needed: AbstractSet[str] | None = None,
-    read: Callable[[Path, int], bytes] = read,
+    read: Read = read,
     exists: Callable[[Path], bool] = is_there,
     system: Path = SYSTEM_FOLDER,
 ) -> Found:
@@ -213,9 +213,7 @@ _IN_ENVIRONMENT = _SETTINGS | CLIENTS | {CONFIG, PINNED, SUPERVISORD_CONF}
 
 
 def _assignments(
-    file: Path,
-    read: Callable[[Path, int], bytes],
-    wrong: Callable[[str, ConfigurationError], None],
+    file: Path, read: Read, wrong: settings_file.Wrong
 ) -> list[settings_file.Assignment]:
     try:
         content = read(file, settings_file.MAX_BYTES + 1)
@@ -230,16 +228,15 @@ def _assignments(
         where = f"{file}, line {one.line}"
         if one.name in _SETTINGS:
             assigned.append(one)
-        elif one.name in CLIENTS or one.name in {CONFIG, PINNED, SUPERVISORD_CONF}:
+            continue
+        text = f"there is no setting {one.name}.{_suggestion(one.name)}"
+        if one.name in _IN_ENVIRONMENT:
             text = f"{one.name} is not a setting of the server and belongs in the environment."
-            wrong(one.name, ConfigurationError(f"{where}: {text}"))
-        else:
-            text = f"there is no setting {one.name}.{_suggestion(one.name)}"
-            wrong(one.name, ConfigurationError(f"{where}: {text}"))
+        wrong(one.name, ConfigurationError(f"{where}: {text}"))
     return assigned
 
 
-def _judge(needed: AbstractSet[str] | None) -> Callable[[str, ConfigurationError], None]:
+def _judge(needed: AbstractSet[str] | None) -> settings_file.Wrong:
     """Return what raises an error that is about a setting of these, and passes over others."""
 
     def wrong(about: str, error: ConfigurationError) -> None:
@@ -249,9 +246,7 @@ def _judge(needed: AbstractSet[str] | None) -> Callable[[str, ConfigurationError
     return wrong
 
 
-def _refuse_unknown(
-    environ: Mapping[str, str], wrong: Callable[[str, ConfigurationError], None]
-) -> None:
+def _refuse_unknown(environ: Mapping[str, str], wrong: settings_file.Wrong) -> None:
     for name in environ:
         if name.startswith("OIG_") and name not in _IN_ENVIRONMENT:
             wrong(name, ConfigurationError(f"There is no setting {name}.{_suggestion(name)}"))
@@ -276,9 +271,7 @@ def _near(name: str) -> list[str]:
 
 
 def _refuse_both(
-    names: Mapping[str, object] | set[str],
-    where: str,
-    wrong: Callable[[str, ConfigurationError], None],
+    names: Mapping[str, object] | set[str], where: str, wrong: settings_file.Wrong
 ) -> None:
     for name in sorted(names):
         if name in BY_FILE and BY_FILE[name] in names:
@@ -296,7 +289,7 @@ def _path(name: str, raw: str, origin: Origin) -> Path:
     return path.absolute()
 
 
-def _read_value(path: Path, name: str, read: Callable[[Path, int], bytes]) -> str:
+def _read_value(path: Path, name: str, read: Read) -> str:
     try:
         value = read_value(path, read)
     except UnusableFile as exc:

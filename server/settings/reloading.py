@@ -49,9 +49,7 @@ class Reloading:
     """
 
     def __init__(
-        self,
-        read: Callable[[], Settings],
-        at_next_start: Callable[[], Mapping[str, object]] = dict,
+        self, read: Callable[[], Settings], at_next_start: Callable[[], Mapping[str, object]] = dict
     ) -> None:
         self._at_next_start = at_next_start
         self.current = read()

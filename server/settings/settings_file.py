@@ -41,14 +41,16 @@ class Assignment:
     line: int
 
 
+Wrong = Callable[[str, ConfigurationError], None]
+"""Takes what is wrong, and what it is about: raises it, or passes over it."""
+
+
 def refuse(_about: str, error: ConfigurationError) -> None:
     """Take no wrong line: raise the error."""
     raise error
 
 
-def parse(
-    content: bytes, path: str, wrong: Callable[[str, ConfigurationError], None] = refuse
-) -> list[Assignment]:
+def parse(content: bytes, path: str, wrong: Wrong = refuse) -> list[Assignment]:
     """Return the assignments of a settings file.
 
     Args:

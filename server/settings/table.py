@@ -187,10 +187,7 @@ class Settings:
         live=True,
     )
     live_ttl: float = _setting(
-        30.0,
-        parsers.seconds,
-        "live data is shared for this long, then requested again",
-        live=True,
+        30.0, parsers.seconds, "live data is shared for this long, then requested again", live=True
     )
     history_ttl: float = _setting(
         300.0, parsers.seconds, "the same for history and notifications", live=True

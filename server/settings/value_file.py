@@ -7,6 +7,9 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+Read = Callable[[Path, int], bytes]
+"""Gives the first bytes of a file."""
+
 MAX_BYTES = 1_048_576
 """Longest file that is taken: a bigger one is not what was meant."""
 
@@ -35,12 +38,8 @@ def read(path: Path, most: int) -> bytes:
         os.close(fd)
 
 
-def read_value(path: Path, read: Callable[[Path, int], bytes] = read) -> str:
+def read_value(path: Path, read: Read = read) -> str:
     """Return the content of a file.
-
-    Args:
-        path: The file.
-        read: Gives the first bytes of a file.
 
     Raises:
         UnusableFile: It cannot be read, is no text or too long.

@@ -14,12 +14,7 @@ from ..state.vocabulary import Found, Get, Hit, Put
 
 
 class SealedAnswers:
-    """Cached answers of accounts, by name.
-
-    Args:
-        accounts: Where they are cached.
-        sealer: Seals them.
-    """
+    """Cached answers of accounts, by name."""
 
     def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
         self._accounts = accounts

@@ -19,12 +19,7 @@ from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
 from ..auth.sessions import RETRY_AFTER, unavailable
 from ..detached import Detached
-from ..errors import (
-    PortalError,
-    PortalUnexpected,
-    SessionError,
-    SessionExpired,
-)
+from ..errors import PortalError, PortalUnexpected, SessionError, SessionExpired
 from ..state.fallback import SharedAccounts
 from ..state.limits import ANSWER_MAX_BYTES
 from ..state.vocabulary import (
@@ -186,13 +181,7 @@ class SingleFlight:
                 raise unavailable(outcome)
 
     async def _lead(
-        self,
-        granted: Granted,
-        asked: Ask,
-        lease: Lease,
-        ttl: float,
-        read: Read,
-        nothing: object,
+        self, granted: Granted, asked: Ask, lease: Lease, ttl: float, read: Read, nothing: object
     ) -> Answered:
         """Ask the portal on behalf of all waiters, and pass the answer on to them."""
         try:

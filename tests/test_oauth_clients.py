@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.oauth import base64url
+from server import base64url
 from server.oauth.clients import (
     HOSTS,
     LONGEST_ID,

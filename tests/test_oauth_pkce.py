@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.oauth import base64url
+from server import base64url
 from server.oauth.pkce import answers, read_challenge
 
 # RFC 7636, appendix B.

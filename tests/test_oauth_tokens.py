@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server import base64url
 from server.auth.sealing import Credential
-from server.oauth import base64url
 from server.oauth.tokens import (
     AccessToken,
     Action,

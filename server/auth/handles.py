@@ -11,7 +11,6 @@ have nothing in common.
 
 from __future__ import annotations
 
-import base64
 import hmac
 import os
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from .. import base64url
 from .sealing import Keys, derived_key
 
 RANDOM_BYTES = 24
@@ -49,7 +49,7 @@ class Handles:
     def make(self, account: bytes) -> str:
         """Return a new handle of the account with this key."""
         random = self._random_bytes(RANDOM_BYTES)
-        return _encode(random + self._owner(random, account))
+        return PREFIX + base64url.encode(random + self._owner(random, account))
 
     def belongs_to(self, handle: str, account: bytes) -> bool:
         """Return whether a handle was made for an account, whether it has ended or not.
@@ -92,18 +92,10 @@ class Handles:
         return AESGCM(derived_key(self._secret, b"handle seal", _decode(handle)))
 
 
-def _encode(raw: bytes) -> str:
-    return PREFIX + base64.urlsafe_b64encode(raw).decode()
-
-
 def _decode(handle: str) -> bytes:
     # White space is of no handle: clients wrap lines, and people copy what stands around one.
     handle = "".join(handle.split())
-    if not handle.startswith(PREFIX):
-        raise ValueError("not a handle")
-    # binascii.Error is a ValueError.
-    raw = base64.b64decode(handle.removeprefix(PREFIX), altchars=b"-_", validate=True)
-    # The decoder also takes the other alphabet's letters: a handle has one spelling.
-    if len(raw) not in SIZES or _encode(raw) != handle:
+    raw = base64url.decode(handle.removeprefix(PREFIX)) if handle.startswith(PREFIX) else None
+    if raw is None or len(raw) not in SIZES:
         raise ValueError("not a handle")
     return raw

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs, quote, urlencode
 
-from . import base64url
+from .. import base64url
 from .clients import Client, Redirects, same_redirect
 from .metadata import AUTHORIZE
 from .mode import Mode

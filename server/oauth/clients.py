@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from .. import base64url
 from ..origins import is_address
 from ..visible import visible
-from . import base64url
 
 PREFIX = "oigc_"
 """Tells people what it is."""

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 
-from . import base64url
+from .. import base64url
 
 METHOD = "S256"
 """The one `code_challenge_method`. `plain` would put the verifier into the address of the page."""

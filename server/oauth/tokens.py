@@ -28,8 +28,8 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from .. import base64url
 from ..auth.sealing import Credential, derived_key
-from . import base64url
 from .pkce import CHALLENGE_BYTES
 
 CODE_PREFIX, ACCESS_PREFIX, REFRESH_PREFIX = "oigk_", "oiga_", "oigr_"

@@ -14,8 +14,7 @@ from .blocks import Block, Report
 from .units import amount, text
 
 if TYPE_CHECKING:
-    from server.records.record import Record
-    from server.records.reservation import Reservation
+    from server.records.record import Record, Reservation
 
 
 def journal_report(

@@ -243,12 +243,6 @@ def _login_parts(
     )
 
 
-def _admission(settings: Settings, modes: Modes, bearer: Bearer) -> Admission | None:
-    if settings.login == "chat":
-        return None
-    return Admission(modes, bearer, CHANGING if settings.control == "on" else ())
-
-
 def _served(
     settings: Settings,
     http: StreamableHTTPSessionManager,
@@ -260,7 +254,8 @@ def _served(
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
     names = Names(settings.served_hosts, settings.served_origins)
-    admission = _admission(settings, login.modes, bearer)
+    changing = CHANGING if settings.control == "on" else ()
+    admission = None if settings.login == "chat" else Admission(login.modes, bearer, changing)
     answering = FairQueue(http.handle_request, source)
     endpoint = Guard(cross_origin(Endpoint(answering, source, admission)), names)
     app = Starlette(

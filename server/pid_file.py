@@ -62,12 +62,11 @@ class PidFile:
         """Say whether the path leads to the file that is locked here."""
         if self._fd < 0:
             return False
-        ours = os.fstat(self._fd)
         try:
             found = self._path.lstat()
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
+        return os.path.samestat(found, os.fstat(self._fd))
 
     def remove(self) -> None:
         """Remove the file if it is still ours; safe to repeat.

@@ -8,8 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from server.records.journal import Journal
-from server.records.record import Record
-from server.records.reservation import Reservation
+from server.records.record import Record, Reservation
 
 
 def reservation(record: Record, **members: object) -> Reservation:

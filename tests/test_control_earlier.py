@@ -13,8 +13,7 @@ from server.auth.sealing import Credential
 from server.control.changes import Asked
 from server.control.read_back import DELIVERED_WITHIN
 from server.errors import BoxChoice, ChangeRefused, VersionsDiffer
-from server.records.record import DEADLINE
-from server.records.reservation import LASTS, Reservation
+from server.records.record import DEADLINE, LASTS, Reservation
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX

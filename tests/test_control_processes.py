@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from server.records.journal import Journal
-from server.records.record import DEADLINE
-from server.records.reservation import LASTS
+from server.records.record import DEADLINE, LASTS
 
 from .cache_process import run_folder, running_cache
 from .control_worker import STEPS, Worker

@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import os
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -93,15 +92,11 @@ class Sealer:
     Args:
         secret: The shared secret, at least 32 bytes.
         portal_url: Sessions of one portal are never found under another.
-        nonce: Gives `n` random bytes.
     """
 
-    def __init__(
-        self, secret: bytes, portal_url: str, *, nonce: Callable[[int], bytes] = os.urandom
-    ) -> None:
+    def __init__(self, secret: bytes, portal_url: str) -> None:
         self._secret = secret
         self._portal = portal_url.encode()
-        self._nonce = nonce
 
     def keys(self, credential: Credential) -> Keys:
         """Derive the keys of a credential."""
@@ -127,7 +122,7 @@ class Sealer:
         handle = session.handle.encode()
         head = HEAD.pack(session.opened_at, session.expires_at, len(handle))
         plain = head + handle + session.id.encode()
-        return self._encrypted(AESGCM(keys.seal), plain, _bound_to(keys))
+        return _encrypted(AESGCM(keys.seal), plain, _bound_to(keys))
 
     def open(self, keys: Keys, value: bytes) -> Session | None:
         """Decrypt what `seal` made; None for anything else: foreign, torn, another secret."""
@@ -151,15 +146,16 @@ class Sealer:
 
     def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
         """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""
-        return self._encrypted(_answers(keys), plain, key)
+        return _encrypted(_answers(keys), plain, key)
 
     def open_answer(self, keys: Keys, key: bytes, value: bytes) -> bytes | None:
         """Decrypt what `seal_answer` made; None for anything else."""
         return _decrypted(_answers(keys), value, key)
 
-    def _encrypted(self, cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
-        nonce = self._nonce(NONCE_BYTES)
-        return FORMAT + nonce + cipher.encrypt(nonce, plain, bound)
+
+def _encrypted(cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return FORMAT + nonce + cipher.encrypt(nonce, plain, bound)
 
 
 def _decrypted(cipher: AESGCM, value: bytes, bound: bytes) -> bytes | None:

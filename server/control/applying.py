@@ -34,8 +34,7 @@ from ..errors import (
 )
 from ..portal.writes import Sent, Write
 from ..readings.box import Box
-from ..records.record import Record
-from ..records.reservation import LASTS
+from ..records.record import LASTS, Record
 from ..upstream.single_flight import Fetched
 from .change import find_box, observed
 from .changes import encode

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from ..auth.caller import Granted
 from ..codes import Code
 from ..errors import ChangeRefused
-from ..records.record import Record
-from ..records.reservation import LASTS, Reservation
+from ..records.record import LASTS, Record, Reservation
 from ..records.reservations import BoxReserved, ChangeUnderWay, PlanUsed, ReservationLost
 from .entries import Entries
 from .plan_token import Plan

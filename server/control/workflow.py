@@ -36,12 +36,7 @@ class Control:
         wall: Seconds since 1970.
 
     Attributes:
-        plan: `Planning.plan`.
-        apply: `Applying.apply`.
-        look: `Looking.look`.
-        latest: `Looking.latest`.
-        now: The clock.
-        aclose: `Applying.aclose`.
+        now: The clock. All others are the methods of `Planning`, `Applying` and `Looking`.
     """
 
     def __init__(

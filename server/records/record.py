@@ -1,4 +1,4 @@
-"""One change as the journal stores it, and its derived status. Pure."""
+"""One change as the journal stores it, its derived status, and the reservation before it. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ GIVE_UP_WITHIN = 300.0
 """Seconds after the deadline in which a reading without the change means that it failed. A box
 reports its settings about every five minutes, so such a reading is about the time in question. Read
 later, the change may have been there and be gone again: made by the box, and unmade by somebody."""
+
+LASTS = 60.0
+"""Seconds for which a reservation blocks other applies of its box without being renewed. An apply
+renews it between its requests to the portal, each of which takes some seconds."""
 
 Status = Literal["pending", "applied", "failed", "unclear"]
 Verdict = Literal["applied", "failed"]
@@ -127,3 +131,34 @@ class Record:
     def given_up(self, read_at: float) -> bool:
         """Say whether a reading of this time without the change means that it failed."""
         return self.late(read_at) and read_at < self.at + DEADLINE + GIVE_UP_WITHIN
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A box that an apply is about to change. It is no change yet, and may never become one.
+
+    Attributes:
+        id: The plan's id, which will be the change's.
+        box: The box's id.
+        account: Key of the account.
+        client: The MCP client, as it called itself.
+        token: What only its apply knows.
+        at: Seconds since 1970 when it was made.
+        reserved_at: When it was made or renewed, in seconds of the machine's steady clock.
+    """
+
+    id: str
+    box: str
+    account: bytes = field(repr=False)
+    client: str
+    token: bytes = field(repr=False)
+    at: float
+    reserved_at: float = 0.0
+
+    def left(self, now: float) -> float:
+        """Return the seconds until the reservation expires, 0 when it has expired.
+
+        The clock restarts at each boot, so a time in the future is from before the last boot.
+        """
+        passed = now - self.reserved_at
+        return LASTS - passed if 0.0 <= passed < LASTS else 0.0

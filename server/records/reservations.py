@@ -22,8 +22,7 @@ from ..errors import JournalUnavailable
 from ..pid_file import PidFile, is_locked
 from .database import Database
 from .journal_table import COLUMNS, MOST_UNSETTLED, PLACES, SENT, UNSETTLED
-from .record import DEADLINE, Record
-from .reservation import Reservation
+from .record import DEADLINE, Record, Reservation
 
 RESERVED = (
     "SELECT id, box, account, client, token, at, reserved_at FROM changes WHERE state = 'reserved'"

@@ -19,7 +19,6 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
 
 from ..auth.caller import Caller, Granted
 from ..codes import Code
@@ -32,6 +31,7 @@ from ..errors import (
     SessionError,
     SessionExpired,
 )
+from ..portal.client import PortalClient
 from ..portal.writes import Sent, Write
 from ..readings.box import Box
 from ..records.record import LASTS, Record
@@ -70,18 +70,6 @@ CHANGED_HERE = (
 GONE = "The account does not list this box any more. Nothing was changed."
 
 
-class WritingPortal(Protocol):
-    """What is needed of OIG Cloud here."""
-
-    async def read_live(self, session_id: str) -> dict[str, object]:
-        """Return the live snapshot of all boxes."""
-        ...
-
-    async def write(self, session_id: str, write: Write) -> Sent:
-        """Send one write, once."""
-        ...
-
-
 class Applying:
     """Makes changes.
 
@@ -90,7 +78,7 @@ class Applying:
         portal: OIG Cloud, for the reading before a write and for the write.
     """
 
-    def __init__(self, parts: Parts, portal: WritingPortal) -> None:
+    def __init__(self, parts: Parts, portal: PortalClient) -> None:
         self._parts = parts
         self._portal = portal
         self._applies = Detached[Record]()

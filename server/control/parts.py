@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ..auth.access import Access
+from ..cache.client import CacheClient
 from ..codes import Code
 from ..errors import CacheUnavailable, ChangeRefused, VersionsDiffer
 from ..upstream.portal_reader import Upstream
@@ -22,19 +22,6 @@ DIFFERENT = (
 )
 
 
-class VersionAgreement(Protocol):
-    """Who knows the versions of all who are connected."""
-
-    async def agree(self) -> None:
-        """Return when it answers, and a change can be made now as far as it knows.
-
-        Raises:
-            VersionsDiffer: Not all are of one version.
-            CacheUnavailable: It does not answer.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of the workflow, which its three steps share.
@@ -42,7 +29,7 @@ class Parts:
     Attributes:
         access: Opens the caller's session.
         upstream: Answers of the portal, and the account's turn at it.
-        versions: Whether all processes are of one version.
+        daemon: The cache daemon, which knows whether all processes are of one version.
         entries: The journal.
         settling: Records what a reading shows of earlier changes, and what they mean for a new one.
         plans: Seals and opens plans.
@@ -51,7 +38,7 @@ class Parts:
 
     access: Access
     upstream: Upstream
-    versions: VersionAgreement
+    daemon: CacheClient
     entries: Entries
     settling: Settling
     plans: Plans
@@ -75,6 +62,6 @@ class Parts:
         """
         with contextlib.suppress(CacheUnavailable):
             try:
-                await self.versions.agree()
+                await self.daemon.agree()
             except VersionsDiffer:
                 raise ChangeRefused(Code.VERSIONS_DIFFER, DIFFERENT, retry_after=60.0) from None

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 
 from ..auth.access import Access
+from ..cache.client import CacheClient
+from ..portal.client import PortalClient
 from ..records.journal import Journal
 from ..upstream.portal_reader import Upstream
-from .applying import Applying, WritingPortal
+from .applying import Applying
 from .entries import Entries
 from .looking import Looking
-from .parts import Parts, VersionAgreement
+from .parts import Parts
 from .plan_token import Plans
 from .planning import Planning
 from .settling import Settling
@@ -29,7 +31,7 @@ class Control:
         access: Opens the caller's session.
         upstream: Answers of the portal, for plans and for looking after changes.
         portal: OIG Cloud, for the reading before a write and for the write.
-        versions: Whether all processes are of one version.
+        daemon: The cache daemon, which knows whether all processes are of one version.
         journal: Where boxes are reserved and changes written down.
         plans: Seals and opens plans.
         waits: Lets calls wait for a change.
@@ -43,8 +45,8 @@ class Control:
         self,
         access: Access,
         upstream: Upstream,
-        portal: WritingPortal,
-        versions: VersionAgreement,
+        portal: PortalClient,
+        daemon: CacheClient,
         journal: Journal,
         plans: Plans,
         waits: Waits,
@@ -53,7 +55,7 @@ class Control:
     ) -> None:
         entries = Entries(journal)
         settling = Settling(entries, wall)
-        parts = Parts(access, upstream, versions, entries, settling, plans, wall)
+        parts = Parts(access, upstream, daemon, entries, settling, plans, wall)
         looking, applying = Looking(parts, waits), Applying(parts, portal)
         self.plan = Planning(parts).plan
         self.apply = applying.apply

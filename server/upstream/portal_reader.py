@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import date
-from typing import Protocol
 
 from ..auth.access import Access
 from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
+from ..portal.client import PortalClient
 from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
 from ..state.fallback import SharedAccounts
@@ -30,24 +30,6 @@ ALONG = LIVE, BASELINE, NOTIFICATIONS
 
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
-
-
-class ReadingPortal(Protocol):
-    """What is read of OIG Cloud here; all raise SessionExpired or a PortalError."""
-
-    async def read_live(self, session_id: str) -> dict[str, object]:
-        """Return the live snapshot of all boxes."""
-        ...
-
-    async def read_history(
-        self, session_id: str, name: str, first: date, last: date
-    ) -> dict[str, object] | None:
-        """Return one series of history; None for no data, or an ended session."""
-        ...
-
-    async def read_notifications(self, session_id: str) -> str:
-        """Return the notifications' HTML."""
-        ...
 
 
 class Upstream:
@@ -71,7 +53,7 @@ class Upstream:
         self,
         accounts: SharedAccounts,
         access: Access,
-        portal: ReadingPortal,
+        portal: PortalClient,
         sealer: Sealer,
         *,
         live_ttl: float = LIVE_TTL,

@@ -2,25 +2,24 @@
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from server.errors import ConfigurationError
-from server.settings.places import Places, Situation, choose, user_folder, usual
+from server.settings.places import Places, choose, user_folder, usual
 from server.settings.table import Settings
 
 from .system import temporary_folder
 
-USER = Situation(
-    root=Path("/opt/oig"),
-    is_checkout=False,
-    var_is_used=False,
-    var_is_writable=True,
-    is_superuser=False,
-    state_home=Path("/home/jana/.local/state"),
-)
+USER = {
+    "root": Path("/opt/oig"),
+    "is_checkout": False,
+    "var_is_used": False,
+    "var_is_writable": True,
+    "is_superuser": False,
+    "state_home": Path("/home/jana/.local/state"),
+}
 VAR = Places(Path("/opt/oig/var"), Path("/opt/oig/var/log"))
 OWN = Places(
     Path("/home/jana/.local/state/oig-cloud-mcp"), Path("/home/jana/.local/state/oig-cloud-mcp/log")
@@ -32,28 +31,28 @@ SYSTEM = Places(Path("/var/lib/oig-cloud-mcp"), Path("/var/log/oig-cloud-mcp"))
     ("situation", "places"),
     [
         (USER, OWN),
-        (replace(USER, is_superuser=True), SYSTEM),
-        (replace(USER, is_superuser=True, state_home=None), SYSTEM),
-        (replace(USER, is_checkout=True), VAR),
-        (replace(USER, is_checkout=True, is_superuser=True), VAR),
-        (replace(USER, is_checkout=True, var_is_writable=False), OWN),
-        (replace(USER, is_checkout=True, var_is_writable=False, is_superuser=True), SYSTEM),
-        (replace(USER, is_checkout=True, var_is_writable=False, var_is_used=True), VAR),
-        (replace(USER, var_is_used=True), VAR),
+        (USER | {"is_superuser": True}, SYSTEM),
+        (USER | {"is_superuser": True, "state_home": None}, SYSTEM),
+        (USER | {"is_checkout": True}, VAR),
+        (USER | {"is_checkout": True, "is_superuser": True}, VAR),
+        (USER | {"is_checkout": True, "var_is_writable": False}, OWN),
+        (USER | {"is_checkout": True, "var_is_writable": False, "is_superuser": True}, SYSTEM),
+        (USER | {"is_checkout": True, "var_is_writable": False, "var_is_used": True}, VAR),
+        (USER | {"var_is_used": True}, VAR),
     ],
 )
 def test_a_checkout_has_its_own_places_and_an_installation_those_of_the_system(situation, places):
-    assert choose(situation) == places
+    assert choose(**situation) == places
 
 
 def test_a_user_without_a_home_learns_what_to_set():
     with pytest.raises(ConfigurationError, match="Set OIG_STATE_DIR"):
-        choose(replace(USER, state_home=None))
+        choose(**USER | {"state_home": None})
 
 
 def test_a_relative_folder_in_the_environment_is_ignored():
     environ = {"HOME": "/home/jana", "XDG_STATE_HOME": "state"}
-    assert user_folder(environ, "XDG_STATE_HOME", ".local/state") == USER.state_home
+    assert user_folder(environ, "XDG_STATE_HOME", ".local/state") == USER["state_home"]
     environ["XDG_STATE_HOME"] = "/s"
     assert user_folder(environ, "XDG_STATE_HOME", ".local/state") == Path("/s")
 

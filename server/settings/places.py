@@ -36,9 +36,16 @@ class Places:
     log: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What the choice depends on.
+def choose(
+    *,
+    root: Path,
+    is_checkout: bool,
+    var_is_used: bool,
+    var_is_writable: bool,
+    is_superuser: bool,
+    state_home: Path | None,
+) -> Places:
+    """Return the places for a situation.
 
     Args:
         root: The folder with the package.
@@ -47,18 +54,6 @@ class Situation:
         var_is_writable: Whether this user can write there, or make it.
         is_superuser: Whether this user is root.
         state_home: The user's folder for the state of programs; None if there is no such folder.
-    """
-
-    root: Path
-    is_checkout: bool
-    var_is_used: bool
-    var_is_writable: bool
-    is_superuser: bool
-    state_home: Path | None
-
-
-def choose(situation: Situation) -> Places:
-    """Return the places for a situation.
 
     Raises:
         ConfigurationError: The user has no folder for them.
@@ -68,16 +63,16 @@ def choose(situation: Situation) -> Places:
     # 2. In a checkout everything lies together, where this user can write.
     # 3. Installed, or a checkout of somebody else: where the system has such files. The
     #    folder of the program may be read-only, and the next upgrade may remove it.
-    if situation.var_is_used or (situation.is_checkout and situation.var_is_writable):
-        state = situation.root / "var"
+    if var_is_used or (is_checkout and var_is_writable):
+        state = root / "var"
         return Places(state, state / "log")
-    if situation.is_superuser:
+    if is_superuser:
         return Places(SYSTEM_STATE, Path("/var/log") / NAME)
-    if situation.state_home is None:
+    if state_home is None:
         raise ConfigurationError(
             "There is no place for state and logs: this user has no home folder. Set OIG_STATE_DIR."
         )
-    state = situation.state_home / NAME
+    state = state_home / NAME
     return Places(state, state / "log")
 
 
@@ -108,22 +103,18 @@ def usual(environ: Mapping[str, str], root: Path = ROOT) -> Places:
     """
     var = root / "var"
     return choose(
-        Situation(
-            root=root,
-            # The second file as well: some packages leave a pyproject.toml in site-packages.
-            is_checkout=all(
-                (root / name).exists() for name in ("pyproject.toml", "supervisord.conf")
-            ),
-            var_is_used=_is_used(var / "run"),
-            var_is_writable=all(
-                os.access(folder, os.W_OK | os.X_OK)
-                for folder in (var, var / "run", var / "log")
-                if folder.exists()
-            )
-            and os.access(var if var.exists() else root, os.W_OK | os.X_OK),
-            is_superuser=os.geteuid() == 0,
-            state_home=user_folder(environ, "XDG_STATE_HOME", ".local/state"),
+        root=root,
+        # The second file as well: some packages leave a pyproject.toml in site-packages.
+        is_checkout=all((root / name).exists() for name in ("pyproject.toml", "supervisord.conf")),
+        var_is_used=_is_used(var / "run"),
+        var_is_writable=all(
+            os.access(folder, os.W_OK | os.X_OK)
+            for folder in (var, var / "run", var / "log")
+            if folder.exists()
         )
+        and os.access(var if var.exists() else root, os.W_OK | os.X_OK),
+        is_superuser=os.geteuid() == 0,
+        state_home=user_folder(environ, "XDG_STATE_HOME", ".local/state"),
     )
 
 

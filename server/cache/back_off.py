@@ -1,4 +1,4 @@
-"""When the cache daemon is asked, and when callers fail at once: a circuit breaker. Pure."""
+"""Decides when a worker asks the cache daemon, and when it fails at once: a circuit breaker."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ HUNG_SECONDS: Final = 0.5
 """A daemon that did not answer is left alone for this long."""
 
 ABSENT_SECONDS: Final = 0.1
-"""No sooner than this is a daemon looked for again that could not be reached."""
+"""A daemon that could not be reached is tried again after this."""
 
 SUSPICION_SECONDS: Final = 5.0
 """A daemon that did not answer is asked by one caller at a time, but not for longer than this."""
 
 
 class BackOff:
-    """Whether the daemon may be asked. Times are seconds on the loop's clock.
+    """Decides whether the daemon may be asked. Times are seconds on the loop's clock.
 
-    Args:
-        where: Its socket, for the errors.
-
-    Attributes:
-        suspect: Whether it did not answer when last asked.
+    `where` is its socket, for the errors. `suspect` says whether it failed to answer last time.
     """
 
     def __init__(self, where: object) -> None:
@@ -37,33 +33,29 @@ class BackOff:
         self._probing = False
 
     def heard(self) -> None:
-        """Take note of a sign of life, or that the daemon has gone: the next is another process."""
+        """Note a sign of life, or the end of the connection: the next daemon is another process."""
         self.suspect = False
 
     def hung(self, now: float) -> None:
-        """Take note that it did not answer."""
+        """Note that it did not answer."""
         self.suspect = True
         self._begin(now + HUNG_SECONDS, "it does not answer")
 
     def absent(self, now: float, why: str) -> None:
-        """Take note that it could not be reached."""
+        """Note that it could not be reached."""
         self._begin(now + ABSENT_SECONDS, why)
 
     def left(self, now: float) -> float:
-        """Return for how many seconds it is left alone still; 0 if it may be asked."""
+        """Return for how many more seconds it is left alone; 0 if it may be asked."""
         return max(0.0, self._until - now)
 
     @contextmanager
     def asking(self, now: float) -> Iterator[None]:
         """Let the caller ask, for as long as the block lasts.
 
-        1. It answered when last asked: all ask.
-        2. It did not, and that is long ago: as likely as not it is back, so nobody is turned away
-           unheard.
-        3. Otherwise one caller at a time finds out whether it is back, and the others fail.
-
-        Raises:
-            CacheUnavailable: This caller is one of the others.
+        1. It answered last time: all ask.
+        2. It did not, but that is long ago: it is probably back, so all ask.
+        3. Otherwise one caller at a time tries it, and the others get `CacheUnavailable`.
         """
         if now > self._until + SUSPICION_SECONDS:
             self.suspect = False
@@ -79,7 +71,7 @@ class BackOff:
             self._probing = False
 
     def unavailable(self, why: str = "") -> CacheUnavailable:
-        """Return the error for callers: it names the socket and the reason, or the last one."""
+        """Return the error for callers: it names the socket and this reason, or the last one."""
         return CacheUnavailable(
             f"The cache daemon at {self._where} is not available: {why or self._why}."
         )

@@ -1,15 +1,14 @@
-"""What makes the daemon's memory lasting: rows go to its file in a thread of their own.
+"""Makes the daemon's memory durable: a thread of its own writes rows to the file.
 
-The loop puts a row into a dict and goes on. The thread takes all that has come meanwhile, writes it
-in one commit, and says up to which put everything is on the disk; a call that may not be answered
-before waits for that. So many logins at once share one commit, and the loop never waits for the
-disk.
+The loop puts a row into a dict and goes on. The thread writes all rows put since its last commit in
+one commit and reports the number of the last of these puts; a reply that must survive a crash waits
+for that. So many logins share one commit, and the loop never waits for the disk.
 
-There is one answer to a file that was removed, replaced, cut or damaged, or that another process
-had open: another is begun, and the storage puts every row again.
+A file that was removed, replaced, cut or damaged, or that another process had open, is always
+treated alike: a new one is begun, and the storage puts every row again.
 
-The disk's troubles stay here: each is logged once, once when it is over, and counted. Meanwhile
-nobody waits for the disk, and rows are queued, the newest of each name.
+Disk errors stay here: each is logged once, and once when it is over, and counted. Meanwhile nobody
+waits for the disk, and the newest row of each name stays queued.
 """
 
 from __future__ import annotations
@@ -33,42 +32,37 @@ from .state_file import StateFile
 NAME: Final = "sessions.db"
 
 START_SECONDS: Final = 5.0
-"""How long the start waits for another that has the file open: a daemon that is just ending."""
+"""How long a start waits for another process to close the file: a daemon that is just ending."""
 
 TICK: Final = 2.0
-"""Seconds between two looks at the file while nothing is written."""
+"""Seconds between two checks of the file while nothing is written."""
 
 PAGE: Final = 512
 FLUSH_PAUSE: Final = 0.01
-"""How many rows are looked through at once for what was flushed, and seconds until the next."""
+"""Rows searched at once for what was flushed, and the pause in seconds before the next ones."""
 
 CLEAN_DROPPED: Final = 1.0
 CLEAN_REPLACED: Final = 60.0
-"""Seconds after which what was dropped on purpose, and what was overwritten, is in no file."""
+"""Seconds until no file contains what was dropped on purpose, or what was overwritten."""
 
 ASIDE_SECONDS: Final = 86400.0
-"""How long a broken file stays: as long as counters of wrong passwords."""
+"""Seconds for which a broken file is kept: as long as counters of wrong passwords."""
 
 PAUSES: Final = 0.1, 10.0
-"""Seconds between two tries while rows cannot be written: they double."""
+"""Shortest and longest pause in seconds between attempts to write: each is twice the last."""
 
 STOP_SECONDS: Final = 3.0
-"""How long the last commit may take: a disk that hangs must not keep the daemon from stopping."""
+"""Seconds allowed for the last commit: a disk that hangs must not keep the daemon from stopping."""
 
 logger = logging.getLogger(__name__)
 
 
 class SqliteBacking:
-    """See `state.storage.Backing`.
+    """A `state.storage.Backing` in SQLite. `errors` counts failed writes.
 
     Args:
         snapshot: The snapshot of versions before 0.2; the file is beside it.
-        moment: Returns this moment.
-
-    Attributes:
-        committed: All puts up to this number are on the disk.
-        failing: Whether rows cannot be written now.
-        errors: How often they could not.
+        moment: Returns the current moment.
     """
 
     def __init__(self, snapshot: Path, moment: Callable[[], Moment] = rows.this_moment) -> None:
@@ -80,35 +74,35 @@ class SqliteBacking:
         self._moment = moment
         self._now: Callable[[], float]
         self._put_all: Callable[[], None]
-        # Of the loop and the thread, which notices a change of them.
+        # Shared by the loop and the thread, which is notified of changes.
         self._changed = threading.Condition()
         self._queued: dict[bytes, bytes | None] = {}
         self._number = 0
         self._is_stopping = False
-        # Of the thread: what was taken and is not on the disk; the epochs there, and the id of the
-        # row up to which nothing flushed is left, None if there is nothing to look for.
+        # The thread's: rows taken but not on the disk, the epochs on the disk, and the id of the
+        # last row searched for what was flushed (None: there is nothing to search for).
         self._rows: dict[bytes, bytes | None] = {}
         self._epochs: Epochs | None = None
         self._searched: int | None = None
-        # Of what was dropped by the puts up to this number nothing is left; when to clean again.
+        # Up to which put dropped data is in no file any more, and when to clean again.
         self._cleaned = 0
         self._clean_at = 0.0
         self._committed_at: float | None = None
         self._count: int | None = None
         self._trouble = ""
-        # Of the loop: the last put of epochs, and for which put each waiter waits.
+        # The loop's: the last put of epochs, and the put that each waiter waits for.
         self._dropped = 0
         self._waiting: dict[asyncio.Future[bool], int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="backing", daemon=True)
 
     def restore(self) -> Restored:
-        """Open the file and return what there is to begin with. Before `start`, once; never raises.
+        """Open the file and return its contents. To be called once, before `start`; never raises.
 
-        1. There is an old snapshot: a version that writes them ran last, for this one removes it.
-           The file is begun anew with what it says.
-        2. The file is whole: it is used. 3. It is broken: it is set aside, and another begun.
-        4. A newer version wrote it, or it cannot be used: it stays as it is, and is tried again.
+        1. There is an old snapshot, so a version that writes them ran last (this one removes it):
+           a new file is begun with its contents.
+        2. The file is whole: it is used. 3. It is broken: it is set aside, and a new one begun.
+        4. A newer version wrote it, or it cannot be used: it is left alone, and tried again later.
         """
         moment = self._moment()
         imported = old_snapshot.read(self._snapshot, moment.wall, BEGINNING)
@@ -124,19 +118,18 @@ class SqliteBacking:
         except (OigError, OSError) as exc:
             self._complain(exc)
             self._file.close()
-            self._file = StateFile(self._file.path)  # what it has is not what is in memory
+            self._file = StateFile(self._file.path)  # its contents are not those of the memory
             return imported or Restored(None, BEGINNING)
         self._epochs = restored.epochs
         if restored.epochs is not None:
-            self._searched = 0  # a crash may have cut short what follows a flush
+            self._searched = 0  # a crash may have interrupted the clean-up after a flush
         return restored
 
     def start(self, now: Callable[[], float], put_all: Callable[[], None]) -> None:
         """Begin to write, on the running loop.
 
-        Args:
-            now: The storage's clock; the thread reads it as well.
-            put_all: Called on the loop when the file is a new one: puts every row again.
+        `now` is the storage's clock; the thread reads it as well. `put_all` is called on the loop
+        when a new file was begun, and puts every row again.
         """
         self._now, self._put_all = now, put_all
         self._loop = asyncio.get_running_loop()
@@ -146,7 +139,7 @@ class SqliteBacking:
         """As `Backing.put`."""
         with self._changed:
             self._number += 1
-            if self._file.is_own:  # else every row is put again once it is
+            if self._file.is_own:  # else every row is put again once there is one
                 self._queued[name] = row
                 self._changed.notify()
         if name == EPOCHS:
@@ -177,7 +170,7 @@ class SqliteBacking:
                 logger.error("%s: the disk does not answer; not all is written.", self._file.path)
 
     def stats(self) -> dict[str, object]:
-        """Return what `docs/protocol.md` says of the backing."""
+        """Return the statistics of the backing, under the names of `docs/protocol.md`."""
         at = self._committed_at
         return {
             "backing_age": None if at is None else time.monotonic() - at,
@@ -227,7 +220,7 @@ class SqliteBacking:
         loss = self._file.loss()
         if loss is not None:
             self._file.begin(loss)
-            # Puts were not queued without a file: what came before them must not come back.
+            # Puts were dropped while there was no file, so older rows must not come back.
             with self._changed:
                 self._queued = {}
             self._rows = {}
@@ -235,7 +228,7 @@ class SqliteBacking:
             self._call_on_loop(self._put_all)
 
     def _write_queued(self) -> None:
-        """Write what is queued. What fails is written with what comes meanwhile."""
+        """Write the queue; what fails is written with the next."""
         with self._changed:
             queued, self._queued, number = self._queued, {}, self._number
         self._rows.update(queued)
@@ -254,13 +247,13 @@ class SqliteBacking:
         self._call_on_loop(self._answer)
 
     def _take_flushed_out(self, epochs: Epochs, after: int) -> int | None:
-        """Take what was flushed out of the next rows; return the last one's id, None at the end."""
+        """Remove what was flushed from the next rows; return the last row's id, None at the end."""
         page = self._file.page(after, PAGE)
         self._file.write(rows.without_flushed(page, epochs, self._now()))
         return page[-1][0] if page else None
 
     def _clean(self) -> None:
-        """See that what was dropped, overwritten or set aside is in no file for long."""
+        """Remove what was dropped, overwritten or set aside from all files."""
         committed = self.committed
         self._file.empty_log()
         self._count = self._file.count()
@@ -283,7 +276,7 @@ class SqliteBacking:
         self._trouble = trouble
 
     def _end(self) -> None:
-        """Write what is left, unless the file is lost: another daemon may have begun its own."""
+        """Write the queue, unless the file is lost: another daemon may have begun its own."""
         try:
             if self._file.loss() is None:
                 self._write_queued()
@@ -305,7 +298,7 @@ def database_path(snapshot: Path) -> Path:
 
 
 def remove(snapshot: Path) -> None:
-    """Remove the file, and all that is left of an old snapshot, while no daemon runs.
+    """Remove the file and all remains of an old snapshot, while no daemon runs.
 
     Raises:
         OSError: Something cannot be removed.

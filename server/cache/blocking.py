@@ -1,6 +1,6 @@
-"""The cache daemon asked from plain blocking code: `cachectl` and tests. Starts fast.
+"""Asks the cache daemon from blocking code: `cachectl` and tests. Starts fast.
 
-Nothing here, nor what it imports, may import asyncio: that alone takes longer than a whole `ping`.
+Nothing here or imported here may import asyncio: that alone takes longer than a whole `ping`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,13 @@ from .hello import Hello, Welcome
 from .verbs import Notice, Reply, Scalar
 
 READ_BYTES: Final = 64 * 1024
-"""Bytes asked of the kernel at once; a whole page of sessions takes a few."""
+"""Bytes read at once; a full page of sessions takes a few reads."""
 
 UNASKED: Final = "the daemon answered what was not asked"
 
 
 class RefusedError(OigError):
-    """The daemon answered `error`.
-
-    Attributes:
-        code: As in the protocol: `arguments`, `verb`, `version`, `settings`, `overload` or
-            `shutdown`.
-        reason: What the daemon said.
-    """
+    """The daemon answered `error`; `code` and `reason` are its fields, as in `docs/protocol.md`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"The cache daemon refused ({code}): {message}")
@@ -57,7 +51,7 @@ class BlockingClient:
         """Connect.
 
         Raises:
-            CacheUnavailable: Nobody answers at the path, or a process of another user.
+            CacheUnavailable: Nothing listens at the path, or a process of another user does.
         """
         try:
             self._socket = connected(self._path, self._timeout)
@@ -78,17 +72,17 @@ class BlockingClient:
         """Ask, and return the fields of the daemon's `ok`.
 
         Raises:
-            CacheUnavailable: No connection, it broke, or no answer in time.
+            CacheUnavailable: There is no connection, it broke, or no answer came in time.
             RefusedError: The daemon answered `error`.
-            LocalProtocolError: The protocol knows no such verb or arguments.
-            RemoteProtocolError: The answer is not the protocol, or no answer to this.
+            LocalProtocolError: The protocol has no such verb or arguments.
+            RemoteProtocolError: The answer breaks the protocol, or answers something else.
         """
         self._id += 1
         frame = wire.request_frame(self._id, verb, args)
         try:
             reply = self._exchange(frame)
         except BaseException:
-            # Half an answer may be left in the connection; it must not become the next one's.
+            # Half an answer may be left unread; the next call must not get it.
             self.close()
             raise
         if reply.status == "error":
@@ -96,15 +90,11 @@ class BlockingClient:
         return reply.fields
 
     def hello(self, name: str) -> Welcome:
-        """Ask who the daemon is, as a process that changes no box.
+        """Ask who the daemon is, in the name of a process that changes no box.
 
-        Args:
-            name: Of this process.
-
-        Raises:
-            OigError: As `call`; `RefusedError` with `version` by a daemon of another version.
+        Raises as `call`; a daemon of another version refuses with the code `version`.
         """
-        # To look up the program's version takes longer than the whole exchange.
+        # Looking up the program's version would take longer than the whole exchange.
         welcome = Welcome.read(self.call("hello", *Hello.of(name, os.getpid(), "?", changes=None)))
         if welcome is None:
             self.close()

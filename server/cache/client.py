@@ -1,4 +1,4 @@
-"""The cache daemon asked from a worker, whatever becomes of the daemon meanwhile."""
+"""Asks the cache daemon from a worker, and connects again whenever the connection is lost."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .multiplexer import Answer, Channel
 from .verbs import Notice, Reply, Scalar, is_sealed
 
 COMPARE_SECONDS: Final = 2.0
-"""How often a daemon is asked though nobody calls, while its secret is not known to be the same."""
+"""How often a daemon is asked without any calls, until its secret is known to be the same."""
 
 MEND_SECONDS: Final = 60.0
-"""How long callers are asked to wait while secrets differ: an operator has to act."""
+"""Retry-After of calls while secrets differ: an operator has to act."""
 
 STOPS: Final = "this worker stops"
 
@@ -38,20 +38,19 @@ logger = logging.getLogger(__name__)
 
 
 class CacheClient:
-    """A worker's way to the cache daemon. Connects when it is first needed, and again when it must.
+    """A worker's connection to the cache daemon, made when it is first needed and renewed if lost.
 
     Belongs to the event loop in which it is first used.
 
     Args:
         path: Socket of the daemon.
-        hello: What this process says of itself, before anything else over a connection.
+        hello: What this process says of itself at the start of each connection.
         timeout: Seconds for the first reply to a call, be it the answer or `waiting`.
 
     Attributes:
         generation: Number of connections made so far.
-        listeners: Called when something was dropped or unlocked at the daemon. Also, with None and
-            None, when that may have happened while there was no connection: before the first
-            answer over a new one.
+        listeners: Called when something was dropped or unlocked at the daemon. With None and None
+            also before the first answer of a new connection, if that may have been missed.
     """
 
     def __init__(self, path: Path, hello: Hello, *, timeout: float = 1.0) -> None:
@@ -69,26 +68,22 @@ class CacheClient:
 
     @property
     def secret_differs(self) -> bool:
-        """Whether the daemon met last works with another secret.
+        """Whether the daemon met last has another secret.
 
-        Calls about what is made with it raise `SecretDiffers` then, also without a connection.
+        Calls about what is made with it then raise `SecretDiffers`, also without a connection.
         """
         return self._met.secret_differs
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
-        """Ask something about an account, and return what it came to.
+        """Ask something about an account, and return the outcome.
 
-        If this is cancelled, the lease that it got or would get goes to the next waiter.
-
-        Args:
-            request: What is asked.
-            waits: As `Waits`.
+        If this is cancelled, a lease granted to it goes to the next waiter. `waits` as `Waits`.
 
         Raises:
-            CacheBusy: Too much waits for the daemon already; most callers had better try later.
-            CacheUnavailable: The daemon cannot be reached, went away, or did not answer in time.
+            CacheBusy: Too many calls wait for the daemon already; try later.
+            CacheUnavailable: The daemon cannot be reached, hung up, or did not answer in time.
             LocalProtocolError: An argument breaks the protocol's limits.
-            SecretDiffers: The daemon works with another secret.
+            SecretDiffers: The daemon has another secret.
         """
         verb, args = said(request, self._met.drops)
         channel, met = self._channel, self._met
@@ -104,16 +99,12 @@ class CacheClient:
         return outcome
 
     def count_shape(self, kind: str) -> None:
-        """Have an answer of the portal counted that has one of `SHAPES`, without waiting."""
+        """Have the daemon count an answer of the portal that has one of `SHAPES`; never waits."""
         if self._channel is not None:
             self._channel.notify("stats", (kind,))
 
     async def ping(self) -> Welcome:
-        """Say hello, and return what the daemon says of itself.
-
-        Raises:
-            CacheUnavailable: As `call`.
-        """
+        """Say hello, and return what the daemon says of itself; raises `CacheUnavailable`."""
         reply = await self._exchange("hello", self._met.said())
         welcome = self._met.heard(reply)
         if welcome is None:
@@ -121,14 +112,13 @@ class CacheClient:
         return welcome
 
     async def agree(self) -> None:
-        """Return if changes can be made, as far as versions go.
+        """Return if all versions agree, so that changes can be made.
 
-        A daemon that was away a moment ago may be back, and be of another version: it is asked as
-        soon as it may be.
+        A daemon that has just gone may be back with another version, so it is asked as soon as the
+        back-off allows.
 
         Raises:
-            VersionsDiffer: The daemon, or another worker, is of a version that makes no change
-                together with this one.
+            VersionsDiffer: The daemon or another worker cannot make changes along with this one.
             CacheUnavailable: As `call`.
         """
         await asyncio.sleep(self._back_off.left(asyncio.get_running_loop().time()))
@@ -147,36 +137,36 @@ class CacheClient:
         reload: Callable[[], None],
         compared: Callable[[bool], None],
     ) -> None:
-        """Have the daemon know the live settings of this process, and hear when its own are others.
+        """Compare the live settings of this process with the daemon's, now and after each change.
 
         Args:
-            digest: Returns what tells them from others.
-            reload: Reads them again, and calls `say_settings` then.
-            compared: Called with whether they differ, each time that the daemon got the digest.
+            digest: Returns the digest of the settings.
+            reload: Reads them again, and then calls `say_settings`.
+            compared: Called with whether they differ, each time the daemon got the digest.
         """
         self._met.digest, self._met.on_settings, self._reload = digest, compared, reload
 
     def say_settings(self) -> None:
-        """Say hello again, if there is a connection: the live settings have changed."""
+        """Say hello again if there is a connection: the live settings have changed."""
         if self._channel is not None and self._channel.usable:
             _, answer = self._channel.send("hello", self._met.said())
             answer.add_done_callback(self._greeted)
 
     async def keep_compared(self) -> None:
-        """Have secrets and versions compared though nobody calls, until cancelled.
+        """Compare secrets and versions without any calls, until cancelled.
 
-        At the start, so that a difference is seen before anybody is refused; and while secrets
-        differ, as the next daemon may have the right one.
+        At the start, to notice a difference before a caller is refused; and while secrets differ,
+        as the next daemon may have the right one.
         """
         while True:
             if self.generation == 0 or self.secret_differs:
-                # Quietly: that a daemon is not there is logged when it is missed.
+                # Without a log line: the first call that needs the daemon logs its absence.
                 with contextlib.suppress(CacheUnavailable):
                     await self.ping()
             await asyncio.sleep(COMPARE_SECONDS)
 
     async def aclose(self) -> None:
-        """Close the connection: the daemon passes on its leases. Calls fail from now on."""
+        """Close the connection: the daemon passes its leases on. Calls fail from now on."""
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
@@ -185,7 +175,7 @@ class CacheClient:
             self._channel.burn(STOPS)
             await self._channel.closed
 
-    # What the daemon says unasked.
+    # Notices of the daemon.
 
     def _noticed(self, notice: Notice) -> None:
         match notice.name, notice.fields:
@@ -203,12 +193,12 @@ class CacheClient:
         if not answer.cancelled() and answer.exception() is None:
             self._met.heard(answer.result())
 
-    # How it works.
+    # Connecting.
 
     async def _exchange(
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
     ) -> Reply | Hit:
-        """Ask a daemon that may have to be connected to, may be hung or have another secret."""
+        """Ask a daemon that may be away, hung, or have another secret."""
         self._refuse_other_secret(verb, args)
         with self._back_off.asking(asyncio.get_running_loop().time()):
             channel = self._channel
@@ -226,7 +216,7 @@ class CacheClient:
                 raise self._back_off.unavailable()
             self._connecting = loop.create_task(self._open(loop))
             self._connecting.add_done_callback(self._opened)
-        # One attempt for all who need it: a caller who gives up must not take it from the others.
+        # One attempt is shared by all; a caller that is cancelled must not cancel it for others.
         task = self._connecting
         await asyncio.wait([task])
         channel = None if task.cancelled() else task.result()
@@ -235,7 +225,7 @@ class CacheClient:
         return channel
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Channel | None:
-        """Connect and say hello; None, with the reason in the back-off, if nothing came of it."""
+        """Connect and say hello; on failure return None, with the reason in the back-off."""
         channel = Channel(self._back_off, self._timeout, self._noticed, loop)
         self._met.other_version = False
         try:
@@ -269,17 +259,14 @@ class CacheClient:
     def _opened(self, task: asyncio.Task[Channel | None]) -> None:
         self._connecting = None
         if not task.cancelled():
-            task.exception()  # seen, even if every caller has gone by now
+            task.exception()  # retrieved here, in case every caller has gone
 
     def _refuse_other_secret(self, verb: str, args: tuple[Scalar, ...]) -> None:
         if self.secret_differs and is_sealed(verb, args):
             raise SecretDiffers(OTHER, retry_after=MEND_SECONDS)
 
     def _failure(self, reply: Reply | Hit) -> OigError:
-        """Return the error that a refusal is to callers.
-
-        An answer to another kind of question is one as well, and the end of the connection.
-        """
+        """Return the error for callers; an answer to another request also ends the connection."""
         match reply:
             case Reply(status="error", fields=("secret", _)):
                 return SecretDiffers(OTHER, retry_after=MEND_SECONDS)

@@ -1,8 +1,8 @@
-"""All connections to the cache daemon, and what the processes behind them have in common.
+"""All connections to the cache daemon, and how the processes at their other ends differ from it.
 
-Workers and daemon have a secret, live settings and a version of changes. Where they differ for a
-while, each difference costs what it must and no more: another secret, what is made with it; other
-settings, a notice to read them again; another version of changes, changes of a box.
+Workers and daemon share a secret, live settings and a version of changes. While they differ, only
+what depends on it suffers: with another secret, what is made with it is refused; with other
+settings, a notice asks to read them again; with another version, no box is changed.
 """
 
 from __future__ import annotations
@@ -19,26 +19,22 @@ from .verbs import Notice, Reply, Request
 
 
 class Connections(set[Connection]):
-    """The connections there are now; added and discarded by the listener.
+    """The current connections; the listener adds and discards them.
 
     Args:
         version: Of the program.
-        pid: Of the process.
+        pid: Of the daemon.
         epochs: Returns how often what was dropped.
         digest: Returns the digest of the daemon's live settings.
 
     Attributes:
-        tag: Of the secret that the daemon works with; None before it has read it.
-        on_other_secret: Called when somebody turns out to work with another secret.
-        on_settings: Called when a worker uses other settings than it did before.
+        tag: Of the daemon's secret; None before it has read one.
+        on_other_secret: Called when a worker turns out to have another secret.
+        on_settings: Called when a worker's settings are other than in its last hello.
     """
 
     def __init__(
-        self,
-        version: str,
-        pid: int,
-        epochs: Callable[[], Epochs],
-        digest: Callable[[], bytes],
+        self, version: str, pid: int, epochs: Callable[[], Epochs], digest: Callable[[], bytes]
     ) -> None:
         super().__init__()
         self.tag: bytes | None = None
@@ -50,7 +46,7 @@ class Connections(set[Connection]):
         self._digest = digest
 
     def learn_secret(self, tag: bytes) -> None:
-        """Compare the daemon's secret, read only now, with those of the workers; let them know."""
+        """Compare the secret that was read only now with those of the workers; notify them."""
         self.tag = tag
         for connection in self:
             if connection.tag is not None:
@@ -58,14 +54,14 @@ class Connections(set[Connection]):
                 connection.send(Notice("hello", ("secret",)))
 
     def meet(self, connection: Connection, number: int, *args: Any) -> None:
-        """Answer a hello, and compare what both must have in common.
+        """Answer a hello, and compare secret, settings and version.
 
-        1. Secrets: both have one, and they are the same, or what is made with it is refused. A
-           process that names none learns whether anybody has one, and is not compared.
-        2. Settings: the first hello of a connection makes up for a notice that was missed. A later
-           one is sent after reading them: to ask again would change nothing. Until then the worker
-           may have rejected accounts that were not on its list.
-        3. Changes: a process that makes some is a worker, and counted.
+        1. Secrets: if both have one and they differ, requests about what is made with it are
+           refused. A process that names none learns whether anyone has one, and is not compared.
+        2. Settings: if they differ in the first hello of a connection, a notice makes up for one
+           that was missed. A later hello is sent after reading them: another notice would change
+           nothing. Until then the worker may have rejected accounts missing from its old list.
+        3. Changes: a process that makes some counts as a worker.
         """
         met = Hello(*args[: len(Hello._fields)])
         before = connection.hello
@@ -91,9 +87,9 @@ class Connections(set[Connection]):
             connection.send(Notice("hello", ("settings",)))
 
     def meet_foreigner(self, connection: Connection, request: Request) -> None:
-        """Note a process of another version of the protocol; all hellos begin in the same way.
+        """Note a process that speaks another version of the protocol; all hellos begin alike.
 
-        It is refused everything, and yet it is connected: no box is changed meanwhile.
+        Every request of it is refused, but it counts as connected: no box is changed meanwhile.
         """
         connection.foreign = True
         args = (*request.args[: len(Hello._fields) - 2], None, None)
@@ -102,18 +98,18 @@ class Connections(set[Connection]):
             connection.hello = Hello(*args)  # type: ignore[arg-type]
 
     def notify(self, notice: Notice) -> None:
-        """Send a notice to all workers, before any later reply to anybody."""
+        """Send a notice to all workers, before any later reply."""
         for connection in self:
             if connection.hello is not None and not connection.foreign:
                 connection.send(notice)
                 connection.flush()
 
     def dropped(self, account: bytes | None, budget: bytes | None) -> None:
-        """Notify workers of what was dropped: their copies may be of an old password."""
+        """Notify workers of a drop: their copies may belong to an old password."""
         self.notify(Notice("flushed", (account, budget, self._epochs().drops)))
 
     def unlocked(self, budget: bytes | None, source: str | None) -> None:
-        """Notify workers of what was unlocked: they have locks for the time without a daemon."""
+        """Notify workers of an unlock: for the time without a daemon they have own locks."""
         self.notify(Notice("unlocked", (budget, source)))
 
     def stats(self) -> dict[str, object]:

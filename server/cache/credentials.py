@@ -1,7 +1,7 @@
-"""Peer credentials of a Unix socket: which user is at its other end, and whether that is right.
+"""Peer credentials of a Unix socket: which user is at the other end, and whether it is trusted.
 
-Looked at by both ends of every connection, before a byte is said. Not at the path: between a look
-at it and the `connect` somebody could have put another socket there.
+Both ends check this on every connection before the first byte. Checking the path would not do:
+between the check and `connect` another socket could be put there.
 """
 
 from __future__ import annotations
@@ -17,15 +17,11 @@ from typing import Final
 _SOL_LOCAL: Final = 0
 _LOCAL_PEERCRED: Final = 1
 _XUCRED_BYTES: Final = 76
-"""What stands for `getpeereid` on macOS, which Python does not offer."""
+"""Constants of `getsockopt` on macOS, where Python has no `getpeereid`."""
 
 
 class ForeignUserError(PermissionError):
-    """A process of another user listens where the cache daemon should.
-
-    Attributes:
-        uid: That user's id.
-    """
+    """A process of another user, `uid`, listens where the cache daemon should."""
 
     def __init__(self, uid: int) -> None:
         super().__init__(errno.EPERM, f"it belongs to another user (uid {uid})")
@@ -35,10 +31,10 @@ class ForeignUserError(PermissionError):
 def peer_uid(connection: socket.socket) -> int | None:
     """Return the user id of the process at the other end, as of its `connect` or `listen`.
 
-    None where the system does not say; the folder's mode must do there.
+    None where the system does not tell it: there the folder's mode protects the socket.
 
     Raises:
-        OSError: The other end is gone.
+        OSError: The connection has ended.
     """
     uid: int | None = None
     if sys.platform == "linux":
@@ -51,10 +47,9 @@ def peer_uid(connection: socket.socket) -> int | None:
 
 
 def is_trusted(uid: int | None) -> bool:
-    """Return whether this process speaks with a user: with its own, and with root.
+    """Return whether this process talks to a user: to its own, and to root.
 
-    Root can read its memory anyway. The reverse does not hold: a process of root speaks with root's
-    daemon only, and refuses another user's.
+    Root can read its memory anyway. Not the reverse: a process of root talks to root's daemon only.
     """
     return uid is None or uid in {os.geteuid(), 0}
 
@@ -62,19 +57,17 @@ def is_trusted(uid: int | None) -> bool:
 def connected(path: Path, timeout: float) -> socket.socket:
     """Connect to a daemon of a trusted user.
 
-    Args:
-        path: Its socket.
-        timeout: Of the socket from now on, in seconds; 0.0 makes one that does not block.
+    The timeout, in seconds, is the socket's from now on; 0.0 makes it non-blocking.
 
     Raises:
-        ForeignUserError: It is another user's.
-        OSError: Nobody is there.
+        ForeignUserError: The daemon is another user's.
+        OSError: Nothing listens there.
     """
     endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         endpoint.settimeout(timeout)
-        # Local, so it succeeds or fails at once. asyncio would take a full backlog (EAGAIN) for a
-        # connection under way.
+        # Local, so it succeeds or fails at once; asyncio would mistake a full backlog (EAGAIN) for
+        # a connection in progress.
         endpoint.connect(os.fspath(path))
         uid = peer_uid(endpoint)
     except BaseException:

@@ -44,30 +44,29 @@ EXIT_SUPPLANTED: Final = 80
 EXIT_FORCED: Final = 81
 
 PATH_SECONDS: Final = 2.0
-"""How often we look whether the path still leads here."""
+"""How often the daemon checks that the path still leads to its socket."""
 
 SECRET_SECONDS: Final = 0.5
-"""How often a secret is looked for as long as there is none."""
+"""How often a missing secret is looked for."""
 
 TIDY_SECONDS: Final = 1.0
-"""How often some accounts are looked through for what has run out."""
+"""How often some accounts are searched for what has expired."""
 
 logger = logging.getLogger(__name__)
 
 
 class Daemon:
-    """Serve accounts on one socket until a signal stops it.
+    """Serves accounts on one socket until a signal stops it.
 
-    The secret is read to be compared with that of the workers, and written back when its file
-    vanishes. It is made by workers alone: a daemon that starts while the file is missing must not
-    have another one than they.
+    It reads the secret to compare it with the workers', and writes it back when its file vanishes.
+    Only workers make one: a daemon that starts without the file must not make another.
 
     Args:
         reloading: The settings.
-        socket_file: Bound already. Closed at the end.
+        socket_file: Already bound; closed at the end.
 
     Raises:
-        ConfigurationError: The folder of the accounts' file cannot be used.
+        ConfigurationError: The folder of the state file cannot be used.
     """
 
     def __init__(self, reloading: Reloading, socket_file: SocketFile) -> None:
@@ -103,7 +102,7 @@ class Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self._backing.start(self._storage.now, self._storage.put_all)
-        # What was loaded stays for hours: the collector need not look at it again and again.
+        # What is loaded by now stays for hours: the garbage collector need not scan it.
         gc.collect()
         gc.freeze()
         self._take_secret()
@@ -125,7 +124,7 @@ class Daemon:
             self._listener.pause()
         self._file.withdraw()
         self._service.stop()
-        # Answers all that still waits, and puts on the disk what is not there yet.
+        # Answers all waiters, and writes what is not on the disk yet.
         await self._accounts.stop()
         await self._listener.close_all()
         self._file.close()
@@ -159,7 +158,7 @@ class Daemon:
                 self._secret.look()
 
     def _take_secret(self) -> None:
-        """Read the secret if there is one; without it everything is served as well."""
+        """Read the secret if there is one; everything is served without it as well."""
         try:
             self._secret = SecretUse(self._secret_file, make_none)
         except SecretMissing:
@@ -184,14 +183,13 @@ class Daemon:
                 self._restore_path()
 
     def _restore_path(self) -> None:
-        """Put socket and lock back; end only if somebody else has the path.
+        """Restore socket and lock; stop only if another process has the path.
 
-        What cannot be written now can be later: connected clients are served meanwhile, and an end
-        would be followed by starts that fail for the same reason.
+        After any other error connected workers are served on: a restart would fail likewise.
         """
         self._listener.pause()
         try:
-            # Connections made by the old file would be lost unread.
+            # Connections still queued on the old socket would be lost.
             self._listener.accept()
             self._file.restore()
         except PathTaken as exc:

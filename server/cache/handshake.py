@@ -1,4 +1,4 @@
-"""What a worker and the cache daemon learn of each other by `hello`: versions, secrets, epochs."""
+"""The worker's side of `hello`: compares versions, secrets and epochs with the daemon's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Handshake:
-    """What is said at the beginning of each connection, and what came of it.
+    """Says hello at the start of each connection, and compares the answer.
 
     Args:
         hello: What this process says of itself.
@@ -36,12 +36,11 @@ class Handshake:
         missed: Called when something may have been dropped while there was no connection.
 
     Attributes:
-        secret_differs: Whether the daemon met last works with another secret.
+        secret_differs: Whether the daemon met last has another secret.
         other_version: Whether the daemon asked last speaks another version of the protocol.
-        drops: How often something was dropped on purpose at the daemon, as far as is known here.
-        digest: Returns what tells the live settings of this process from others; None where nobody
-            has to know.
-        on_settings: Called with whether they differ, each time that the daemon got the digest.
+        drops: The daemon's count of drops on purpose, as last heard.
+        digest: Returns the digest of this process's live settings; None if nobody compares them.
+        on_settings: Called with whether they differ, each time the daemon got the digest.
     """
 
     def __init__(self, hello: Hello, where: object, missed: Callable[[], object]) -> None:
@@ -61,11 +60,12 @@ class Handshake:
         return self._hello if self.digest is None else self._hello._replace(settings=self.digest())
 
     def heard(self, reply: Reply | Hit) -> Welcome | None:
-        """Take note of the answer to `hello`; None if it is none.
+        """Compare the answer to `hello`; None if it is none.
 
-        1. A daemon of another version of the protocol refuses all. Readings go on as without any.
-        2. One with another secret opens nothing of this worker's, and refuses what is made with it.
-        3. One without a secret says so again when it has one: that is no difference.
+        1. A daemon of another protocol version refuses everything. Readings go on as without one.
+        2. One with another secret can open nothing of this worker's, and refuses what is made
+           with it.
+        3. One without a secret makes no difference: it says hello again when it has one.
         """
         if not isinstance(reply, Reply):
             return None
@@ -101,6 +101,6 @@ class Handshake:
     def _compare_epochs(self, origin: bytes, drops: int) -> None:
         known = None if self._origin is None else (self._origin, self.drops)
         self._origin, self.drops = origin, drops
-        # What was opened before any daemon was met is as good as the first epoch's.
+        # Sessions opened before any daemon was met are as good as those of the first epoch.
         if known != (origin, drops) and not (known is None and drops == 0):
             self._missed()

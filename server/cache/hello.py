@@ -1,9 +1,8 @@
-"""What both ends of a connection say of themselves, so that they can differ for a while. Pure.
+"""What both ends of a connection say of themselves, so that versions may differ for a while. Pure.
 
-During an upgrade workers of one version ask a daemon of another. Readings go on: a worker does
+During an upgrade workers of one version meet a daemon of another. Readings go on: a worker does
 without a daemon that speaks another protocol. Changes of a box do not, as two versions might write
-different things into one journal: they are made while all connected workers have the same
-`CHANGES`.
+different things into one journal: they need the same `CHANGES` in all connected workers.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ from typing import Any, Final, NamedTuple
 from ..state.limits import SOURCE_MAX_CHARS
 
 LEAST_PROTOCOL: Final = 4
-"""Oldest version of the protocol that is spoken here."""
-
 PROTOCOL: Final = 4
-"""Newest version of the protocol that is spoken here: the first element of every message."""
+"""Oldest and newest version of the protocol spoken here; a message begins with the newest."""
 
 CHANGES: Final = 2
-"""Version of all that makes a change safe over several processes: the journal and the plans. Raised
-with each of them; 2 goes with journal 4 and plans 2."""
+"""Version of all that makes changes safe across processes: the journal and the plans. Raised with
+each of them; 2 goes with journal 4 and plans 2."""
 
 UNKNOWN_CHANGES: Final = 0
 """The same of a process that says no hello: versions up to 0.1.0."""
@@ -29,26 +26,24 @@ NAME_MAX_CHARS: Final = SOURCE_MAX_CHARS
 """Longest name of a process or version of a program; operators see both on a terminal."""
 
 DIGEST_BYTES: Final = 16
-"""Size of the digest of the live settings of a process."""
+"""Size of the digest of a process's live settings."""
 
 SECRET_TAG_BYTES: Final = 16
-"""Size of a secret's tag: no two secrets have the same by chance."""
+"""Size of a secret's tag: no two secrets share one by chance."""
 
 ORIGIN_BYTES: Final = 16
-"""Size of the origin of the daemon's data: what it drew when it began without any."""
+"""Size of the random origin drawn when the daemon's data is begun."""
 
 
 class Hello(NamedTuple):
-    """What a process says of itself. The first six of every version mean the same.
+    """What a process says of itself. The first six fields mean the same in every version.
 
     Attributes:
         name: Its name at supervisord, such as `mcp-0`.
-        pid: Its process id.
         program: Version of the program.
-        least: Oldest version of the protocol that it speaks.
-        most: Newest version of the protocol that it speaks.
+        least: Oldest version of the protocol that it speaks; `most` is the newest.
         changes: Its `CHANGES`; None of `cachectl`, which changes no box and is no worker.
-        tag: Of the secret that it works with; None if it has none, or names none.
+        tag: Of its secret; None if it has none, or names none.
         settings: Digest of its live settings; None if it uses none of the daemon's.
     """
 
@@ -65,21 +60,20 @@ class Hello(NamedTuple):
     def of(cls, name: str, pid: int, program: str, *, changes: int | None = CHANGES) -> Hello:
         """Return the hello of a process that speaks this version of the protocol.
 
-        What is not printable in name and version, or too long, is left out.
+        Name and version lose what is not printable, and are cut to their longest.
         """
         return cls(_short(name), pid, _short(program), LEAST_PROTOCOL, PROTOCOL, changes)
 
 
 class Welcome(NamedTuple):
-    """What the daemon answers to a hello: what it says of itself, as `Hello`, and more.
+    """What the daemon answers to a hello: what it says of itself, as in `Hello`, and more.
 
     Attributes:
-        mixed: Connected workers that have another `CHANGES`.
-        origin: Tells this beginning of the daemon's data from others.
+        mixed: Connected workers with another `CHANGES`.
+        origin: Identifies the daemon's data since it was begun.
         drops: How often something was dropped on purpose since then.
-        tag: Of the secret that it works with; None as long as it has none.
-        secret_held: 1 if it or anybody connected has a secret, else 0.
-        settings_differ: 1 if the live settings in the hello are not the daemon's, else 0.
+        secret_held: 1 if the daemon or any connected process has a secret, else 0.
+        settings_differ: 1 if the live settings in the hello differ from the daemon's, else 0.
     """
 
     program: str
@@ -96,14 +90,14 @@ class Welcome(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether a process of this version may make changes with it now."""
+        """Whether a process of this version may make changes now."""
         return self.changes == CHANGES and not self.mixed
 
     @classmethod
     def read(cls, fields: tuple[Any, ...]) -> Welcome | None:
         """Read the fields of the answer to a hello; None if it is none.
 
-        Fields after those of this version are of a newer one, and ignored.
+        Further fields belong to a newer version and are ignored.
         """
         match fields:
             case (str(), int(), int(), int(), int(), int(), bytes(), int(), tag, int(), int(), *_):

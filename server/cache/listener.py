@@ -1,4 +1,4 @@
-"""Accepts connections to the cache daemon: whose, how many, and which gives way to a new one."""
+"""Accepts connections to the cache daemon: from which users, how many, and which one makes room."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from .service import Service
 from .socket_file import SocketFile
 
 SPARE_DESCRIPTORS: Final = 32
-"""Descriptors that connections must leave: loop, log, lock, listener, database, imports."""
+"""Descriptors left for everything else: loop, log, lock, listener, database, imports."""
 
 ACCEPTS_AT_ONCE: Final = 16
-"""Connections accepted before those that there are get their turn."""
+"""Connections accepted before the existing ones get their turn."""
 
 ACCEPT_PAUSE_SECONDS: Final = 1.0
-"""Without a descriptor to spare, accepting is tried again after this."""
+"""Without a free descriptor, accepting is tried again after this."""
 
 COMPLAINT_SECONDS: Final = 60.0
-"""The same complaint is logged once in this time."""
+"""The same complaint is logged once within this time."""
 
 MAX_COMPLAINTS: Final = 256
-"""Different ones remembered; some quote a user id."""
+"""Different complaints remembered; some quote a user id."""
 
 GOODBYE_SECONDS: Final = 0.5
-"""Time for reading the last replies."""
+"""Time for clients to read their last replies."""
 
 SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What `accept` reports when the system, and not the client, is the reason."""
+"""Errors of `accept` caused by the system and not by the client."""
 
 logger = logging.getLogger(__name__)
 
 
 class Complaints:
-    """Logs what is wrong, the same thing once a minute."""
+    """Logs warnings, the same one once a minute."""
 
     def __init__(self) -> None:
         self._made: dict[str, float] = {}
 
     def make(self, what: str) -> None:
-        """Log it, unless that was done a moment ago."""
+        """Log it, unless that was done within the last minute."""
         now = time.monotonic()
         if now - self._made.get(what, -COMPLAINT_SECONDS) >= COMPLAINT_SECONDS:
             if len(self._made) > MAX_COMPLAINTS:
@@ -58,14 +58,14 @@ class Complaints:
 
 
 class Listener:
-    """Accepts connections, until it is stopped.
+    """Accepts connections until it is stopped.
 
     Args:
-        file: Whose socket; it may be replaced while this is paused.
-        service: Carries out what is asked.
-        connections: Gets those that are accepted; those that have ended leave it.
+        file: Has the socket, which may be replaced while this is paused.
+        service: Carries out requests.
+        connections: Gets the accepted connections, and loses those that end.
         limits: How many there may be, and what each may cost.
-        complaints: Where refusals are logged.
+        complaints: Logs refusals.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class Listener:
         asyncio.get_running_loop().add_reader(self._file.socket, self.accept)
 
     def pause(self) -> None:
-        """Accept no more; the connections that there are stay."""
+        """Accept no more; existing connections stay."""
         self._running = False
         asyncio.get_running_loop().remove_reader(self._file.socket)
 
     async def close_all(self) -> None:
-        """End all connections, once what was sent has been read or their time for that is over."""
+        """End all connections, once their replies have been read or `GOODBYE_SECONDS` are over."""
         connections = list(self._connections)
         gone = [connection.gone for connection in connections]
         for end in (Connection.close, Connection.abort):
@@ -116,7 +116,7 @@ class Listener:
         }
 
     def accept(self) -> None:
-        """Accept the connections that wait for it."""
+        """Accept the pending connections."""
         for _ in range(ACCEPTS_AT_ONCE):
             try:
                 accepted, _ = self._file.socket.accept()
@@ -129,7 +129,7 @@ class Listener:
                 return
             refusal = self._refusal(accepted)
             if refusal is not None:
-                # Before a byte was read, and without a word.
+                # Before a byte was read, and without a reply.
                 accepted.close()
                 self._counts["refused_total"] += 1
                 self._complain(refusal)
@@ -148,9 +148,9 @@ class Listener:
         return None
 
     def _made_room(self) -> bool:
-        """End the connection that has been idle for the longest time; say whether there was one.
+        """End the connection that has been idle longest; return whether there was one.
 
-        One that has a lease or waits is not idle. A worker whose connection gives way opens
+        One that has a lease or waits is not idle. A worker whose connection was ended opens
         another one when it needs it.
         """
         longest = min(self._connections, key=lambda one: one.idle_since, default=None)
@@ -192,7 +192,7 @@ class Listener:
 
 
 def _descriptors(connections: int) -> int:
-    """Raise the limit of open files as far as these need it; return what it is then."""
+    """Raise the limit of open files as far as these need it; return the new limit."""
     wanted = connections + SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

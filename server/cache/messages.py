@@ -1,7 +1,6 @@
-"""Requests about accounts and their outcomes as the protocol says them, and back. Pure.
+"""Translates requests about accounts and their outcomes to and from the protocol. Pure.
 
-An argument is the field of the request that has the name of its rule; what a form of the verb does
-not have stays at its default.
+An argument becomes the request's field named by its rule; fields without one keep their defaults.
 """
 
 from __future__ import annotations
@@ -9,44 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ..state import vocabulary
 from ..state.limits import RETRY_AFTER_MAX
-from ..state.vocabulary import (
-    Ask,
-    AskTurn,
-    Away,
-    Done,
-    Erased,
-    Fail,
-    Forget,
-    Found,
-    Fulfil,
-    Get,
-    Hit,
-    Lease,
-    Locked,
-    Lost,
-    Missing,
-    Outcome,
-    Put,
-    Rejected,
-    Request,
-    Turn,
-    Unavailable,
-    Unlock,
-    Waiting,
-)
+from ..state.vocabulary import Ask, AskTurn, Fail, Found, Get, Hit, Lease, Outcome, Put, Request
 from .verbs import ARGUMENTS, Reply, Scalar
 
 REQUESTS: Final[Mapping[str, Callable[..., Request]]] = {
     "ask": Ask,
-    "fulfil": Fulfil,
+    "fulfil": vocabulary.Fulfil,
     "fail": Fail,
     "turn": AskTurn,
     "get": Get,
     "put": Put,
-    "forget": Forget,
+    "forget": vocabulary.Forget,
 }
-"""What is asked of an account, by its verb."""
+"""The requests about accounts, by verb."""
 
 _VERBS: Final = {request: verb for verb, request in REQUESTS.items()}
 
@@ -54,7 +30,7 @@ _FIELDS: Final[Mapping[str, Mapping[str | None, tuple[str, ...]]]] = {
     verb: {word: tuple(rule.name for rule in form) for word, form in ARGUMENTS[verb].items()}
     for verb in REQUESTS
 }
-"""Names of the fields that the arguments are, in order; by the verb and its first argument."""
+"""Names of the fields that the arguments fill, in order; by verb and first argument."""
 
 _STATUSES: Final[Mapping[str, frozenset[str]]] = {
     "ask": frozenset({"hit", "lease", "rejected", "locked", "unavailable"}),
@@ -65,36 +41,31 @@ _STATUSES: Final[Mapping[str, frozenset[str]]] = {
     "put": frozenset({"ok", "lost"}),
     "forget": frozenset({"ok"}),
 }
-"""What a verb may come to, beside `waiting` and `error`."""
+"""Statuses that may answer a verb, beside `waiting` and `error`."""
 
 _OUTCOMES: Final[Mapping[str, Callable[..., Outcome]]] = {
     "hit": Hit,
-    "rejected": Rejected,
-    "unavailable": Unavailable,
-    "locked": Locked,
-    "waiting": Waiting,
-    "turn": Turn,
-    "missing": Missing,
-    "lost": Lost,
+    "rejected": vocabulary.Rejected,
+    "unavailable": vocabulary.Unavailable,
+    "locked": vocabulary.Locked,
+    "waiting": vocabulary.Waiting,
+    "turn": vocabulary.Turn,
+    "missing": vocabulary.Missing,
+    "lost": vocabulary.Lost,
 }
-"""Outcomes whose fields in order are those of a status."""
+"""Outcomes with the same fields, in the same order, as a status."""
 
 _STATUS: Final = {outcome: status for status, outcome in _OUTCOMES.items()}
 
-AWAY: Final = ("storage", "what is asked for can be neither looked at nor changed now")
-"""Error when the storage of the accounts cannot be asked."""
+AWAY: Final = ("storage", "the accounts can be neither looked at nor changed now")
+"""Error while the storage of the accounts is away."""
 
 
 def said(request: Request, drops: int) -> tuple[str, tuple[Scalar, ...]]:
-    """Return the verb and the arguments of a request.
-
-    Args:
-        request: What is asked.
-        drops: How often something was dropped on purpose, as far as this process knows.
-    """
+    """Return the verb and the arguments of a request; `drops` is the last known count of drops."""
     if type(request) is Ask and request.space == "login":
         return "ask", request  # in order already; nearly every request is one
-    assert not isinstance(request, Unlock), "operators ask for this, and no worker"
+    assert not isinstance(request, vocabulary.Unlock), "no worker asks for this"
     verb = _VERBS[type(request)]
     match request:
         case AskTurn(account):
@@ -103,16 +74,16 @@ def said(request: Request, drops: int) -> tuple[str, tuple[Scalar, ...]]:
             named = ("account", account, key) if handle is None else ("handle", handle)
             return verb, (*named, *questions)
         case Fail():
-            # A portal may ask for any wait; that must not keep the lease from being given back.
+            # A portal may ask for any wait, but the lease must go back all the same.
             request = request._replace(retry_after=min(request.retry_after, RETRY_AFTER_MAX))
         case Put(drops=None):
             request = request._replace(drops=drops)
-    word = request.what if isinstance(request, Forget) else request.space
+    word = request.what if isinstance(request, vocabulary.Forget) else request.space
     return verb, (word, *(getattr(request, name) for name in _FIELDS[verb][word]))
 
 
 def asked(verb: str, args: tuple[Any, ...]) -> Request:
-    """Return the request that is made of arguments in order."""
+    """Return the request for arguments that `verbs.refusal` has accepted."""
     if verb == "turn":
         return AskTurn(*args)
     word, *values = args
@@ -128,11 +99,11 @@ def reply_to(number: int, outcome: Outcome) -> Reply:
     status = "ok"
     fields: tuple[object, ...]
     match outcome:
-        case Done(count):
+        case vocabulary.Done(count):
             fields = (count,)
-        case Erased():
+        case vocabulary.Erased():
             fields = (outcome._asdict(),)
-        case Away():
+        case vocabulary.Away():
             status, fields = "error", AWAY
         case Lease(token, lasts, session):
             status, fields = "lease", (token, lasts, *_fields(session))
@@ -146,15 +117,15 @@ def reply_to(number: int, outcome: Outcome) -> Reply:
 
 
 def answer_to(verb: str, reply: Reply) -> Outcome | None:
-    """Return what a reply to a verb says; None if it is no answer to that."""
+    """Return the outcome that a reply to a verb reports; None if it does not answer that verb."""
     outcome: Outcome | None = None
     match reply.status, reply.fields:
         case status, _ if status not in _STATUSES[verb]:
             pass
         case "ok", (int(count),):
-            outcome = Done(count)
-        case "ok", (dict(counts),) if set(Erased._fields) <= set(counts):
-            outcome = Erased(*(counts[name] for name in Erased._fields))
+            outcome = vocabulary.Done(count)
+        case "ok", (dict(counts),) if set(vocabulary.Erased._fields) <= set(counts):
+            outcome = vocabulary.Erased(*(counts[name] for name in vocabulary.Erased._fields))
         case "lease", (token, lasts, *session):
             outcome = Lease(token, lasts, _hit(*session))
         case "found", (account, record, record_left, key, session, left, idle, *cached):

@@ -1,8 +1,8 @@
 """One connection to the cache daemon, shared by all callers of a worker.
 
-Every request has an id and every reply quotes it, so a caller who gives up leaves nothing behind
-that another could take for its own. A reply that nobody asked for ends the connection: it would be
-somebody else's session.
+Every reply quotes the id of its request, so a caller that gives up leaves no reply behind that
+another could take for its own. A reply to no request ends the connection: it would be the session
+of another caller.
 """
 
 from __future__ import annotations
@@ -20,34 +20,33 @@ from .back_off import BackOff
 from .verbs import MAX_ID, WAITING, Notice, Reply, Scalar
 
 WAITING_SECONDS: Final = 60.0
-"""Longest wait for the answer that follows `waiting`; the daemon promises it within 45 s."""
+"""Longest wait for the answer after `waiting`; the daemon promises it within 45 s."""
 
 SILENCES: Final = 2
-"""After so many unanswered calls in a row the connection itself is given up."""
+"""Unanswered calls in a row after which the connection is ended."""
 
 TICK_SECONDS: Final = 0.002
-"""By how much two readings of the loop's clock may be off."""
+"""By how much two readings of the loop's clock may differ."""
 
 LOST: Final = "the connection was lost"
-"""Why calls fail when it was the daemon who ended the connection."""
+"""Why calls fail when the daemon ended the connection."""
 
 READ_BYTES: Final = 64 * 1024
-"""Room for one read. An own buffer: asyncio's default of 256 KiB is mapped anew for each read."""
+"""Size of the read buffer. An own one: asyncio's of 256 KiB is mapped again for each read."""
 
 FLUSH_FRAMES: Final = 16
-"""Requests sent with one write: few system calls, and the daemon has something to do meanwhile."""
+"""Requests per write: few system calls, and the daemon can begin meanwhile."""
 
 Answer = asyncio.Future[Reply | Hit]
-"""What a caller waits for. A hit comes as such, all else as a reply."""
+"""What a caller awaits: a hit as such, anything else as a reply."""
 
 
 class _Call(NamedTuple):
     """A request without an answer.
 
     Attributes:
-        deadline: When its caller fails; never, if it has none.
-        waits: Called when the daemon says that the answer has to be waited for.
-        waiting: Whether the daemon said so.
+        deadline: When its caller fails; infinite if there is none.
+        waits: Called when the daemon replies `waiting`; `waiting` says whether it has.
         withdraws: Of a `cancel`: the request that it withdraws.
     """
 
@@ -60,18 +59,17 @@ class _Call(NamedTuple):
 
 
 class Channel(asyncio.BufferedProtocol):
-    """One connection from its start to its end; never used again after an error.
+    """One connection from start to end; never used again after an error.
 
     Args:
         back_off: Learns of signs of life, of silence and of the end.
         timeout: Seconds for the first reply to a request, be it the answer or `waiting`.
-        noticed: Called with what the daemon says unasked.
+        noticed: Called with the daemon's notices.
         loop: The event loop.
 
     Attributes:
         usable: Whether requests can be sent.
-        why: Why it ended.
-        closed: Done when it has.
+        why: Why it ended; `closed` is done when it has.
     """
 
     def __init__(
@@ -94,12 +92,12 @@ class Channel(asyncio.BufferedProtocol):
         self._calls: dict[int, _Call] = {}
         self._last_id = 0
         self._unsent: list[bytes] = []
-        # Whether the last write that was put off joined several requests.
+        # Whether the last delayed write joined several requests.
         self._joined = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = math.inf
         self._silences = 0
-        # When the daemon was last heard, or found to be silent.
+        # When the daemon was last heard, or found silent.
         self._quiet_since = -math.inf
         self._spoken = False
 
@@ -112,15 +110,15 @@ class Channel(asyncio.BufferedProtocol):
         self.usable = True
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Say where the next read goes."""
+        """Return where the next read goes."""
         return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Give everybody their answer."""
+        """Hand out the answers."""
         self._spoken = True
         self._silences = 0
-        # A little back, as some loops' clocks tick in milliseconds, and what is asked within the
-        # same one is not answered yet.
+        # A little back: some loops' clocks tick in milliseconds, and requests sent within the
+        # same one are not answered yet.
         self._quiet_since = self._loop.time() - TICK_SECONDS
         self._back_off.heard()
         calls = self._calls
@@ -149,7 +147,7 @@ class Channel(asyncio.BufferedProtocol):
         if self.why == LOST:
             self._back_off.heard()  # not hung but gone
         if not self._spoken:
-            # Taken and dropped without a word: too many connections, or about to stop.
+            # Accepted and closed without a word: too many connections, or a daemon that stops.
             self._back_off.absent(self._loop.time(), self.why)
         for call in self._calls.values():
             if not call.answer.done():
@@ -163,18 +161,14 @@ class Channel(asyncio.BufferedProtocol):
     async def exchange(
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
     ) -> Reply | Hit:
-        """Send a request and return its answer; a lease that nobody takes is given back.
-
-        Args:
-            verb: What is asked.
-            args: Its arguments.
-            waits: As `Waits`.
+        """Send a request and return its answer; if cancelled, give back a lease it may have got.
 
         Raises:
             LocalProtocolError: It breaks the protocol; nothing was sent.
             CacheBusy: Too many are unanswered; nothing was sent.
             CacheUnavailable: There is no answer, or none in time.
         """
+        # Requests that may wait leave half to all others: handles, answers, and ends of leases.
         # What may wait leaves half to all else: handles, answers, and the ends of leases.
         most = wire.MAX_IN_FLIGHT // 2 if verb in WAITING else wire.MAX_IN_FLIGHT
         if len(self._calls) >= most:
@@ -189,7 +183,7 @@ class Channel(asyncio.BufferedProtocol):
     def send(
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
     ) -> tuple[int, Answer]:
-        """Send a request, however many are unanswered; return its id, and what gets its answer.
+        """Send a request, however many are unanswered; return its id, and the future answer.
 
         Raises:
             LocalProtocolError: It breaks the protocol; nothing was sent.
@@ -207,7 +201,7 @@ class Channel(asyncio.BufferedProtocol):
         return number, answer
 
     def notify(self, verb: str, args: tuple[Scalar, ...], *, withdraws: int | None = None) -> None:
-        """Send a request whose answer nobody waits for, if the connection is usable."""
+        """Send a request without waiting for its answer, if the connection is usable."""
         if self.usable:
             number, nobody = self.send(verb, args)
             nobody.cancel()
@@ -221,17 +215,17 @@ class Channel(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # How it works.
+    # Sending, and time.
 
     def _abandon(self, number: int, answer: Answer) -> None:
-        """Take note that nobody waits for this call any more; give back what it may have got."""
+        """Note that the caller has given up; give back the lease it may have got."""
         call = self._calls.get(number)
         if call is not None:
             waits = call.verb in WAITING
         elif answer.cancelled() or answer.exception() is not None:
             return
         else:
-            # Answered, and given up before the caller could run: only a lease must go back.
+            # Answered, but the caller gave up before it could run: a lease must go back.
             reply = answer.result()
             waits = isinstance(reply, Reply) and reply.status == "lease"
         if waits:
@@ -247,8 +241,8 @@ class Channel(asyncio.BufferedProtocol):
             if len(self._unsent) >= FLUSH_FRAMES:
                 self._flush()
         elif self._calls or self._joined:
-            # Under load more will follow in this round of the loop: one write for all, and one
-            # wake-up of the daemon. A caller on its own does not wait for it.
+            # Under load more will follow in this turn of the loop: one write for all wakes the
+            # daemon once. A single request is sent at once.
             self._unsent.append(frame)
             self._loop.call_soon(self._flush)
         else:
@@ -278,12 +272,12 @@ class Channel(asyncio.BufferedProtocol):
             return
         del self._calls[number]
         if call.withdraws is not None:
-            # Whatever the daemon had to say under that id came before this: nothing more does.
+            # The daemon's replies to that id came before this one: there will be no more.
             self._calls.pop(call.withdraws, None)
         if not call.answer.done():
             call.answer.set_result(message)
         elif message.status == "lease":
-            # Its caller was cancelled and has not had the time to say so, or the two have crossed.
+            # Its caller was cancelled, and the `cancel` is still to come or has crossed this reply.
             self._withdraw(number)
 
     def _wake(self, at: float) -> None:
@@ -300,15 +294,15 @@ class Channel(asyncio.BufferedProtocol):
         for number, call in self._calls.copy().items():
             if call.deadline > now:
                 continue
-            # Kept, with nobody waiting, until the daemon has answered after all.
+            # Stays, without a caller, until the daemon answers after all.
             self._calls[number] = call._replace(deadline=math.inf)
-            # Not silent is a daemon that said `waiting`, or has answered others since.
+            # A daemon that replied `waiting`, or has answered others since, is not silent.
             sent_at = call.deadline - self.timeout
             silent = silent or (not call.waiting and self._quiet_since < sent_at)
             if not call.answer.done():
                 call.answer.set_exception(self._back_off.unavailable("no answer in time"))
         if silent:
-            # Calls sent before this moment are of the same silence.
+            # Calls sent before this moment belong to the same silence.
             self._quiet_since = now
             self._silences += 1
             self._back_off.hung(now)
@@ -320,4 +314,4 @@ class Channel(asyncio.BufferedProtocol):
 
 
 def _unasked() -> RemoteProtocolError:
-    return RemoteProtocolError("a reply that nobody asked for")
+    return RemoteProtocolError("a reply to no request")

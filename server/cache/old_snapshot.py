@@ -1,10 +1,10 @@
-"""The snapshot that versions up to 0.1 wrote: read once, at the first start of one without it.
+"""The snapshot that versions up to 0.1 wrote: read once, at the first start of a later version.
 
-Nothing in it that was locked is open afterwards, no session lasts longer, and no handle leads
-elsewhere. What it says of changes under way is left out: the journal of changes says it.
+Nothing that was locked in it is open afterwards, no session lasts longer, and no handle leads
+elsewhere. Changes under way are left out: the journal of changes has them.
 
-The bytes are a header (magic, format, length, SHA-256 of what follows) and one msgpack array. In it
-stands the wall-clock time at which it was taken, once; every other time is seconds before or after
+The bytes are a header (magic, format, length, SHA-256 of what follows) and one msgpack array. It
+gives the wall-clock time at which it was taken once; all other times are seconds before or after
 that. So a clock that was set while the daemon was down can only shorten a session.
 """
 
@@ -26,16 +26,7 @@ import msgpack  # type: ignore[import-untyped]
 from ..errors import OigError
 from ..state import encoding, limits
 from ..state.account import AccountState, Counter, Known, Pair, pair_of, whose
-from ..state.limits import (
-    KEY_BYTES,
-    MAX_KNOWN,
-    MAX_PAIRS,
-    MAX_SOURCES,
-    MAX_SPELLINGS,
-    TTL_MAX,
-    plain,
-    tag,
-)
+from ..state.limits import KEY_BYTES, MAX_KNOWN, MAX_SOURCES, TTL_MAX, plain, tag
 from ..state.logins import put_handle
 from ..state.spraying import NAME_BYTES, SourceState, Tried
 from ..state.storage import TAG_BYTES, Epochs, Restored
@@ -44,19 +35,19 @@ from .state_file import ASIDE, flaw_of
 HEADER: Final = struct.Struct(">8sHQ32s")
 
 KIND: Final = b"OIGCACHE", 6
-"""Magic and format: the only one that a released version wrote."""
+"""Magic and format: the only one that a release wrote."""
 
 SKEW: Final = 60.0
-"""Seconds by which the wall clock may have gone back since: what time synchronisation corrects."""
+"""Seconds by which the wall clock may have gone back since: a correction by NTP."""
 
 MAX_BYTES: Final = 512 * 1024 * 1024
 MAX_ENTRIES: Final = 2_000_000
 MAX_SECONDS: Final = 1e9
 MAX_COUNT: Final = 2**31
-"""More of anything was never written."""
+"""More than this was never written."""
 
 OUTDATED: Final = ".outdated"
-"""Behind its name: the mark that it is older than a flush."""
+"""End of the name of the file that marks a snapshot as older than a flush."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +57,9 @@ class NotReadable(OigError):
 
 
 def read(path: Path, wall_now: float, now: float) -> Restored | None:
-    """Return what a snapshot says; None if there is none. Never raises.
+    """Return the contents of a snapshot, as `decode`; None if there is none. Never raises.
 
-    One that cannot be read is set aside, and says nothing. The times are those of `decode`.
+    One that cannot be read is set aside, and counts as empty.
     """
     try:
         data = _content(path)
@@ -86,28 +77,20 @@ def read(path: Path, wall_now: float, now: float) -> Restored | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a snapshot, with what stands beside it but for one that could not be read.
-
-    Raises:
-        OSError: Something cannot be removed.
-    """
+    """Remove a snapshot and all beside it but one that could not be read; may raise OSError."""
     for end in ("", ".new", OUTDATED):
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def decode(data: bytes, wall_now: float, now: float, *, is_outdated: bool = False) -> Restored:
-    """Return what a snapshot says, as rows.
+    """Return the contents of a snapshot, as rows.
 
-    1. It is older than a flush: its sessions and handles are left out, and its epoch.
-    2. It seems to come from the future: so are its sessions and handles, for how long they last is
-       not known. Locks and known sources have as much time left as they had.
-    3. Else all that has not run out since.
+    1. It is older than a flush: its sessions, handles and epochs are left out.
+    2. It seems to come from the future: its sessions and handles are left out, as nobody knows how
+       long they last. Locks and known sources have as much time left as they had.
+    3. Otherwise all is returned that has not expired since.
 
-    Args:
-        data: The file's bytes.
-        wall_now: Unix time.
-        now: Time on the storage's clock, at least `TTL_MAX`.
-        is_outdated: Whether it is older than a flush.
+    `wall_now` is Unix time; `now` is the storage's clock, at least `TTL_MAX`.
 
     Raises:
         NotReadable: It is not a whole snapshot.
@@ -137,7 +120,7 @@ def decode(data: bytes, wall_now: float, now: float, *, is_outdated: bool = Fals
 
 
 Form = Callable[[Any], bool]
-"""Returns whether a value is one that was written. By type(): True is an int to isinstance."""
+"""Tells whether a value may have been written. By type(): True is an int to isinstance."""
 
 
 def _row(*forms: Form) -> Form:
@@ -190,16 +173,14 @@ SNAPSHOT: Final = _row(
     _list(_row(_source, _list(_row(_key, _age)), _age, _list(_key))),
 )
 """When it was taken, sessions, counters, known sources, handles, changes under way, epochs and
-sprayers; what a row of them has says the method of `_Reader` that takes it."""
+sprayers; the methods of `_Reader` name the fields of their rows."""
 
 
 class _Reader:
-    """What has been read so far.
+    """Collects what was read.
 
-    Args:
-        taken: When the snapshot was taken, on the storage's clock.
-        now: The time on it.
-        is_fresh: Whether its sessions and handles are good.
+    `taken` and `now` are on the storage's clock; `is_fresh` says whether sessions and handles are
+    good.
     """
 
     def __init__(self, taken: float, now: float, *, is_fresh: bool) -> None:
@@ -210,7 +191,7 @@ class _Reader:
         self.sources: list[tuple[bytes, bytes]] = []
 
     def take_failures(self, row: Any) -> None:
-        """Take in a counter: first that of an account, then those of its sources."""
+        """Take in a counter: that of an account before those of its sources."""
         account, source, failures, locks, ago, left, wrong, fell, spellings, telling = row
         state = self._state(account)
         telling = min(telling, failures)
@@ -221,13 +202,13 @@ class _Reader:
             state.fell = self._past(fell)
             state.total = counter
         elif len(state.sources) < MAX_SOURCES or counter.until > self._now:
-            # More have room only if they are locked; there never were more than 72.
+            # Beyond the bound only locked ones are taken; there never were more than 72.
             state.sources[source] = counter
-            for spelled, number in spellings[:MAX_SPELLINGS]:
+            for spelled, number in spellings[: limits.MAX_SPELLINGS]:
                 name = whose(account, spelled)
                 counter.spellings[name] = counter.spellings.get(name, 0) + number
         pairs = [Pair(pair_of(plain(key), key), 0.0, "") for key in wrong]
-        state.pairs = [*state.pairs, *pairs][-MAX_PAIRS:]
+        state.pairs = [*state.pairs, *pairs][-limits.MAX_PAIRS :]
 
     def take_known(self, row: Any) -> None:
         """Take in the sources known to one spelling of an account, the latest used first."""
@@ -251,9 +232,9 @@ class _Reader:
     def take_handle(self, row: Any) -> None:
         """Take in a handle, after all sessions.
 
-        1. Its account has a session: if it leads to that, it stays.
-        2. There is none: it leads to the one that a login with its password will open. Handles of
-           two passwords cannot both be good: the last one's is right.
+        1. Its account has a session: the handle stays if it leads to that.
+        2. It has none: the handle leads to the one that a login with its password will open. Of
+           handles of two passwords the last one's is right.
         """
         key, account, record, age, left, session = row
         expires = self._expiry(age, left)
@@ -285,17 +266,17 @@ class _Reader:
         return self._taken + left
 
     def _past(self, ago: float) -> float:
-        """Return when something was; not before the clock's first second, as 0 stands for never."""
+        """Return when something was; at least 1, as 0 stands for never."""
         return max(1.0, self._taken - ago)
 
     def _ends(self, left: float) -> float:
-        """Return the end of a lock; 0.0 if there was none when the snapshot was taken."""
+        """Return the end of a lock; 0.0 if it was over when the snapshot was taken."""
         return max(0.0, self._taken + left) if left else 0.0
 
 
 def _content(path: Path) -> bytes | None:
     def opener(name: str, flags: int) -> int:
-        # Without O_NONBLOCK a pipe at this place would block the start for ever.
+        # Without O_NONBLOCK a pipe in this place would block the start for ever.
         return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
     try:

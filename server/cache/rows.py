@@ -1,6 +1,6 @@
-"""What the rows of the daemon's file are: states, the epochs, and the time.
+"""The rows of the daemon's file: states, the epochs, and the time.
 
-Names are HMACs, and addresses of callers; what the rows have is sealed, or numbers.
+Names are HMACs and addresses of callers; the rows contain sealed bytes and numbers.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from ..state.storage import EPOCHS, TAG_BYTES, Epochs, Restored, of_account
 from .state_file import StateFile
 
 CLOCK: Final = b"mclock"
-"""Name of the row of the storage's clock, with the moment at which it was read."""
+"""Name of the row with the storage's clock and the moment at which it was read."""
 
 BEGINNING: Final = 1e7
-"""Where the storage's clock begins: all that an old snapshot reports came after 0."""
+"""First reading of the storage's clock: all times of an old snapshot come after 0."""
 
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-"""Where Linux names the time since it was started; elsewhere there is no such file."""
+"""Where Linux names the current boot; missing elsewhere."""
 
 
 class Moment(NamedTuple):
-    """A moment, on two clocks.
+    """A moment, on two clocks: Unix time, and seconds since boot, suspensions included.
 
-    Attributes:
-        wall: Unix time.
-        boot: Names the time since the machine was started; empty where that is not known.
-        since_boot: Seconds of it, suspensions included.
+    `boot` names that boot; empty where it is not known.
     """
 
     wall: float
@@ -43,8 +40,8 @@ class Moment(NamedTuple):
     def until(self, later: Moment) -> float:
         """Return the seconds until a later moment, never less than 0.
 
-        1. In one life of the machine: nobody can set the clock that counts since its start.
-        2. Else the wall clock is all there is. One that was set back says that no time passed.
+        1. In the same boot: nobody can set the clock that counts since then.
+        2. Otherwise there is only the wall clock. If it was set back, no time has passed.
         """
         if self.boot and self.boot == later.boot:
             return max(0.0, later.since_boot - self.since_boot)
@@ -61,7 +58,7 @@ def this_moment() -> Moment:
 
 
 def clock_row(now: float, moment: Moment) -> tuple[bytes, bytes]:
-    """Return the row that says at which moment the storage's clock said what."""
+    """Return the row that pairs a reading of the storage's clock with a moment."""
     return CLOCK, msgpack.packb([now, *moment])
 
 
@@ -71,7 +68,7 @@ def epochs_of(row: bytes | None) -> Epochs | None:
 
 
 def rows_of(restored: Restored, moment: Moment) -> list[tuple[bytes, bytes | None]]:
-    """Return the rows of what an old snapshot had, read at a moment."""
+    """Return the rows for the contents of an old snapshot, read at a moment."""
     rows: list[tuple[bytes, bytes | None]] = [clock_row(restored.clock, moment)]
     if restored.epochs is not None:
         rows.append((EPOCHS, msgpack.packb(restored.epochs)))
@@ -81,11 +78,9 @@ def rows_of(restored: Restored, moment: Moment) -> list[tuple[bytes, bytes | Non
 
 
 def restored_of(file: StateFile, moment: Moment) -> Restored:
-    """Return what a file has, which is read while that is gone through.
+    """Return the contents of an open file, which is read as they are iterated over.
 
-    Args:
-        file: Open.
-        moment: This one: the storage's clock is ahead of the row's by the time since that.
+    The storage's clock goes on from the row's, by the time since then.
     """
     meta = dict(file.read(b"m"))
     clock = BEGINNING
@@ -101,14 +96,9 @@ def restored_of(file: StateFile, moment: Moment) -> Restored:
 def without_flushed(
     rows: Iterable[tuple[int, bytes, bytes]], epochs: Epochs, now: float
 ) -> list[tuple[bytes, bytes | None]]:
-    """Return those rows that have something flushed, without that; None if nothing is left of one.
+    """Return the rows with anything flushed, without that; None in place of one with nothing left.
 
-    Until they are written nobody reads it, as each row says of which epochs it is.
-
-    Args:
-        rows: Their ids, names and bytes.
-        epochs: The epochs.
-        now: The storage's clock.
+    Until these are written nobody uses the rest, as each row has the epochs it was written in.
     """
     left = [(name, row, _unflushed(name, row, epochs, now)) for _, name, row in rows]
     return [(name, fresh) for name, row, fresh in left if fresh != row]

@@ -1,4 +1,4 @@
-"""One connection to the cache daemon: bytes in, bytes out, and what bounds both."""
+"""One connection to the cache daemon: its bytes in both directions, and its limits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .hello import Hello
 from .verbs import Notice, Reply, Request
 
 READ_BYTES: Final = 64 * 1024
-"""Room for one read. asyncio's default of 256 KiB is mapped anew by the C library each time."""
+"""Size of the read buffer. asyncio's of 256 KiB is mapped again for each read."""
 
 FLUSH_FRAMES: Final = 16
-"""Replies sent with one write: few system calls, and the client has something to do meanwhile."""
+"""Replies per write: few system calls, and the client can begin meanwhile."""
 
 CLOSING: Final = ("overload",)
-"""Begins the fields of an error after which the connection is closed: the client does not read."""
+"""First field of an error after which the connection is closed: the client does not read."""
 
 TOTALS: Final = ("connections_total", "refused_total", "kicked_total", "protocol_errors_total")
-"""Connections counted since start, by the names of `docs/protocol.md`."""
+"""Connections counted since start, under the names of `docs/protocol.md`."""
 
 SAMPLES: Final = 1024
-"""Times remembered of each verb: enough for a 99th percentile, sorted in a moment."""
+"""Times stored per verb: enough for a 99th percentile, sorted in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ class ConnectionLimits:
     """How many connections there may be, and what each may cost.
 
     Attributes:
-        connections: Most at once; what is more is closed unread, unless an idle one gives way.
-        idle_seconds: How long one must have asked nothing to give way.
+        connections: Most at once; further ones are closed unread, unless an idle one makes room.
+        idle_seconds: Time without a request after which one may be ended to make room.
         silent_seconds: Time for the first request: a client connects to ask something.
         frame_seconds: Time for a frame to end once it has begun: half a frame takes a buffer.
         unread_seconds: Time for reading replies that do not fit the kernel's buffer.
@@ -65,7 +65,7 @@ class Latency:
         self._ring = array("d", bytes(8 * SAMPLES))
 
     def add(self, seconds: float) -> None:
-        """Take note of one request."""
+        """Add the time of one request."""
         self._ring[self.total % SAMPLES] = seconds
         self.total += 1
 
@@ -80,11 +80,7 @@ class Latency:
 
 
 class Handler(Protocol):
-    """Carries out what is asked over connections.
-
-    Attributes:
-        latencies: By verb; the connections add to them.
-    """
+    """Carries out requests. The connections add to `latencies`, which are by verb."""
 
     latencies: Mapping[str, Latency]
 
@@ -92,27 +88,27 @@ class Handler(Protocol):
         """Return the frame of a `hit` if there is one at once."""
 
     def handle(self, connection: Connection, request: Request) -> None:
-        """Carry out a request, and send the reply now or later."""
+        """Carry out a request, and reply now or later."""
 
     def drop(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection for the event loop, and what the process behind it has said and waits for.
+    """A connection as the event loop sees it, and what the client has sent and waits for.
 
     Args:
-        handler: Carries out what is asked.
+        handler: Carries out requests.
         limits: What this connection may cost.
-        counts: Where its end is counted.
+        counts: Counts how connections end.
         room: Where reads go. Shared by all connections: a read is used up before the next begins.
 
     Attributes:
-        waiting: Requests without an answer by id; None of those that cannot be withdrawn.
+        waiting: Unanswered requests by id; None for one that cannot be withdrawn.
         leases: Tokens of leases granted to it, by the id of the request.
-        hello: What a worker said of itself; None of `cachectl`, and before the first hello.
-        tag: Of the secret that it works with; None as long as it has named none.
-        secret_differs: Whether that is another than the daemon's.
+        hello: What a worker said of itself; None for `cachectl`, and before the first hello.
+        tag: Of the client's secret; None until it has named one.
+        secret_differs: Whether that is not the daemon's.
         foreign: Whether it speaks another version of the protocol.
         gone: Done when the connection has ended.
     """
@@ -148,8 +144,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        # `pause_writing` comes with any byte that the kernel does not take, `resume_writing` with
-        # the last of them taken.
+        # `pause_writing` comes when the kernel does not take a byte, `resume_writing` when it has
+        # taken the last.
         self._transport.set_write_buffer_limits(high=0)
         if self._ending:
             self._transport.abort()
@@ -157,11 +153,11 @@ class Connection(asyncio.BufferedProtocol):
             self._silent = self._loop.call_later(self._limits.silent_seconds, self.kick)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Say where the next read goes."""
+        """Return where the next read goes."""
         return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Answer whatever requests the read completed, with one write."""
+        """Answer all requests that the read completed, with one write."""
         if self._ending:
             return
         finished = False
@@ -197,24 +193,24 @@ class Connection(asyncio.BufferedProtocol):
             self._time_frames(finished)
 
     def eof_received(self) -> bool:
-        """Close: a client that sends nothing more waits for nothing either."""
+        """Close: a client that sends nothing more waits for nothing."""
         return False
 
     def pause_writing(self) -> None:
-        """Stop reading from a client that does not read, and give it a time."""
+        """Stop reading from a client that does not read, and begin its `unread_seconds`."""
         assert self._transport is not None
         self._transport.pause_reading()
         self._unread = self._loop.call_later(self._limits.unread_seconds, self.kick)
 
     def resume_writing(self) -> None:
-        """Go on: everything has been read."""
+        """Read on: the client has read everything."""
         _cancel(self._unread)
         self._unread = None
         if self._transport is not None and not self._ending:
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Have its leases and places in queues passed on."""
+        """Pass on its leases and places in queues."""
         self._transport = None
         self._ending = True
         _cancel(self._silent, self._half_frame, self._unread)
@@ -226,7 +222,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def idle_since(self) -> float:
-        """When it last asked, by `perf_counter`; infinite while it has, sends or reads anything."""
+        """When it last sent a request, by `perf_counter`; infinite while it is not idle."""
         busy = (
             self.waiting
             or self.leases
@@ -238,7 +234,7 @@ class Connection(asyncio.BufferedProtocol):
         return math.inf if busy else self._asked_at
 
     def send(self, message: Reply | Notice) -> None:
-        """Send together with whatever else is sent in this round of the loop."""
+        """Send a message together with all others of this turn of the loop."""
         if not self._out and not self._in_batch:
             self._loop.call_soon(self.flush)
         self._out.append(wire.encode(message))
@@ -246,7 +242,7 @@ class Connection(asyncio.BufferedProtocol):
             self._ending = self._ending or message.fields[:1] == CLOSING
 
     def flush(self) -> None:
-        """Send now what was not sent yet."""
+        """Send now what has not been sent."""
         if not self._out:
             return
         frames = self._out
@@ -261,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.kick()
 
     def close(self) -> None:
-        """End the connection once what was sent has been read, or its time for that is over."""
+        """End the connection once its replies have been read, or the time for that is over."""
         self._ending = True
         _cancel(self._silent, self._half_frame)
         self.flush()
@@ -276,12 +272,12 @@ class Connection(asyncio.BufferedProtocol):
             transport.abort()
 
     def kick(self) -> None:
-        """End the connection now, and count it: the client has used more than its limits."""
+        """End the connection now, and count it: the client has exceeded its limits."""
         if self._transport is not None:
             self._counts["kicked_total"] += 1
             self.abort()
 
-    # How it works.
+    # Requests, and time.
 
     def _handle(self, asked: Request | wire.Login, begun: float) -> bool:
         """Carry out one request; return whether there may be another."""
@@ -294,7 +290,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _time_frames(self, finished: bool) -> None:
         if finished and (self._silent is not None or self._half_frame is not None):
-            # A new frame has a new time; the bytes of one and the same do not.
+            # A new frame has a new time; further bytes of one frame do not.
             _cancel(self._silent, self._half_frame)
             self._silent = self._half_frame = None
         if self._reader.midframe and self._half_frame is None:

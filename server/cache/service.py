@@ -1,7 +1,4 @@
-"""Requests of the cache protocol, carried out on the accounts. No sockets.
-
-Some are answered at once, and some when the accounts have decided them.
-"""
+"""Carries out the requests of the cache protocol on the accounts. No sockets."""
 
 from __future__ import annotations
 
@@ -23,24 +20,24 @@ from .server_connection import Connection, Latency
 from .verbs import Notice, Reply, Request
 
 MAX_LEASES: Final = 1024
-"""Leases remembered of a connection, for a late `cancel`: far more than can be out at once."""
+"""Leases stored per connection, for a late `cancel`: far more than it can have at once."""
 
 STOPPING: Final = ("shutdown", "the cache daemon stops")
 """Error for any request from then on."""
 
 OTHER_SECRET: Final = ("secret", "you work with another secret than this daemon")
-"""Error for a request about what is made with the secret, from a process that has another."""
+"""Error for requests about what is made with the secret, from a process that has another."""
 
 OVERLOAD: Final = ("overload", "too many requests in flight")
-"""Error for a client that asks on while nothing is answered."""
+"""Error for a client that sends on while nothing is answered."""
 
 
 class Service:
     """Carries out all verbs.
 
     Args:
-        accounts: Decide.
-        connections: All that there are.
+        accounts: The accounts.
+        connections: All connections.
         facts: Returns the statistics that are neither of the accounts nor of requests.
         reloading: The daemon's settings.
 
@@ -77,7 +74,7 @@ class Service:
         }
 
     def hit(self, connection: Connection, message: wire.Login) -> bytes | None:
-        """Return the frame of a `hit` for an `ask` in order; None if `handle` has to find out."""
+        """Return the frame of a `hit` for an `ask` in order; None if `handle` has to decide."""
         _, number, _, _, account, key, source, budget = message
         if self._stopping or connection.secret_differs or number in connection.waiting:
             return None
@@ -87,10 +84,10 @@ class Service:
         return wire.hit_frame(number, hit.value, hit.expires_in, hit.idle, hit.spelling)
 
     def handle(self, connection: Connection, request: Request) -> None:
-        """Carry out a request; the reply is sent perhaps before this returns.
+        """Carry out a request, and reply now or later.
 
         Raises:
-            RemoteProtocolError: Its id is that of another request without an answer.
+            RemoteProtocolError: Its id is that of another unanswered request.
         """
         number, verb, args = request.id, request.verb, request.args
         refused = verbs.refusal(request)
@@ -112,7 +109,7 @@ class Service:
             self._verbs[verb](connection, number, *args)
 
     def drop(self, connection: Connection) -> None:
-        """Withdraw what a connection that has ended waits for, and pass on its leases."""
+        """Withdraw the requests of a connection that has ended, and pass on its leases."""
         self._accounts.drop_holder(connection)
         connection.waiting.clear()
 
@@ -142,7 +139,7 @@ class Service:
             connection.waiting[number] = waiter
 
     def _cached(self, verb: str, word: Any, *args: Any) -> Outcome | None:
-        """Return what is cached, without making a request; None if the accounts have to decide."""
+        """Return what is cached, without making a request of it; None if a round has to decide."""
         if verb == "get" and word == "handle":
             handle, *questions = args
             return self._accounts.found(handle, None, None, *questions)
@@ -202,7 +199,7 @@ class Service:
     def _later(
         self, connection: Connection, number: int, work: Coroutine[Any, Any, object]
     ) -> None:
-        """Go through many accounts, and send what that returns as the fields of an `ok`."""
+        """Run work over many accounts, and reply `ok` with its result as the fields."""
 
         async def run() -> None:
             try:
@@ -225,6 +222,6 @@ class Service:
         except ConfigurationError as exc:
             connection.send(Reply(number, "error", ("settings", str(exc))))
             return
-        # To all: one whose own reading failed, as the file was half written, reads again.
+        # To all: a worker that failed to read a half-written file reads it again.
         self._connections.notify(Notice("hello", ("settings",)))
         connection.send(Reply(number, "ok", (changes,)))

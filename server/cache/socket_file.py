@@ -1,7 +1,8 @@
-"""The daemon's socket in the file system: who may bind it, reach it and remove it.
+"""The daemon's socket in the file system: safe to bind, to reach and to remove.
 
-Order: the folder is made or checked, a lock is taken for life, a stale socket is removed, the new
-one is bound readable by nobody else. What is not provably its own and dead is never touched.
+In this order: the folder is made or checked, a lock is taken for life, a stale socket is removed,
+and the new one is bound, readable by nobody else. Anything that is not provably the daemon's own
+and dead is left alone.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from ..pid_file import PidFile, holder, lock, read_pid
 from ..settings.table import SOCKET_PATH_MAX_BYTES
 
 BACKLOG: Final = 64
-"""Connections that wait in the kernel to be accepted: a fleet of workers that starts at once."""
+"""Connections that wait in the kernel to be accepted: all workers starting at once."""
 
 PROBE_SECONDS: Final = 1.0
-"""How long a socket found at the path has to take a connection before it counts as alive."""
+"""A socket found at the path counts as alive if it takes longer than this to refuse."""
 
 
 class PathTaken(ConfigurationError):
-    """Something else lies where the socket belongs."""
+    """Something else is in the socket's place."""
 
 
 class AlreadyRunning(PathTaken):
@@ -35,16 +36,15 @@ class AlreadyRunning(PathTaken):
 
 
 class SocketFile:
-    """A listening Unix socket and the lock that makes it the only one.
+    """A listening Unix socket, and the lock that makes it the only one.
 
     Args:
-        path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays; the
-            process id stands in it.
+        path: Of the socket. The lock is beside it, named with `.lock` at the end; it stays, and
+            contains the process id.
         tighten: Whether a folder that others can enter is closed (it is the project's own) instead
             of being refused (it may be shared on purpose).
 
     Attributes:
-        path: Where clients connect.
         socket: Non-blocking and listening, once it is bound.
     """
 
@@ -78,19 +78,18 @@ class SocketFile:
         return file
 
     def is_in_place(self) -> bool:
-        """Say whether the socket and the lock of the path are still these."""
+        """Return whether socket and lock at the path are still these."""
         return self._is_ours() and self._lock.leads_here()
 
     def restore(self) -> None:
-        """Take the path, or what of it has vanished, such as with the whole folder.
+        """Take the path, or what of it has vanished, for example with the whole folder.
 
         1. Socket and lock lead here: nothing is done.
         2. The lock's file is gone: it is made and taken again.
-        3. The socket's file is gone, or one that nobody listens on lies there: a new socket is
-           bound and takes the place of `socket`, which is closed. Connections that were accepted
-           stay.
-        4. Another daemon has the lock, or something else lies in the socket's place: they stay as
-           they are.
+        3. The socket's file is gone, or nobody listens on the one there: a new socket is bound and
+           replaces `socket`, which is closed. Accepted connections stay.
+        4. Another daemon has the lock, or something else is in the socket's place: both are left
+           alone.
 
         Raises:
             PathTaken: The fourth case.
@@ -113,9 +112,9 @@ class SocketFile:
             ) from exc
 
     def withdraw(self) -> None:
-        """Stop listening; the path is removed if it still leads here. Connections stay.
+        """Stop listening, and remove the path if it still leads here. Connections stay.
 
-        Removed before closed, so that somebody listens wherever the path is there.
+        The path is removed first, so that a process listens wherever there is one.
         """
         if self._is_ours():
             self.path.unlink(missing_ok=True)
@@ -125,7 +124,7 @@ class SocketFile:
     def close(self) -> None:
         """Withdraw, and let the next daemon in."""
         self.withdraw()
-        # The lock file stays: removing it would let two daemons lock two files of one name.
+        # The lock file stays: after its removal two daemons could lock two files of one name.
         self._lock.close()
 
     def _is_ours(self) -> bool:
@@ -142,7 +141,7 @@ class SocketFile:
 
 
 def prepare_folder(folder: Path, *, tighten: bool) -> None:
-    """Make sure that only we can enter `folder`, or make it so.
+    """Make a folder that only this user can enter.
 
     Raises:
         ConfigurationError: It belongs to another user, is a link, or is open to others.
@@ -175,8 +174,8 @@ def no_daemon(path: Path) -> Iterator[None]:
     """Keep cache daemons from starting on the socket at `path`.
 
     Raises:
-        AlreadyRunning: One runs.
-        ConfigurationError: It cannot be found out.
+        AlreadyRunning: One is running.
+        ConfigurationError: It is not known whether one is.
     """
     try:
         fd = lock(_lock_path(path))
@@ -187,7 +186,7 @@ def no_daemon(path: Path) -> Iterator[None]:
     if fd is None:
         raise _already_running(path)
     try:
-        # The id in it is that of a daemon that is gone, and nobody may take it for this process's.
+        # The id in it is that of a daemon that is gone; nobody must take it for this process's.
         os.ftruncate(fd, 0)
         yield
     finally:
@@ -195,11 +194,7 @@ def no_daemon(path: Path) -> Iterator[None]:
 
 
 def daemon_pid(path: Path) -> int | None:
-    """Return the id of the daemon that has the lock of the socket at `path`.
-
-    Returns:
-        None if none has, or if it has not written its id there.
-    """
+    """Return the id of the daemon on the socket at `path`; None if there is none, or no id."""
     return holder(_lock_path(path))
 
 
@@ -256,7 +251,7 @@ def _clear(path: Path) -> None:
 def _listen(path: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # 0600 from birth: a chmod afterwards would leave a moment for others.
+        # 0600 from the start: before a later chmod others could connect.
         before = os.umask(0o177)
         try:
             bound.bind(os.fspath(path))

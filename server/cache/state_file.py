@@ -1,9 +1,8 @@
-"""The file of what a crash of the cache daemon must not lose: rows of bytes by name.
+"""The file of what the cache daemon must not lose in a crash: rows of bytes by name.
 
-It is SQLite's, with its write-ahead log beside it, and this process's alone: any other that opens
-it finds it locked. It is used whole or not at all: each row has a checksum, since SQLite has none,
-and one row that is not as it was written makes the file a broken one. That detects accidents, not
-forgeries; against those the file is the owner's alone.
+It is SQLite's, with its write-ahead log beside it, and locked by this process while open. Either
+all of it is used or nothing: each row has a checksum, since SQLite has none, and one wrong row
+makes the file a broken one. That detects accidents; its mode protects it against forgeries.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from ..as_user import user_name
 from ..errors import OigError
 
 VERSION: Final = 1
-"""Of the table, and of what the rows are (`encoding.FORMAT`, `spraying.FORMAT`)."""
+"""Of the table, and of the rows in it (`encoding.FORMAT`, `spraying.FORMAT`)."""
 
 CREATE: Final = (
     "BEGIN IMMEDIATE",
@@ -32,7 +31,7 @@ CREATE: Final = (
     "COMMIT",
 )
 PUT: Final = "REPLACE INTO rows VALUES (?, ?, ?)"
-"""A row that is replaced gets the next row id: by that, rows are in the order of their writing."""
+"""A row that is replaced gets a new row id, the highest: so ids are in the order of writing."""
 
 DELETE: Final = "DELETE FROM rows WHERE name = ?"
 READ: Final = "SELECT name, row, sum FROM rows WHERE substr(name, 1, 1) = ? ORDER BY rowid"
@@ -42,17 +41,17 @@ COUNT: Final = "SELECT count(*) FROM rows WHERE substr(name, 1, 1) <> CAST('m' A
 BROKEN_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 ASIDE: Final = ".bad"
-"""Behind the name of a file that was set aside; the last one stays."""
+"""End of the name of a file that was set aside; the last one stays."""
 
 logger = logging.getLogger(__name__)
 
 
 class StateFileUnusable(OigError):
-    """The file cannot be used now; that may change, and nothing is wrong with what it has."""
+    """The file cannot be used now; that may change, and its contents are not at fault."""
 
 
 class StateFileBroken(OigError):
-    """The file is damaged, or no file of this program."""
+    """The file is damaged, or not of this program."""
 
 
 class Place(NamedTuple):
@@ -64,32 +63,28 @@ class Place(NamedTuple):
 
 
 class StateFile:
-    """The file; used by one thread at a time.
+    """The file; used by one thread at a time, in a folder that only its owner can enter.
 
-    All methods but `size` and `close` raise `StateFileUnusable` and `StateFileBroken`. The file is
-    closed then: what is wrong with it may be right with the next connection.
-
-    Args:
-        path: Where it is, in a folder that is the owner's alone.
+    All methods but `size` and `close` raise `StateFileUnusable` and `StateFileBroken`, and close
+    the file then: the next connection may work.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._log = path.with_name(path.name + "-wal")
         self._database: sqlite3.Connection | None = None
-        # Of the file that has what was read and written here; None if there is none.
+        # Of the file with what was read and written here; None if there is none.
         self._own: Place | None = None
 
     @property
     def is_own(self) -> bool:
-        """Whether there is a file, open or not, that has what was read and written here."""
+        """Whether a file, open or not, has what was read and written here."""
         return self._own is not None
 
     def open(self, patience: float = 0.0) -> None:
-        """Open the file and read all of it; begin another if there is none or it is broken.
+        """Open the file and read all of it; begin a new one if there is none or it is broken.
 
-        Args:
-            patience: Seconds to wait for another process that has it open.
+        `patience` is how many seconds to wait for another process that has it open.
         """
         try:
             self._open(patience)
@@ -99,13 +94,13 @@ class StateFile:
         self._own = self._place()
 
     def loss(self) -> str | None:
-        """Return why the file does not have what it should, or None if it has.
+        """Return why the file no longer has its contents, or None if it has them.
 
-        It is opened again if an error has closed it. It is of no use in each of these cases:
+        It is opened again if an error has closed it. It is lost in each of these cases:
 
         1. It is damaged.
         2. It was removed, replaced or cut, or its log was while it was open.
-        3. What is there was not written here: another process had it open until now.
+        3. Its contents were not written here: another process had it open meanwhile.
         """
         was_open = self._database is not None
         if not was_open and os.path.lexists(self.path):
@@ -128,14 +123,10 @@ class StateFile:
         return f"{self.path} was removed or replaced, or cut."
 
     def begin(self, why: str) -> None:
-        """Begin a new file, and set aside what is in its place.
-
-        Args:
-            why: What is wrong with that.
-        """
+        """Begin a new file, and set aside the old one; `why` says what is wrong with that."""
         self.close()
         with self._guarded():
-            # What is set aside is of no use without the log, and that of the next file is new.
+            # What is set aside is useless without the log, and the next file has its own.
             self._log.unlink(missing_ok=True)
             with suppress(FileNotFoundError):
                 self._refuse_flaw()
@@ -146,7 +137,7 @@ class StateFile:
         logger.error("%s Another was begun.", why)
 
     def read(self, kind: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield names and rows of those whose names begin so; the longest unwritten first."""
+        """Yield rows whose names begin with `kind`, the longest unwritten first."""
         with self._guarded() as database:
             for name, row, checksum in database.execute(READ, (kind,)):
                 if type(row) is not bytes or _sum(name, row) != checksum:
@@ -154,7 +145,7 @@ class StateFile:
                 yield name, row
 
     def page(self, after: int, most: int) -> list[tuple[Any, ...]]:
-        """Return the next rows behind a row id, with theirs."""
+        """Return the next rows after a row id, with their ids."""
         return self._ask(PAGE, after, most)
 
     def count(self) -> int:
@@ -163,7 +154,7 @@ class StateFile:
         return int(count)
 
     def write(self, rows: Collection[tuple[bytes, bytes | None]]) -> None:
-        """Put and delete (None) rows: all are on the disk on return, or none is if it raises."""
+        """Put and delete (None) rows: on return all are on the disk; if it raises, none is."""
         deleted = ((name,) for name, row in rows if row is None)
         put = ((name, row, _sum(name, row)) for name, row in rows if row is not None)
         with self._guarded() as database:
@@ -173,11 +164,11 @@ class StateFile:
             database.execute("COMMIT")
 
     def empty_log(self) -> None:
-        """Leave nothing in the log: what was overwritten or deleted is then in no file."""
+        """Empty the log: what was overwritten or deleted is then in no file."""
         self._ask("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def size(self) -> int:
-        """Return its bytes, with those of its log; 0 of what is not there."""
+        """Return the bytes of file and log; 0 for a missing one."""
         size = 0
         for path in (self.path, self._log):
             with suppress(OSError):
@@ -196,13 +187,13 @@ class StateFile:
         with self._guarded():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.path.lexists(self.path):
-                # The log of another life would be taken for this one's.
+                # A log left behind would be taken for the new file's.
                 self._log.unlink(missing_ok=True)
                 # SQLite gives what it makes beside a file the rights of that file.
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 os.close(os.open(self.path, flags, 0o600))
             self._refuse_flaw()
-            # It is opened by one thread, and used by another from then on.
+            # Opened by one thread, and used by another from then on.
             self._database = sqlite3.connect(
                 uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
             )
@@ -261,7 +252,7 @@ class StateFile:
 
     @contextmanager
     def _guarded(self) -> Iterator[Any]:
-        """Raise what a caller understands; texts of SQLite and the system have nothing of rows."""
+        """Raise the two errors of this module; texts of SQLite and the system contain no rows."""
         try:
             yield self._database
         except (OigError, OSError, sqlite3.Error) as exc:
@@ -281,7 +272,7 @@ class StateFile:
 
 
 def flaw_of(found: os.stat_result) -> str | None:
-    """Say of a file why what it says is not believed: somebody else may have put it there."""
+    """Return why a file is not trusted: another user may have put it there."""
     if not stat.S_ISREG(found.st_mode):
         return "is no regular file"
     if found.st_uid != os.geteuid():
@@ -290,21 +281,13 @@ def flaw_of(found: os.stat_result) -> str | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file with all that was made beside it.
-
-    Raises:
-        OSError: Something cannot be removed.
-    """
+    """Remove a file and all that was made beside it; may raise OSError."""
     for end in ("-wal", "", ASIDE):
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def remove_aside(path: Path, older_than: float) -> None:
-    """Remove the file that was set aside, if that is so many seconds ago.
-
-    Raises:
-        OSError: It cannot be removed.
-    """
+    """Remove the file that was set aside at least so many seconds ago; may raise OSError."""
     aside = path.with_name(path.name + ASIDE)
     if os.path.lexists(aside) and time.time() - aside.lstat().st_ctime >= older_than:
         aside.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""What is said over the cache protocol: requests, replies and notices, and what stands in them.
+"""The requests, replies and notices of the cache protocol, and their fields. Pure.
 
-One table for each: `ARGUMENTS`, `FIELDS` and `NOTICES`. `docs/protocol.md` says the same in words,
-and `tests/test_wire.py` holds both against each other. Pure; how it becomes bytes is `wire`'s.
+One table each: `ARGUMENTS`, `FIELDS` and `NOTICES`. `docs/protocol.md` says the same in words, and
+`tests/test_wire.py` compares the two. `wire` turns messages into bytes.
 """
 
 from __future__ import annotations
@@ -12,37 +12,27 @@ from math import inf
 from typing import Any, Final, NamedTuple
 
 from ..sources import GRANT, is_well_formed
-from ..state.limits import (
-    ANSWER_MAX_BYTES,
-    KEY_BYTES,
-    RECORD_MAX_BYTES,
-    RETRY_AFTER_MAX,
-    SOURCE_MAX_CHARS,
-    SPELLED_SIZES,
-    SPELLING_BYTES,
-    TOKEN_BYTES,
-    TTL_MAX,
-    VALUE_MAX_BYTES,
-)
+from ..state import limits
+from ..state.limits import KEY_BYTES, RECORD_MAX_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
 from ..state.vocabulary import EXPIRED, FAILURES, MAX_QUESTIONS, SHAPES, UNAVAILABLE_REASONS
 from .hello import DIGEST_BYTES, NAME_MAX_CHARS, PROTOCOL, SECRET_TAG_BYTES
 
 MAX_ID: Final = 2**32 - 1
-"""Request ids: 40 hours at 30 000 requests a second before they come round."""
+"""Largest request id: 40 hours at 30 000 requests a second before ids repeat."""
 
 MAX_PAGE: Final = 2000
-"""Most rows of `list` in one reply; they fit the longest."""
+"""Most rows of `list` in one reply; they fit the longest reply."""
 
 MAX_COUNT: Final = 2**63 - 1
-"""Largest count: no daemon gets that far."""
+"""Largest count; never reached."""
 
-TAG_SIZES: Final = frozenset({0, SPELLING_BYTES})
-"""Sizes of a spelling's tag; the normalised one has none."""
+TAG_SIZES: Final = frozenset({0, limits.SPELLING_BYTES})
+"""Sizes of a spelling's tag; the normalised spelling's is empty."""
 
 Scalar = bytes | str | int | float | None
 
 
-# Messages. Their text never shows what was sent: it may end up in a log.
+# Messages. Their repr does not show what was sent: it may end up in a log.
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +49,7 @@ class Request:
 class Reply:
     """What the daemon answers: `[version, id, status, field, ...]`.
 
-    Attributes:
-        version: Not our own in a refusal only, which has the version of the refused request.
+    A refusal has the version of the refused request.
     """
 
     id: int
@@ -71,7 +60,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the daemon says unasked, under id 0: `[version, 0, name, field, ...]`."""
+    """What the daemon sends unasked, under id 0: `[version, 0, name, field, ...]`."""
 
     name: str = field(repr=False)
     fields: tuple[Any, ...] = field(default=(), repr=False)
@@ -140,14 +129,14 @@ _SOURCE = Rule(
     lambda value: _is_printable(value, SOURCE_MAX_CHARS) and is_well_formed(value),
 )
 _ACCOUNT = _sized("account", KEY_BYTES)
-_SPELLED = _sized("account", *sorted(SPELLED_SIZES))
+_SPELLED = _sized("account", *sorted(limits.SPELLED_SIZES))
 _KEY = _sized("key", KEY_BYTES)
 _BUDGET = _sized("budget", KEY_BYTES)
 _HANDLE = _sized("handle", KEY_BYTES)
-_TOKEN = _sized("token", TOKEN_BYTES)
+_TOKEN = _sized("token", limits.TOKEN_BYTES)
 _SPELLING = _or_nil(_sized("spelling", *sorted(TAG_SIZES)))
 _SESSION_VALUE = _bytes("value", VALUE_MAX_BYTES)
-_ANSWER_VALUE = _bytes("value", ANSWER_MAX_BYTES)
+_ANSWER_VALUE = _bytes("value", limits.ANSWER_MAX_BYTES)
 _RECORD_VALUE = _bytes("value", RECORD_MAX_BYTES)
 _RECORD = _or_nil(_bytes("record", RECORD_MAX_BYTES))
 _TTL = Rule(
@@ -156,15 +145,15 @@ _TTL = Rule(
     lambda value: _is_time(value) and 0 < value <= TTL_MAX,
 )
 _IDLE = _seconds("idle", TTL_MAX)
-_RETRY_AFTER = _seconds("retry_after", RETRY_AFTER_MAX)
+_RETRY_AFTER = _seconds("retry_after", limits.RETRY_AFTER_MAX)
 _DROPS = _count("drops")
 _LIMIT = _count("limit", 1, MAX_PAGE)
 
 Form = tuple[Rule, ...]
-"""What the arguments must be, in order."""
+"""Rules of the arguments, in order."""
 
 
-# What may be asked.
+# Requests.
 
 _HELLO: Final[Form] = (
     _text("name"),
@@ -209,10 +198,10 @@ ARGUMENTS: Final[Mapping[str, Mapping[str | None, Form]]] = {
     "unlock": {"budget": (_BUDGET,), "source": (_SOURCE,)},
     "reload": {None: ()},
 }
-"""Every verb and its arguments; by its first one, where that says what the others are."""
+"""Every verb and its arguments; by its first argument, where the others depend on that."""
 
 OPEN: Final = "hello"
-"""The verb that may have more arguments than here: they are of newer versions."""
+"""The verb that may have more arguments than here: those of newer versions."""
 
 WAITING: Final = frozenset({"ask", "turn"})
 """Verbs that may be answered `waiting` first."""
@@ -223,12 +212,12 @@ _SEALED: Final = frozenset({"ask", "fulfil", "turn", "get", "put", "forget"})
 def is_sealed(verb: str, args: tuple[Scalar, ...]) -> bool:
     """Return whether a request is about what is made with the secret.
 
-    What only ends what was granted before is not, nor is what operators do.
+    What only ends what was granted before is not, nor are operators' requests.
     """
     return verb in _SEALED and (verb, *args[:1]) != ("forget", "account")
 
 
-# What may be answered.
+# Replies and notices.
 
 _SESSION: Final[Form] = (
     _or_nil(_bytes("session", VALUE_MAX_BYTES)),
@@ -254,7 +243,7 @@ FIELDS: Final[Mapping[str, Form | None]] = {
 
 REPEATED: Final[Mapping[str, Form]] = {
     "get": (_sized("question", KEY_BYTES),),
-    "found": (_or_nil(_bytes("answer", ANSWER_MAX_BYTES)), _seconds("answer_left")),
+    "found": (_or_nil(_bytes("answer", limits.ANSWER_MAX_BYTES)), _seconds("answer_left")),
 }
 """What may follow that, up to `MAX_QUESTIONS` times."""
 
@@ -266,11 +255,11 @@ NOTICES: Final[Mapping[str, Form]] = {
 """Every notice and its fields."""
 
 
-# Whether they are in order.
+# Checks.
 
 
 def refusal(request: Request) -> tuple[str, str] | None:
-    """Say why a request cannot be carried out: code and message of an `error` reply, or None.
+    """Return code and message of the `error` that refuses a request; None if it is in order.
 
     The message names the rule and never repeats what was sent.
     """
@@ -313,7 +302,7 @@ def is_in_order(message: Reply | Notice) -> bool:
 
 
 def _wrong(name: str, form: Form, values: tuple[Any, ...]) -> str | None:
-    """Return what is wrong with values: how many they are, or one of them."""
+    """Return what is wrong with values: their number, or the first wrong one."""
     repeated = REPEATED.get(name)
     if repeated is not None and len(values) > len(form):
         form += repeated * min(MAX_QUESTIONS, (len(values) - len(form)) // len(repeated))

@@ -1,12 +1,12 @@
 """Frames of the cache protocol: bytes to messages and back. No socket, no clock, no logger.
 
-`docs/protocol.md` is the contract. Input is hostile until it has passed `FrameReader`, which looks
-at lengths only, and then `read_request` or `read_reply`, which parse one frame each and are
-stateless. Bad input raises `RemoteProtocolError` and nothing else. Arguments of a well-formed
-request are checked apart, by `verbs.refusal`: wrong ones get a reply, and the connection goes on.
+`docs/protocol.md` is the contract. Input is hostile until `FrameReader` has checked its lengths and
+`read_request` or `read_reply` has parsed it, one frame at a time and without any state. Bad input
+raises `RemoteProtocolError` and nothing else. `verbs.refusal` checks the arguments of a well-formed
+request: wrong ones get a reply, and the connection goes on.
 
-Nearly all traffic is an `ask` for a login and the `hit` that answers it. Each parser recognises its
-own of the two and returns it as the bare array, which saves a third of a look-up's time.
+Nearly all traffic is an `ask` for a login and the `hit` that answers it. Each parser returns its
+own of the two as the bare array, which saves a third of a look-up's time.
 """
 
 from __future__ import annotations
@@ -27,52 +27,47 @@ from .hello import PROTOCOL
 from .verbs import MAX_ID, MAX_PAGE, TAG_SIZES, Notice, Reply, Request, Scalar
 
 MAX_REQUEST_BYTES: Final = 192 * 1024
-"""Longest request: an answer of the longest, and what goes with it."""
+"""Longest request: the longest answer, and what goes with it."""
 
 MAX_REPLY_BYTES: Final = 1024 * 1024
 """Longest reply: a full page of `list lockouts` with the longest sources is 700 KiB."""
 
 MAX_DATA_REPLY_BYTES: Final = 576 * 1024
-"""Longest reply a worker can get: it asks for no pages. Four answers, session and record fit."""
+"""Longest reply to a worker, which asks for no pages. Four answers, session and record fit."""
 
 MAX_IN_FLIGHT: Final = 4096
-"""Most requests of one connection that are not answered: every caller of a worker may wait for one
-login."""
+"""Most unanswered requests of a connection: every caller of a worker may wait for one login."""
 
 MAX_REPLY_MAP: Final = 128
-"""Most keys of a map in a reply: `stats` is the largest, and has less than half as many."""
+"""Most keys of a map in a reply: `stats` has the most, less than half as many."""
 
 MAX_REQUEST_ARRAY: Final = 16
-"""Most elements of a request: eleven are used, some more may be answered as `arguments`."""
+"""Most elements of a request: eleven are used; a few more get a reply that refuses them."""
 
 MAX_NAME_CHARS: Final = 32
 """Longest verb, status or notice looked at."""
 
 SMALL_FRAME_BYTES: Final = 512
-"""Frames up to this size cannot be made to cost anything by nesting arrays in arrays."""
+"""Frames up to this size are cheap to unpack, however arrays are nested in them."""
 
 LENGTH: Final = struct.Struct(">I")
 """The length before each frame."""
 
 Login = tuple[int, int, str, str, bytes, bytes, str, bytes | None]
-"""An `ask` for a login in order, as it came: version, id, verb, space, account, key, source and
-budget."""
+"""An `ask` for a login in order: version, id, verb, space, account, key, source and budget."""
 
 Cached = tuple[int, int, str, bytes, float, float, bytes | None]
-"""A `hit` in order, as it came: version, id, status, value, seconds left, idle and spelling."""
+"""A `hit` in order: version, id, status, value, seconds left, idle and spelling."""
 
 
 # Bytes to frames.
 
 
 class FrameReader:
-    """Cut a byte stream into frames. After any error it must be thrown away, and insists on it.
+    """Cuts a byte stream into frames of at most `limit` bytes. Refuses all use after an error.
 
     A length is checked as soon as its four bytes are there, so at most one frame and one read are
     in memory. Only the unfinished end of a read is copied.
-
-    Args:
-        limit: Bytes of the longest frame taken.
     """
 
     __slots__ = ("_begun", "_limit", "_need", "_spent")
@@ -94,8 +89,8 @@ class FrameReader:
         The bodies point into `data`: use them before it changes, and take all of them.
 
         Raises:
-            RemoteProtocolError: A length of 0 or over the limit. Also when the reader failed
-                before or was left before its end.
+            RemoteProtocolError: A length is 0 or over the limit, or the last iteration failed or
+                was not finished.
         """
         if self._spent:
             raise RemoteProtocolError("this reader failed before")
@@ -136,8 +131,8 @@ def _refuse_ext(_code: int, _data: bytes) -> NoReturn:
 
 
 def _refuse_nesting(items: list[Any]) -> tuple[Any, ...]:
-    # Called for the innermost arrays first, so a tree of arrays ends at its first twig instead of
-    # being built: 192 KiB of it would cost 6 MB and 12 ms.
+    # Called for the innermost arrays first, so a tree of arrays is refused at its first leaf:
+    # 192 KiB of it would cost 6 MB and 12 ms.
     if tuple in map(type, items):
         raise ValueError("an array in an array")
     return tuple(items)
@@ -168,7 +163,7 @@ def _read(unpack: Callable[[memoryview | bytes], Any], frame: memoryview | bytes
     try:
         message = unpack(frame)
     except _MALFORMED as exc:
-        # The type alone: texts of the library may quote the bytes.
+        # The type alone: the library's texts may quote the bytes.
         raise RemoteProtocolError(f"not a msgpack array ({type(exc).__name__})") from None
     if type(message) is not tuple or len(message) < 3:
         raise RemoteProtocolError("a message is an array of version, id, name and fields")
@@ -181,10 +176,9 @@ def _read(unpack: Callable[[memoryview | bytes], Any], frame: memoryview | bytes
 
 
 def read_request(frame: memoryview | bytes) -> Request | Login:
-    """Read one frame as a request. Its verb and arguments are for `refusal` to check.
+    """Read one frame as a request; its verb and arguments are for `refusal` to check.
 
-    Returns:
-        An `ask` for a login in order as the bare array, any other request as such.
+    An `ask` for a login in order is returned as the bare array.
 
     Raises:
         RemoteProtocolError: It is none: close the connection.
@@ -205,7 +199,7 @@ def read_request(frame: memoryview | bytes) -> Request | Login:
 
 
 def is_login(message: tuple[Any, ...]) -> bool:
-    """Return whether a message is an `ask` for a login that `refusal` has nothing against."""
+    """Return whether a message is an `ask` for a login that `refusal` would accept."""
     if len(message) != 8:
         return False
     version, number, _, space, account, key, source, budget = message
@@ -226,13 +220,10 @@ def is_login(message: tuple[Any, ...]) -> bool:
 
 
 def read_reply(frame: memoryview | bytes) -> Reply | Notice | Cached:
-    """Read one frame as what a daemon says.
-
-    Returns:
-        A `hit` in order as the bare array, anything else as what it is.
+    """Read one frame of the daemon. A `hit` in order is returned as the bare array.
 
     Raises:
-        RemoteProtocolError: It is not that: close the connection.
+        RemoteProtocolError: It is no reply or notice: close the connection.
     """
     message = _read(_unpack_reply, frame)
     if message[2] == "hit" and is_hit(message):
@@ -286,7 +277,7 @@ _length: Final = LENGTH.pack
 
 
 def request_frame(number: int, verb: str, args: tuple[Scalar, ...]) -> bytes:
-    """Make the frame of a request; as `encode`, and fast for what most of them are: logins."""
+    """Return the frame of a request; as `encode`, but fast for logins, which most of them are."""
     message = PROTOCOL, number, verb, *args
     if verb != "ask" or not is_login(message):
         return encode(Request(number, verb, args))
@@ -295,16 +286,16 @@ def request_frame(number: int, verb: str, args: tuple[Scalar, ...]) -> bytes:
 
 
 def hit_frame(number: int, value: bytes, left: float, idle: float, spelling: bytes | None) -> bytes:
-    """Make the frame of a `hit` to a request that was in order, from what was cached."""
+    """Return the frame of a `hit` to a request in order, for what is cached."""
     body: bytes = _pack((PROTOCOL, number, "hit", value, left, idle, spelling))
     return _length(len(body)) + body
 
 
 def encode(message: Request | Reply | Notice) -> bytes:
-    """Make the frame of a message, length and all.
+    """Return the frame of a message.
 
     Raises:
-        LocalProtocolError: The message breaks the protocol. Nothing of it is quoted.
+        LocalProtocolError: The message breaks the protocol; nothing of it is quoted.
     """
     limit, least = MAX_REPLY_BYTES, 1
     parts: tuple[Any, ...]

@@ -1,7 +1,7 @@
 """The state of one account. Every part of it is bounded.
 
-Whoever loads a state owns that copy: decisions change it, and it is stored as the next value
-(`encoding`).
+A loaded state is the loader's own copy: decisions change it, and `encoding` makes the next stored
+value of it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from .vocabulary import Hit
 
 GENERATION_BYTES: Final = 4
 NO_GENERATION: Final = bytes(GENERATION_BYTES)
-"""Of a state that never had an answer."""
+"""Of a state that has never had an answer."""
 
 FORGET_AFTER: Final = 86400.0
 """Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
 up to a lock, and 5 + 24 guesses a day per source gain nothing against a password."""
 
 FALLS_EVERY: Final = 3600.0
-"""Seconds without a lock for which the counter over all sources falls by one failure and one lock:
-24 guesses a day gain nothing against a password, and a guesser that gave up locks nobody out for
-longer than that takes."""
+"""Seconds without a lock after which the counter over all sources falls by a failure and a lock:
+24 guesses a day gain nothing against a password, and once a guesser gives up nobody stays locked
+out for longer than that takes."""
 
-# Rows of a state. Each matters until `until`, a time on the storage's clock, as all times here.
+# Rows of a state. Each ends at `until`, on the storage's clock, as all times here.
 
 
 class Known(NamedTuple):
@@ -40,10 +40,10 @@ class Known(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A wrong pair (`pair_of`), rejected without asking the portal for so long.
+    """A wrong pair (`pair_of`), rejected without asking the portal until `until`.
 
-    Attributes:
-        payer: The source that may try it again whatever is locked, since nobody has judged it.
+    `payer` is the source it was counted for. While nobody has judged the pair, that source may try
+    it again whatever is locked; afterwards it is empty.
     """
 
     pair: bytes
@@ -52,15 +52,14 @@ class Pair(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A pair that somebody tries; a guess from when it was compared until it is judged.
+    """A pair that a source tries. From its comparison until it is judged it is a guess.
 
     Attributes:
         pair: By `pair_of`.
-        source: Where it comes from.
         whose: For which of the accounts of this budget, by `whose`.
-        known: Whether that account knows the source; a grant it does.
-        until: When a guess that was not judged counts as a failure; 0 before it was compared.
-        guarded: Whether there was a right pair that it was compared with.
+        known: Whether that account knows the source; a grant is always known.
+        until: When a guess that was not judged counts as a failure; 0 before the comparison.
+        guarded: Whether there was a right pair to compare it with.
     """
 
     pair: bytes
@@ -72,7 +71,7 @@ class Attempt(NamedTuple):
 
 
 class Handle(NamedTuple):
-    """A handle and its sealed record. It leads to the session under the state's key."""
+    """A handle, which leads to the session under the state's key, and its sealed record."""
 
     handle: bytes
     record: bytes
@@ -80,7 +79,7 @@ class Handle(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """A lease that is out: what for, for which pair or question, and to which process."""
+    """A lease that is out: its space, pair or question, token and process."""
 
     space: str
     key: bytes
@@ -90,7 +89,7 @@ class Granted(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A lease that was not fulfilled: why, and when another try makes sense."""
+    """A lease that was not fulfilled: why, and when another attempt makes sense."""
 
     token: bytes
     reason: str
@@ -99,10 +98,9 @@ class Ended(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """A circle for which the portal is left alone, because it is `BUSY` or `OVERLOADED`.
+    """The portal is `BUSY` or `OVERLOADED`, and left alone for a circle.
 
-    Attributes:
-        circle: A source, `KNOWN_SOURCES` or `READING`.
+    The circle is a source, `KNOWN_SOURCES` or `READING`.
     """
 
     circle: str | None
@@ -111,24 +109,24 @@ class Busy(NamedTuple):
 
 
 KNOWN_SOURCES: Final = ""
-"""The circle of all sources known to an account; no source is called so."""
+"""The circle of all sources known to an account; no source has this name."""
 
 READING: Final = None
-"""The circle of all that ask for answers of an account."""
+"""The circle of all requests for answers of an account."""
 
 LISTS: Final = ("known", "pairs", "guesses", "handles", "leases", "ended", "busy")
-"""The lists of a state, each of some of these rows."""
+"""The lists of a state, each of rows of one kind."""
 
 RUN_OUT: Final = ("known", "handles", "leases", "ended", "busy")
-"""Those of which a row is dropped when its time is over."""
+"""Those whose rows are dropped when they end."""
 
 
 class Effect(NamedTuple):
-    """What a decision about an account changes in a source's budget of accounts (`spraying`).
+    """A change that a decision makes to a source's budget of accounts (`spraying`).
 
     Attributes:
         what: `open`: the source tries this account until `at`. `failed`: it failed there at `at`.
-            `closed`: it tries it no longer. `back`: it did not fail there. `refused`: another
+            `closed`: it no longer tries it. `back`: it did not fail there. `refused`: another
             storage refuses the source until `at`.
         telling: Whether the attempt told the guesser something.
     """
@@ -144,14 +142,14 @@ class Counter:
     """Wrong passwords, and the locks they led to.
 
     Attributes:
-        failures: How many.
+        failures: How many wrong passwords.
         telling: How many of them told the guesser something: they were judged, or there was a right
             pair to compare them with.
         locks: Locks so far: the doubling level.
         until: When the last lock ends.
         last: When the last failure came.
         firm: Whether a lock is on that telling failures alone have earned.
-        spellings: Of one source: how many were for which of the accounts of this budget.
+        spellings: Of one source: failures by `whose`, the accounts of this budget.
     """
 
     failures: int = 0
@@ -163,12 +161,12 @@ class Counter:
     spellings: dict[bytes, int] = field(default_factory=dict)
 
     def is_old(self, now: float) -> bool:
-        """Return whether it is to be forgotten."""
+        """Return whether it may be forgotten."""
         return self.last <= now - FORGET_AFTER and self.until <= now
 
 
 def pair_of(key: bytes, spelled: bytes) -> bytes:
-    """Name an e-mail and password as one spelling has them, by 8 bytes."""
+    """Return 8 bytes that identify an e-mail, as spelled, with a password."""
     spelling = tag(spelled)[-8:]
     if not spelling:
         return key[-8:]
@@ -176,34 +174,32 @@ def pair_of(key: bytes, spelled: bytes) -> bytes:
 
 
 def whose(budget: bytes, spelled: bytes) -> bytes:
-    """Tell the accounts and spellings apart that share a budget; empty for the budget's own."""
+    """Return what tells apart accounts and spellings of one budget; empty for the budget's own."""
     return b"" if spelled == budget else spelled[28:32] + tag(spelled)[-4:]
 
 
 @dataclass(slots=True)
 class AccountState:
-    """All that there is about one account.
+    """All that is known of one account.
 
-    Failures (from `total` to `guesses`) are of those accounts whose budget key this account is:
-    nearly always of this one alone.
+    Failures (from `total` to `guesses`) are those of all accounts whose budget key is this
+    account's: nearly always of this one alone.
 
     Attributes:
-        key: Look-up key of the password that was right last.
-        spelling: Tag of the spelling that it was right with; None when that is not known.
+        key: Look-up key of the last right password.
+        spelling: Tag of the spelling it was right with; None when that is not known.
         value: The sealed session under that key; empty when there is none.
-        stored: When it was stored.
-        expires: When it is dropped.
+        stored: When it was stored; it is dropped at `expires`.
         seen: When the portal last answered for it.
-        generation: Which answers are of this account: those that carry it.
-        flushed: Epoch of the sessions when it was written.
-        unlocked: Epoch of the locks when it was written.
+        generation: Answers of this account have the same.
+        flushed: Epoch of the sessions when it was written; `unlocked` is that of the locks.
         total: Failures over all sources.
         fell: When `total` last fell by itself, or began to count.
         full_until: When sources without a counter are let in again, after one found no room.
         sources: Failures by source.
         next_at: When the portal may be sent the next request.
-        woken: Whether waiters should be looked at again. Not part of the value.
-        effects: What is still to be changed of sources. Not part of the value.
+        woken: Whether waiters should be looked at again. Not stored.
+        effects: Changes still to be made to sources. Not stored.
     """
 
     key: bytes = b""
@@ -231,7 +227,7 @@ class AccountState:
     effects: list[Effect] = field(default_factory=list)
 
     def is_empty(self) -> bool:
-        """Return whether there is nothing in it: there need be no such value."""
+        """Return whether it has nothing worth storing."""
         return not (
             self.value
             or self.generation != NO_GENERATION
@@ -242,7 +238,7 @@ class AccountState:
         )
 
     def careful_until(self) -> float:
-        """Return until when a hit has to look at more than the header: no lock ends later."""
+        """Return until when a hit has to look beyond the header: no lock ends later."""
         return max(
             self.full_until,
             *(one.until for one in self.all_counters()),
@@ -250,7 +246,7 @@ class AccountState:
         )
 
     def lock_ends(self, now: float) -> tuple[float, ...]:
-        """Return when the locks end that are on now: of the account, and of its sources."""
+        """Return when the locks that are on end: of the account, and of its sources."""
         return tuple(one.until for one in self.all_counters() if one.until > now)
 
     def lists(self) -> Iterator[list[Any]]:
@@ -266,7 +262,7 @@ class AccountState:
         return bool(self.total.last) + len(self.sources)
 
     def refresh(self, epochs: Epochs, now: float) -> None:
-        """Drop what was flushed and what has run out; let counters fall. Guesses stay."""
+        """Drop what was flushed or has expired; let counters fall. Guesses stay."""
         if self.flushed < epochs.sessions:
             self.end_session()
             self.leases.clear()
@@ -289,15 +285,15 @@ class AccountState:
         self._fall(now)
 
     def session(self, now: float) -> Hit | None:
-        """Return the session; None if there is none with time left."""
+        """Return the session; None if there is none, or it has expired."""
         if not self.value or self.expires <= now:
             return None
         return Hit(self.value, self.expires - now, max(0.0, now - self.seen), self.spelling)
 
     def end_session(self) -> None:
-        """Drop the session and all that came of it: handles, answers, and leases to ask for them.
+        """Drop the session and what came of it: handles, answers, and leases to ask for answers.
 
-        Whose password was right is not forgotten.
+        Which password was right is not forgotten.
         """
         self.value, self.generation = b"", NO_GENERATION
         self.handles.clear()
@@ -305,11 +301,7 @@ class AccountState:
         self.woken = True
 
     def forgive_all(self) -> int:
-        """Drop all failures; known sources stay, and what is not judged yet.
-
-        Returns:
-            The number of counters dropped.
-        """
+        """Drop all failures but not guesses or known sources; return the number of counters."""
         dropped = self.counters()
         self.total, self.fell, self.full_until = Counter(), 0.0, 0.0
         self.sources.clear()
@@ -317,7 +309,7 @@ class AccountState:
         return dropped
 
     def _fall(self, now: float) -> None:
-        """Lower counters by what the time since is good for, less all locks, and drop old ones."""
+        """Lower counters for the hours without a lock, and drop old ones."""
         for one in self.all_counters():
             one.firm = one.firm and one.until > now
         for source, one in list(self.sources.items()):

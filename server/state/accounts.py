@@ -1,7 +1,7 @@
 """All that can be asked of accounts, over any storage.
 
-What nearly every request comes to, a cached session or answer, has a short way: a look at bytes,
-without a task and without waiting. Everything else is decided in rounds, one account at a time.
+Nearly every request is for a cached session or answer, and is answered by a look at the bytes,
+without a task or a wait. Everything else is decided in rounds, one account at a time.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ _unpackb: Final = msgpack.unpackb
 
 
 class Accounts:
-    """All accounts of a storage, as a process is asked for them.
+    """All accounts of a storage.
 
     Args:
-        storage: Where they are.
+        storage: Has the accounts.
         limits: What there is room for, and how long anything lasts.
         policy: Budgets of wrong passwords.
         random: Returns so many random bytes.
 
     Attributes:
         listeners: Called when something is dropped or unlocked; to be set.
-        upkeep: What operators ask of all of them.
+        upkeep: Operators' requests about all accounts.
     """
 
     def __init__(
@@ -76,27 +76,27 @@ class Accounts:
         self._stopped = False
 
     def use(self, limits: Limits, policy: Policy) -> None:
-        """Go by other numbers from now on. What was counted stays, and so do locks that began."""
+        """Replace limits and policy. Counters and current locks stay."""
         self._rounds.use(limits, policy)
         self._enough = policy.noted_for
 
     def forget_rejections(self) -> None:
-        """Ask the portal again for what it rejected a moment ago; what was counted stays counted.
+        """Ask the portal again for what it has just rejected; counters stay.
 
-        To be called when the rules have changed by which workers reject as the portal does.
+        To be called when the rules by which workers reject credentials themselves have changed.
         """
         rounds = self._rounds
         rounds.rejections_void = self._storage.now() + rounds.limits.rejected_memory
 
-    # Short ways. None says nothing but that the long way is to be taken.
+    # Cached answers. None says only that a round has to decide.
 
     def hit(  # noqa: PLR0911 - each condition is looked at as early as it can be
         self, account: bytes, key: bytes, source: str, budget: bytes | None = None
     ) -> Hit | None:
         """Return the cached session of a credential, if nothing else has to be looked at.
 
-        As `Ask` for a login. These go the long way: a state that is not here or not on the disk
-        yet; a lock or an open guess; another spelling; and a source that is to be noted as known.
+        As `Ask` for a login. A round has to decide when the state is not here or not on the disk
+        yet, at a lock, an open guess or another spelling, and to note a source as known.
         """
         name = b"a" + account[:32]
         if budget is not None and budget != account[:32]:
@@ -178,19 +178,16 @@ class Accounts:
             storage.touch(of_account(account), now)
         return found
 
-    # The long way.
+    # Requests that a round decides.
 
     def submit(self, request: Request, reply: Reply, holder: Hashable = None) -> Waiter:
-        """Have a request decided.
+        """Have a request decided; return what `cancel` takes.
 
         Args:
-            request: What is asked.
-            reply: Called with the outcome, perhaps before this returns; before it at most once with
-                `Waiting`. A lease that it gets is given back by `give_up` or `drop_holder`.
-            holder: Who loses its leases when it goes: a connection.
-
-        Returns:
-            What `cancel` takes.
+            request: The request.
+            reply: Called with the outcome, perhaps before this returns, and before that at most
+                once with `Waiting`. `give_up` or `drop_holder` gives back a lease in the outcome.
+            holder: A connection or the like, which loses its leases when it ends.
         """
         deadline = self._storage.now() + self._rounds.limits.longest_wait
         waiter = Waiter(request, reply, holder, deadline)
@@ -206,7 +203,7 @@ class Accounts:
         return waiter
 
     def cancel(self, waiter: Waiter) -> None:
-        """Withdraw a request; it is not replied to any more."""
+        """Withdraw a request; there will be no reply."""
         self._rounds.room.withdraw(waiter)
 
     async def call(
@@ -216,13 +213,10 @@ class Accounts:
         *,
         waits: Callable[[asyncio.Future[Outcome]], None] = lambda _: None,
     ) -> Outcome:
-        """Have a request decided, and wait for the outcome.
+        """Have a request decided, and return the outcome.
 
-        Args:
-            request: What is asked.
-            holder: As `submit`.
-            waits: Called with what gets the outcome if it has to be waited for. May fail it, which
-                withdraws the request.
+        `waits` is called with the future outcome if there is none at once. It may fail the future,
+        which withdraws the request. `holder` as in `submit`.
 
         Raises:
             StorageAway: The storage cannot be asked.
@@ -256,11 +250,11 @@ class Accounts:
         await self._storage.ping()
 
     def give_up(self, token: bytes) -> None:
-        """Give back a lease undecided; nothing happens if it is not valid any more."""
+        """Give back a lease undecided; does nothing if it is not valid any more."""
         self._rounds.room.give_up(token)
 
     def drop_holder(self, holder: Hashable) -> None:
-        """Withdraw the requests of a holder that is gone, and pass on its leases."""
+        """Withdraw the requests of a holder that has ended, and pass on its leases."""
         room = self._rounds.room
         for waiter in [one for one in self._rounds.waiters() if one.holder == holder]:
             self.cancel(waiter)

@@ -1,4 +1,4 @@
-"""Carries out, within a round, what is asked and has no need to wait: a function for each request.
+"""Carries out requests that need not wait, within a round: one function for each.
 
 The decisions themselves are in `logins`, `leases` and `locks`.
 """
@@ -36,7 +36,7 @@ from .vocabulary import (
 from .waiting_room import Abandoned, LeaseRecord
 
 Work = Callable[[Decider], Awaitable[Outcome]]
-"""What this process has carried out in a round by itself."""
+"""A coroutine of this process that is carried out like a request."""
 
 
 async def carry_out(decider: Decider, request: Any) -> Outcome:
@@ -64,14 +64,14 @@ def found_in(
     found: tuple[Hit | None, ...],
     now: float,
 ) -> Found | None:
-    """Return what there is of an account; None if there is nothing of what is looked at.
+    """Return what there is of an account; None if there is nothing of what was asked for.
 
     Args:
         state: Of the account.
-        handle: Key of a handle that leads to it, if it is found by one.
-        key: Look-up key of the session, if it is not.
+        handle: Key of the handle that led to it, if any.
+        key: Look-up key of the session, without a handle.
         account: The account's key.
-        found: The answers that are looked at.
+        found: The answers that were asked for.
         now: The time.
     """
     record, left = None, 0.0
@@ -99,10 +99,7 @@ async def _fulfil(decider: Decider, request: Fulfil) -> Outcome:
 async def store(decider: Decider, request: Fulfil, credential: logins.Credential | None) -> Outcome:
     """Store what was done under a lease, of this process or of the daemon.
 
-    Args:
-        decider: Decides about the account.
-        request: What was done.
-        credential: Of a login.
+    `credential` is that of a login; None stands for an answer.
     """
     state, context = decider.state, decider.context
     if credential is None:
@@ -141,9 +138,9 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
         counts["unavailable_total"] += 1
         return Done()
     counts["rejected_total"] += 1
-    # 1. Where it is known, a source does not guess: an owner may mistype. So too a grant.
-    # 2. Of one that many people share, somebody else may have failed.
-    # 3. Any other is a suspect at all accounts for a while.
+    # 1. A source that the account knows does not guess: an owner may mistype. Nor does a grant.
+    # 2. With a source shared by many people, another person may have failed.
+    # 3. Any other source is a suspect at all accounts for a while.
     if not (login.attempt.known or spraying.is_shared(credential.source, context.policy)):
         path = spraying.path_of(credential.source, context.policy)
         decider.transaction.on_commit(partial(decider.room.turns.rejected, path))
@@ -158,7 +155,7 @@ async def _get(decider: Decider, request: Get) -> Outcome:
 
 async def _put(decider: Decider, request: Put) -> Outcome:
     state, now, key = decider.state, decider.context.now, request.key
-    # A handle may follow the session that it leads to, which has just ended what was before it.
+    # A handle may follow the session it leads to, whose arrival has just caused the drop.
     follows = request.space == "handle" and state.key == request.session and bool(state.value)
     older = request.drops is not None and request.drops < decider.storage.epochs.drops
     if older and not follows:
@@ -221,7 +218,7 @@ async def _abandon(decider: Decider, request: Abandoned) -> Outcome:
 
 
 def _record_of(decider: Decider, request: Fulfil | Fail) -> LeaseRecord | None:
-    """Return the lease that a request names, if it was granted for the same."""
+    """Return the lease that a request names, if it was granted for the same space and key."""
     record = decider.room.leases.get(request.token or b"")
     if record is None or plain(record.request.account) != decider.account:
         return None
@@ -230,7 +227,7 @@ def _record_of(decider: Decider, request: Fulfil | Fail) -> LeaseRecord | None:
 
 
 def _void_leases(decider: Decider) -> None:
-    """Take away the leases of the account; their waiters get new ones."""
+    """Take away the leases of the account; waiters get new ones."""
     for lease in decider.state.leases:
         decider.end_lease(lease.token, lost=True)
     decider.state.leases.clear()

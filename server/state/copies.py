@@ -1,4 +1,4 @@
-"""Accounts in a worker, for the time without the daemon: the same decisions, over copies."""
+"""A worker's own accounts, for the time without the daemon: the same decisions, over copies."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .logins import Credential, Login
 from .vocabulary import Ask, Done, Fail, Forget, Fulfil, Hit, Locked, Outcome, Recalled, Request
 
 SEEN_SLACK: Final = 60.0
-"""Seconds for which a copy may lag behind in when the portal last answered for its session: spares
-a change after nearly every answer. It is then looked at so much too early."""
+"""Seconds by which a copy may lag behind the portal's last answer for its session: avoids a change
+after nearly every answer. The session is checked that much too early."""
 
 
 class Copies(Accounts):
-    """Accounts over memory that learn from the daemon. What they learn counts at once."""
+    """Accounts in memory that learn from the daemon. What they learn takes effect at once."""
 
     def adopt(self, account: bytes, key: bytes, hit: Hit, source: str) -> None:
         """Store a copy of a session that the daemon gave to a source, unless it is there."""
@@ -46,11 +46,11 @@ class Copies(Accounts):
             self.do(Forget("session", account, key, digest))
 
     def do(self, request: Request) -> None:
-        """Have a request carried out at once, whatever comes of it."""
+        """Have a request carried out at once, and ignore the outcome."""
         self.submit(request, lambda _: None)
 
     def fulfilled(self, request: Fulfil, asked: Ask) -> None:
-        """Store what was done under a lease of the daemon, as under one of this process."""
+        """Store what was done under a lease of the daemon, as under an own one."""
 
         async def work(decider: Decider) -> Outcome:
             decider.state.woken = True
@@ -60,7 +60,7 @@ class Copies(Accounts):
         self._rounds.submit(plain(request.account), work)
 
     def rejected(self, asked: Ask) -> None:
-        """Count that the portal rejected a login under a lease of the daemon."""
+        """Count the portal's rejection of a login under a lease of the daemon."""
         one = Credential.of(asked)
 
         async def work(decider: Decider) -> Outcome:
@@ -79,7 +79,7 @@ class Copies(Accounts):
         )
 
     def begin_gap(self, account: bytes) -> None:
-        """Begin the gap of an account: the portal is asked for it under a lease of the daemon."""
+        """Begin the gap of an account: a worker asks the portal for it under the daemon's lease."""
 
         def change(decider: Decider) -> None:
             decider.state.next_at = decider.context.now + decider.context.limits.gap
@@ -87,16 +87,16 @@ class Copies(Accounts):
         self._change(account, change)
 
     def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
-        """Ask the portal nothing for an account for so long, if that is what the reason means."""
+        """Ask the portal nothing for an account for so long, if the reason calls for that."""
         self.do(Fail("turn", account, None, None, reason, seconds))
 
     @property
     def has_waiting_logins(self) -> bool:
-        """Whether anybody waits for a login in this process."""
+        """Whether any login waits in this process."""
         return any(group.credential is not None for group in self._rounds.room.groups())
 
     def recall(self) -> None:
-        """Let those who wait for a login that has not begun ask the daemon."""
+        """Send waiters for logins that have not begun back to the daemon."""
         for group in self._rounds.room.groups():
             if group.credential is not None and group.token is None:
                 for waiter in list(group.waiters):

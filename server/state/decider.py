@@ -1,7 +1,7 @@
 """Decides, within a round, about requests that may have to wait: for a session, answer or turn.
 
-The decisions themselves are in `logins`, `answers` and `locks`. Here they get the values that they
-need, and what follows from them is left to the transaction.
+The decisions themselves are in `logins`, `leases` and `locks`. Here they get the values they need,
+and their consequences are left to the transaction.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .waiting_room import LeaseRecord, WaitingRoom
 
 @dataclass
 class Listeners:
-    """Called when no crash can undo it, and before any answer that shows it.
+    """Called when no crash can undo the change, and before any reply that shows it.
 
     Attributes:
-        dropped: With an account, None for all, of which something was dropped on purpose; of one
-            that was erased, with its budget key.
-        unlocked: With a budget key or a source whose failures were forgotten, None for all.
+        dropped: With the account of which something was dropped on purpose, None for all; and with
+            its budget key if it was erased.
+        unlocked: With the budget key or source whose failures were forgotten; None for all.
     """
 
     dropped: Callable[[bytes | None, bytes | None], object] = lambda _account, _budget: None
@@ -42,14 +42,13 @@ class Decider:
     """Decides on the values of one transaction.
 
     Attributes:
-        storage: Where answers are.
+        storage: Has the answers.
         room: The waiters and leases of this process.
         listeners: Called when something was dropped or unlocked.
-        queue: What goes on for the account.
-        transaction: The values.
-        state: That of the account.
-        looked: Groups that go on waiting, with what was last decided about each.
-        answered: Groups that wait no longer.
+        queue: The account's queue.
+        transaction: The values; `state` is that of the account.
+        looked: Groups that go on waiting, with the last decision about each.
+        answered: Groups that no longer wait.
         due: When the groups are to be looked at again, if nothing happens before.
     """
 
@@ -70,11 +69,11 @@ class Decider:
 
     @property
     def context(self) -> Context:
-        """What decisions know beside the values."""
+        """What decisions know besides the values."""
         return self.transaction.context
 
     async def decide(self, group: Group) -> None:
-        """Decide about a group, unless it was answered in this round or withdrawn."""
+        """Decide about a group, unless this round has answered it or it was withdrawn."""
         if group in self.answered or not group.waiters:
             return
         if group.credential is not None:
@@ -91,8 +90,8 @@ class Decider:
     async def begin_logins(self) -> None:
         """Grant leases for logins that need not wait for their turns.
 
-        Only where turns are not shared, so that none is taken by a round whose swap may be lost;
-        and not in a round that found out anything by which the turn may be another's.
+        Not where turns are shared, as a round whose swap is lost would take them all the same; and
+        not after a decision that may change the order of turns.
         """
         if self.storage.is_shared or self.transaction.has_effects:
             return
@@ -104,10 +103,10 @@ class Decider:
                 await self.decide(group)
 
     def settle(self) -> None:
-        """Do what follows from the round at once, when all is swapped.
+        """Carry out what follows from the round, once all is swapped.
 
-        A login waits for its turn only after all that the round found out about sources is noted;
-        and nobody is sent `Waiting` who has a turn by then.
+        A login joins the turns only after everything the round found out about sources is noted,
+        and no waiter that has its turn by then is sent `Waiting`.
         """
         self.transaction.committed()
         for source in self.transaction.forgiven:
@@ -128,7 +127,7 @@ class Decider:
         self.room.wake_unseen(self.transaction.freed, self.queue)
 
     def _join_turns(self) -> list[Group]:
-        """Have groups wait for their turns to log in that do not yet, and return them."""
+        """Have groups wait for their turns to log in, if they do not yet, and return them."""
         joined = []
         for group, lacks in self.looked.items():
             wants = lacks is Step.TURN and group.ticket is None and group not in self.answered
@@ -139,10 +138,10 @@ class Decider:
                 joined.append(group)
         return joined
 
-    # What follows from a decision.
+    # Consequences of a decision.
 
     def reply(self, waiter: Waiter, outcome: Outcome) -> None:
-        """Answer a request; at once when the outcome reports nothing that must outlive a crash."""
+        """Reply to a request; at once if the outcome reports nothing that must survive a crash."""
         reply = partial(self.room.reply, waiter, outcome)
         if isinstance(outcome, Turn):
             self.transaction.on_commit(reply)
@@ -150,20 +149,19 @@ class Decider:
             self.transaction.on_durable(reply)
 
     def answer_all(self, group: Group, outcome: Any) -> None:
-        """Answer all of a group, which waits no longer."""
+        """Give all waiters of a group the same outcome."""
         self.answered.add(group)
         for waiter in group.waiters:
             self.reply(waiter, outcome)
 
     def end_lease(self, token: bytes, *, lost: bool) -> None:
-        """End a lease of this process, if it is one; `lost` when nothing came of it."""
+        """End a lease of this process, if it is one; `lost` if it was not fulfilled."""
         self.transaction.on_commit(partial(self.room.end_lease, token, lost=lost))
 
     def drop(self, budget: bytes | None = None) -> None:
-        """Have it known that something of the account was dropped on purpose.
+        """Announce that something of the account was dropped on purpose.
 
-        Args:
-            budget: The budget key of an account that was erased.
+        `budget` is the budget key of an account that was erased.
         """
         self.transaction.drops = True
         self.transaction.on_durable(partial(self.listeners.dropped, self.account, budget))
@@ -174,11 +172,11 @@ class Decider:
         self.transaction.answers[key] = Answer(value, now + ttl, now, generation), room
 
     def give_up_guess(self, counted: AccountState, credential: Credential) -> None:
-        """Count a login that is not made as a failure of its source."""
+        """Count a login that was not made as a failure of its source."""
         locks.undecided(counted, credential.pair, self.context, credential.source)
 
     def look_at(self, at: float) -> None:
-        """Have the groups looked at again at a time."""
+        """Have the groups looked at again at a certain time."""
         self.due = at if self.due is None else min(self.due, at)
 
     def _wait(self, group: Group, outcome: Step | Later | Wait) -> None:
@@ -202,9 +200,9 @@ class Decider:
         until = self.context.now + lease.lasts
         record = LeaseRecord(group.request, group.credential, group.ticket, first.holder, until)
         self.transaction.on_commit(partial(self.room.grant, first, lease, record))
-        group.ticket, pair = None, group.pair  # the turn is the lease's now
+        group.ticket, pair = None, group.pair  # the turn belongs to the lease now
         for one in self.queue.groups.values():
-            # They wait for this very login from elsewhere, and no longer for a turn.
+            # Other sources wait for this very login, and no longer for a turn.
             if one is group or (pair is not None and one.pair == pair):
                 self._leave_turn(one)
                 one.token = lease.token
@@ -217,7 +215,7 @@ class Decider:
             self.transaction.on_commit(leave)
         group.ticket = group.served = None
 
-    # What is decided.
+    # Decisions.
 
     async def _decide_login(self, group: Group, credential: Credential) -> Any:
         context, transaction = self.context, self.transaction
@@ -225,12 +223,8 @@ class Decider:
         login = Login(credential, self.state, await transaction.load(budget), context)
         if not login.attempt.known and spraying.has_budget(source, context.policy):
             await transaction.load_source(source)
-        outcome = login.ask(
-            transaction.standing(source, budget),
-            waited=group.token,
-            seen=group.seen,
-            turn=bool(group.served),
-        )
+        standing, turn = transaction.standing(source, budget), bool(group.served)
+        outcome = login.ask(standing, waited=group.token, seen=group.seen, turn=turn)
         if outcome is Step.TURN and group.served is False:
             self.give_up_guess(login.counted, credential)
             outcome = Unavailable(PACED, self.room.turns.paced())
@@ -256,7 +250,7 @@ class Decider:
         return outcome
 
     async def answer(self, key: bytes) -> Hit | None:
-        """Return the answer to a question of the account, if there is one."""
+        """Return the answer to a question about the account, if there is one."""
         written = self.transaction.answers.get(key)
         answer = await self.storage.read(self.account, key) if written is None else written[0]
         now = self.context.now

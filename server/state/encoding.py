@@ -1,12 +1,11 @@
 """The state of an account as bytes, and back.
 
-The bytes begin with what a hit has to look at, at fixed places, so that one is found without
-reading the rest:
+The bytes begin with all that a hit has to look at, in fixed places:
 
     header | key | spelling | session | known sources | lasting | of the moment
 
-What is only of the moment (leases, how they ended, not-before times) stands last, so that the bytes
-before it are what goes to the disk.
+What concerns only the moment (leases, how they ended, not-before times) comes last, so that the
+bytes before it are what goes to the disk.
 """
 
 from __future__ import annotations
@@ -34,28 +33,28 @@ from .account import (
 from .storage import TAG_BYTES, Kind, StorageAway
 
 FORMAT: Final = 1
-"""Of these bytes. A newer one is not decided upon: its fields may mean anything."""
+"""Of these bytes. Nothing is decided on a newer one: its fields may mean anything."""
 
 LAYOUT: Final = Struct("<8sdB4sIIddd?BBHHI")
 """Of the header."""
 
 LAYOUT_FOR_HIT: Final = Struct("<8xdB4xI4xd8xd?xBHH4x")
-"""The same, but for what a hit does not look at."""
+"""The same without what a hit does not look at."""
 
 LAYOUT_FOR_ANSWER: Final = Struct("<17x4sI")
 """The beginning of it, as far as an answer is looked up by it: generation and `flushed`."""
 
 SEEN_EVERY: Final = 600.0
-"""How often it is written to the disk that the portal still answers for a session."""
+"""How often the disk learns that the portal still answers for a session."""
 
 
 class Header(NamedTuple):
-    """What the bytes begin with: as in the state, and the sizes of the parts that follow.
+    """The first bytes: fields of the state, and the sizes of the parts that follow.
 
     Attributes:
         tag: As every value has one.
         form: `FORMAT`.
-        careful_until: Until when a hit has to look at more than this and the known sources.
+        careful_until: Until when a hit has to look beyond this and the known sources.
         is_spelled: Whether the spelling is known.
     """
 
@@ -77,7 +76,7 @@ class Header(NamedTuple):
 
     @property
     def lasts(self) -> bool:
-        """Whether there is anything that lasts."""
+        """Whether it has anything to store on the disk."""
         return bool(self.value_size or self.known_size or self.lasting_size)
 
 
@@ -155,13 +154,8 @@ def dump(state: AccountState, name: bytes) -> tuple[bytes, bytes]:
 def changes(old: bytes | None, new: bytes, lasts: bytes) -> bytes | None:
     """Return what of a new value has to go to the disk; None if that is there already.
 
-    Nothing, as bytes, if nothing of it lasts: no row of an account that was erased is left. When
-    the portal last answered is written now and then only.
-
-    Args:
-        old: The value before, as it was dumped.
-        new: The value now.
-        lasts: The part of it that lasts.
+    Empty if nothing of it lasts: an account that was erased leaves no row. The time of the portal's
+    last answer is written every `SEEN_EVERY` only. `lasts` is the part of `new` that lasts.
     """
     header, before = header_of(new), None if old is None else header_of(old)
     if not header.lasts:
@@ -174,12 +168,12 @@ def changes(old: bytes | None, new: bytes, lasts: bytes) -> bytes | None:
 
 
 def lasting_of(data: bytes) -> bytes:
-    """Return what of a value goes to the disk."""
+    """Return the part of a value that goes to the disk."""
     return data[: LAYOUT.size + sum(header_of(data)[-5:])]
 
 
 def kind_of(state: AccountState, now: float) -> Kind:
-    """Return what it is worth when there is no room: see `Kind`."""
+    """Return its worth when there is no room: see `Kind`."""
     if any(one.firm and one.until > now for one in state.all_counters()):
         return Kind.LOCKED
     if state.value:
@@ -192,7 +186,7 @@ def kind_of(state: AccountState, now: float) -> Kind:
 
 
 def lasts_until(state: AccountState) -> float:
-    """Return when nothing of it matters any more."""
+    """Return when the last of it expires."""
     ends: float = max(
         state.expires if state.value or state.generation != NO_GENERATION else 0.0,
         state.careful_until(),
@@ -203,7 +197,7 @@ def lasts_until(state: AccountState) -> float:
     return ends
 
 
-# How it works.
+# Parts.
 
 
 def _fields(one: Counter) -> tuple[Any, ...]:
@@ -215,7 +209,7 @@ def _rows(kind: Any, rows: list[Any]) -> Any:
 
 
 def _packed(*values: object) -> bytes:
-    """Pack some values; nothing if all of them are empty."""
+    """Pack values; return nothing if all of them are empty."""
     return msgpack.packb(values) if any(values) else b""
 
 

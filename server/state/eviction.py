@@ -1,12 +1,11 @@
 """What is evicted from memory when there is no room for more.
 
-A value of an account or source is evicted for its like alone, so that a sprayer pushes out nobody
-else:
+A value of an account or source is evicted for others of its kind alone, so that a sprayer pushes
+out no other:
 
 1. Accounts with a session have a bound: the least recently used is evicted.
-2. Locks that judged failures have earned have a bound, and are never evicted. One for which there
-   is no room stands among the others, and strangers are refused for a while: more locks would be
-   lost as well.
+2. Locks earned by judged failures have a bound, and are never evicted. One without room is stored
+   among the others, and strangers are refused for a while: further locks would be lost as well.
 3. All other accounts share a bound: those whose failures told nobody anything are evicted first,
    then the least recently written.
 4. Sources have one bound: those over budget are never evicted, the others as in 3. When there are
@@ -30,11 +29,11 @@ from .spraying import SourceState
 from .storage import ACCOUNT, SOURCE, Answer, Entry, Epochs, Kind, Restored, of_account
 
 CROWDED_SECONDS: Final = 30.0
-"""For how long strangers are refused when there was no room for a lock."""
+"""Seconds for which strangers are refused after a lock found no room."""
 
 
 class Slot:
-    """A value, the handles in it, and when its session was last used and how often."""
+    """A value, the handles in it, and its session's last use and number of uses."""
 
     __slots__ = ("data", "handles", "hits", "used")
 
@@ -54,15 +53,14 @@ class Values:
     Args:
         limits: What there is room for.
         now: The storage's clock.
-        evicted: Called with the name of a value for which there is no room, or no more.
+        evicted: Called with the name of a value that had to go, or found no room.
 
     Attributes:
-        limits: As above.
         sessions: Accounts with a session, the least recently used first.
         handles: Accounts by handle.
-        session_count: How many sessions of this epoch there are, and `session_bytes` of them.
+        session_count: Sessions of this epoch; `session_bytes` is their size.
         bytes: Of all values.
-        evicted_accounts: How many made room for others, and `evicted_handles` of them.
+        evicted_accounts: Accounts evicted, with `evicted_handles`.
         crowded_until: Until when strangers are refused.
     """
 
@@ -70,7 +68,7 @@ class Values:
         self, limits: Limits, now: Callable[[], float], evicted: Callable[[bytes], None]
     ) -> None:
         self.limits = limits
-        # By kind; under None accounts whose session was flushed, until each is looked at.
+        # By kind; under None accounts whose session was flushed, until each is loaded.
         self._tables: dict[bytes, dict[Kind | None, Slots]] = {
             table: {kind: OrderedDict() for kind in (None, *Kind)} for table in (SOURCE, ACCOUNT)
         }
@@ -84,7 +82,7 @@ class Values:
         self._evicted = evicted
 
     def restore(self, restored: Restored, epochs: Epochs) -> None:
-        """Take in what a disk had, the longest unwritten first."""
+        """Take in the rows of a disk, the longest unwritten first."""
         now, self._epoch = self._now(), epochs.sessions
         for account, row in restored.accounts:
             header = encoding.header_of(row)
@@ -99,7 +97,7 @@ class Values:
             self.replace(SOURCE + source, row, Entry(SourceState.load(row).kind(), 0.0))
 
     def get(self, name: bytes) -> Slot | None:
-        """Return where a value stands; None if there is none."""
+        """Return the slot of a value; None if there is none."""
         for slots in self._tables[name[:1]].values():
             slot = slots.get(name)
             if slot is not None:
@@ -107,10 +105,9 @@ class Values:
         return None
 
     def replace(self, name: bytes, new: bytes | None, entry: Entry) -> bool:
-        """Store a value in place of what there is of that name, evicting others for room.
+        """Store a value in place of the one with that name, evicting others for room.
 
-        Returns:
-            Whether there is a value of that name now: not if it is None, or there is no room.
+        Returns whether the name has a value now: not if it is None, or there is no room.
         """
         slot = self._take_out(name)
         if new is None:
@@ -128,7 +125,7 @@ class Values:
         return True
 
     def flush(self, epoch: int) -> None:
-        """Put all sessions aside, at once, however many: they are of an earlier epoch."""
+        """Set all sessions aside, in constant time: they belong to an earlier epoch."""
         self._epoch = epoch
         accounts = self._tables[ACCOUNT]
         if accounts[None]:
@@ -144,18 +141,18 @@ class Values:
         return [*islice(reversed(self.sessions), most), *islice(locked, most)]
 
     def names(self, table: bytes) -> list[bytes]:
-        """Return all names that begin with `ACCOUNT` or `SOURCE`, in no certain order."""
+        """Return all names that begin with `ACCOUNT` or `SOURCE`, in no particular order."""
         names: list[bytes] = []
         for slots in self._tables[table].values():
-            names += dict.keys(slots)  # not in its own order, which takes twenty times as long
+            names += dict.keys(slots)  # without the order, which takes twenty times as long
         return names
 
     def in_order(self) -> list[bytes]:
-        """Return all names, so that restored in that order the values go in the same order."""
+        """Return all names, in an order that restores the order of eviction."""
         tables = self._tables.values()
         return [name for table in tables for slots in table.values() for name in slots]
 
-    # How it works.
+    # Room.
 
     def _take_out(self, name: bytes) -> Slot | None:
         for slots in self._tables[name[:1]].values():
@@ -210,7 +207,7 @@ class Values:
 
 
 class Bounds(NamedTuple):
-    """How many answers there is room for and bytes of their values, altogether and per account."""
+    """Most answers and bytes of their values, in all and per account."""
 
     most: int
     most_bytes: int
@@ -225,17 +222,14 @@ Named = tuple[bytes, bytes]
 class Answers:
     """Answers by account and key.
 
-    Attributes:
-        bounds: What there is room for.
-        bytes: Of their values.
-        evicted: How many made room for others.
+    `bounds` says what there is room for; `bytes` counts their values, `evicted` those that went.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.bytes = 0
         self.evicted = 0
-        # The least recently used first, of all and of each account.
+        # Both with the least recently used first.
         self._answers: OrderedDict[Named, Answer] = OrderedDict()
         self._accounts: dict[bytes, OrderedDict[Named, None]] = {}
 
@@ -243,7 +237,7 @@ class Answers:
         return len(self._answers)
 
     def use(self, account: bytes, key: bytes, now: float) -> Answer | None:
-        """Return an answer that has time left, and count the use."""
+        """Return an answer that has not expired, and count the use."""
         name = account, key
         answer = self._answers.get(name)
         if answer is None:
@@ -256,7 +250,7 @@ class Answers:
         return answer
 
     def put(self, account: bytes, key: bytes, answer: Answer) -> None:
-        """Store an answer in place of the one under the same key, evicting others for room."""
+        """Store an answer in place of the one with the same key, evicting others for room."""
         name, size, bounds = (account, key), len(answer.value), self.bounds
         self._drop(name)
         own = self._accounts.get(account, OrderedDict())
@@ -280,7 +274,7 @@ class Answers:
         return len(names)
 
     def drop_expired(self, now: float, most: int) -> None:
-        """Drop what has run out among the least recently used, so many looked at."""
+        """Look at the least recently used, so many, and drop those that have expired."""
         for name, answer in list(islice(self._answers.items(), most)):
             if answer.expires <= now:
                 self._drop(name)

@@ -1,6 +1,6 @@
-"""Counting failures: of an account, and of each source at it; and which sources are known to it.
+"""Counts the failures of an account and of each source there, and its known sources.
 
-`locks` says what is counted when, and why. Pure: what changes is the state that is given.
+`locks` says what is counted when, and why. Pure: it changes only the state it is given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def knows(state: AccountState, source: str, spelling: bytes | None, now: float) 
 def note_known(state: AccountState, source: str, spelling: bytes, context: Context) -> None:
     """Note that a source proved the password.
 
-    Not of a grant, which is known by its form, nor while most of a source's time is left.
+    A grant is known by its form, and a source with most of its time left is not noted again.
     """
     if is_grant(source):
         return
@@ -43,25 +43,25 @@ def note_known(state: AccountState, source: str, spelling: bytes, context: Conte
 
 
 def is_payer(state: AccountState, attempt: Attempt) -> bool:
-    """Return whether a pair was counted for a source, and nobody has judged it."""
+    """Return whether a pair was counted for this source, and nobody has judged it."""
     return any(one.pair == attempt.pair and one.payer == attempt.source for one in state.pairs)
 
 
 def is_counted(state: AccountState, attempt: Attempt) -> bool:
-    """Return whether a pair takes nothing more: it was judged, or its source has paid for it."""
+    """Return whether a pair costs nothing more: it was judged, or counted for this source."""
     return any(
         one.pair == attempt.pair and one.payer in {"", attempt.source} for one in state.pairs
     )
 
 
 def note_pair(state: AccountState, pair: Pair) -> None:
-    """Remember a wrong pair, in place of what was noted of it."""
+    """Remember a wrong pair, in place of an earlier note of it."""
     others = [one for one in state.pairs if one.pair != pair.pair]
     state.pairs = [*others[1 - MAX_PAIRS :], pair]
 
 
 def close(state: AccountState, pair: bytes, source: str | None = None) -> list[Attempt]:
-    """Close the guesses of a pair, at one source or all, and return them."""
+    """Close the guesses of a pair, of one source or all, and return them."""
     closed = [one for one in state.guesses if one.pair == pair and source in {None, one.source}]
     if closed:
         state.guesses = [one for one in state.guesses if one not in closed]
@@ -80,17 +80,13 @@ def give_up(state: AccountState, guess: Attempt, context: Context) -> None:
 
 
 def withdraw(state: AccountState, guess: Attempt) -> None:
-    """Have a source try the account no longer by a guess that was closed."""
+    """Note that a source no longer tries the account by a guess that was closed."""
     if not guess.known:
         state.effects.append(Effect("closed", guess.source))
 
 
 def forgive_all(state: AccountState) -> int:
-    """Drop all failures, and give sources back what those took of their budgets.
-
-    Returns:
-        The number of counters dropped.
-    """
+    """Drop all failures, and give sources back their part of their budgets; return the counters."""
     sources = {*state.sources, *(one.payer for one in state.pairs if one.payer)}
     state.effects += [Effect("back", one) for one in sources]
     state.woken = True
@@ -100,8 +96,8 @@ def forgive_all(state: AccountState) -> int:
 def count(state: AccountState, attempt: Attempt, context: Context, *, telling: bool = True) -> None:
     """Count a failure of an account and a source, unless the pair was counted before.
 
-    A lock begins when somebody meets it. What a source has failed at is as old as it is: of a guess
-    whose time is over, the end of that.
+    A lock begins now, also for a guess whose time ended before. In the source's budget of accounts
+    that guess failed when its time ended.
     """
     now, policy = context.now, context.policy
     if not attempt.known:
@@ -129,8 +125,7 @@ def counter_of(
 ) -> Counter | None:
     """Return the counter of a source, a new one if need be; None if there is no room.
 
-    The one with the fewest telling failures goes, the oldest of several, but none that is locked
-    firmly.
+    The one with the fewest telling failures makes room, the oldest of several; never a firm lock.
     """
     counter = state.sources.get(source)
     if counter is not None:
@@ -146,7 +141,7 @@ def counter_of(
 
 
 def lock_firmly(counter: Counter, seconds: float, context: Context) -> None:
-    """Lock without a failure, for so long at least."""
+    """Lock without a failure, for at least so long."""
     counter.until = max(counter.until, context.now + min(seconds, context.policy.longest))
     counter.telling = max(counter.telling, 1)
     counter.firm = True
@@ -154,13 +149,13 @@ def lock_firmly(counter: Counter, seconds: float, context: Context) -> None:
 
 
 def _add(counter: Counter, budget: int, context: Context, *, telling: bool) -> None:
-    """Count one more, and lock if the budget is used up."""
+    """Count one more failure, and lock if the budget is used up."""
     counter.failures += 1
     counter.telling += telling
     counter.last = context.now
-    # A failure during a lock (a login under way when it began) is covered by that lock.
+    # A failure during a lock (of a login begun before it) is covered by that lock.
     if counter.failures >= budget and counter.until <= context.now:
         counter.locks += 1
         counter.until = context.now + context.policy.length(counter.locks)
-        # Failures that cost nothing must not make it so again and again either.
+        # Failures that cost nothing must not renew a firm lock either.
         counter.firm = telling and counter.telling >= budget

@@ -1,11 +1,11 @@
-"""The accounts as a worker asks for them, and what it does while the daemon is away.
+"""The accounts as a worker asks for them, also while the daemon is away.
 
-Sessions and handles that it has seen are stored as copies (sealed, like everything). While the
-daemon does not answer, copies are served, and the same decisions are made over them, with the small
-limits of `FALLBACK`: each worker has a pace and counters of its own, so together they must not
-become the login storm or the open lock that the daemon prevents. When it is back, it gets the
-sessions opened meanwhile, and callers who wait for a login in this worker ask it instead. What it
-lacks by then was dropped on purpose: it loses nothing by itself.
+Sessions and handles that the worker has seen are stored as copies (sealed, like everything). While
+the daemon does not answer, copies are served, and the same decisions are made over them, with the
+small limits of `FALLBACK`: each worker has its own pace and counters, which together must not
+become the login storm or the open lock that the daemon prevents. When the daemon is back, it gets
+the sessions opened meanwhile, and waiting logins are sent to it. What it lacks by then was dropped
+on purpose: it loses nothing by itself.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ from .waiters import start
 logger = logging.getLogger(__name__)
 
 TIDY_SECONDS: Final = 60.0
-"""How often a part of what this worker has counted itself is looked at, and what is over goes."""
+"""How often a part of the worker's own counters is searched for what has expired."""
 
 RECALLS: Final = 3
-"""How many times a caller is sent back to a daemon that comes and goes."""
+"""How many times a request is sent back to a daemon that comes and goes."""
 
 MAX_LEASES: Final = 4096
-"""Leases remembered: no worker has more requests than that under way, and most last a second."""
+"""Leases remembered: more than a worker has requests under way, and most last a second."""
 
 TRY_LATER: Final = Unavailable(PACED, 5.0)
-"""The answer to callers for whom there is no room. They are not sent to the portal, which would get
-the requests that nobody orders."""
+"""The answer when there is no room to wait. Sending such callers to the portal would bring it the
+requests that nobody paces."""
 
 Begin = Callable[[asyncio.Future[Any], str, bytes], None]
-"""Counts a login that waits by its answer, source and key; may fail the answer with `CacheBusy`."""
+"""Counts a waiting login, by answer, source and key; may fail the answer with `CacheBusy`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Granted:
-    """A lease of the daemon: what was asked, over which connection, and after how many drops."""
+    """A lease of the daemon: its request, connection, and the number of drops before it."""
 
     asked: Ask
     generation: int
@@ -75,32 +75,28 @@ class _Granted:
 
 
 class SharedAccounts(Protocol):
-    """The accounts that all workers share. A caller who waits for an outcome may be cancelled."""
+    """The accounts that all workers share. Waiting calls may be cancelled."""
 
     async def call(self, request: Request) -> Outcome:
-        """Ask something about an account, and return what it came to.
+        """Ask something about an account, and return the outcome.
 
-        What can be had without the others, is: so a session or an answer is looked for, and the
-        portal asked, whatever is away. What ends a login or a handle must reach all workers.
+        What can be done without the other workers is done: while they are away, sessions and
+        answers are looked up and the portal is asked. The end of a login or handle must reach all.
 
         Raises:
-            CacheUnavailable: Nothing was ended, for the others cannot be reached.
-            SecretDiffers: The others work with another secret.
+            CacheUnavailable: Nothing was ended, as the other workers cannot be reached.
+            SecretDiffers: The other workers have another secret.
             LocalProtocolError: An argument breaks the limits.
         """
         ...
 
     async def ping(self) -> object:
-        """Return when the others can be reached.
-
-        Raises:
-            CacheUnavailable: They cannot.
-        """
+        """Return when the others can be reached; raises `CacheUnavailable` if they cannot."""
         ...
 
 
 class WorkerAccounts:
-    """The shared accounts, and what is left of them while the daemon is away.
+    """The shared accounts, or this worker's own copies of them while the daemon is away.
 
     Args:
         client: Asks the daemon.
@@ -112,7 +108,7 @@ class WorkerAccounts:
         self._remote = Remote(client, local)
         self._local = local
         self._begin = begin
-        # What was asked before something was dropped, and comes after it, must leave no copy.
+        # The reply to a request sent before a drop must leave no copy.
         self._drops = 0
         self._granted: dict[bytes, _Granted] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -136,17 +132,17 @@ class WorkerAccounts:
         return await self._remote.ping()
 
     def use(self, policy: Policy) -> None:
-        """Go by other budgets of wrong passwords in the time without the daemon."""
+        """Use other budgets of wrong passwords while the daemon is away."""
         self._local.use(FALLBACK, policy.cut())
 
     async def keep_tidy(self) -> None:
-        """Forget what this worker has counted and needs no longer, until cancelled."""
+        """Drop expired counters of this worker, until cancelled."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             await self._local.upkeep.tidy()
 
     async def stop(self) -> None:
-        """Answer all waiters and end; the connection is closed by its maker."""
+        """Answer all waiters and end; the owner of the connection closes it."""
         await self._remote.aclose()
         await self._local.stop()
 
@@ -161,7 +157,7 @@ class WorkerAccounts:
             if outcome is not None:
                 self._learn(request, outcome, in_time=drops == self._drops)
                 return outcome
-            # Without the daemon, but not for longer than it is away: its pace is the faster one.
+            # Without the daemon, but only until it is back: its pace is faster.
             self._remote.look_out()
             try:
                 outcome = await self._local.call(request, waits=waits)
@@ -186,7 +182,7 @@ class WorkerAccounts:
     async def _from_daemon(
         self, request: Ask | AskTurn, waits: Waits | None = None
     ) -> Outcome | None:
-        """Return what the daemon says, and remember its leases; None if it is away."""
+        """Return the daemon's outcome, and remember its leases; None if it is away."""
         try:
             outcome = await self._remote.call(request, waits)
         except CacheBusy:
@@ -216,7 +212,7 @@ class WorkerAccounts:
             gone = isinstance(outcome, Lost) and granted.generation != self._remote.generation
         except CacheUnavailable:
             outcome, gone = Lost(), True
-        # Not if it was refused: then the lease is out still, and can be given back.
+        # Not if the request was refused: the lease is still out then, and can be given back.
         self._granted.pop(request.token, None)
         is_login = request.space == "login"
         if gone and (not is_login or granted.drops == self._drops):
@@ -241,7 +237,7 @@ class WorkerAccounts:
                 self._local.rejected(granted.asked)
             return Done()
 
-    # What there is.
+    # Looking, storing and dropping.
 
     async def _get(self, request: Get) -> Outcome:
         drops = self._drops
@@ -261,7 +257,7 @@ class WorkerAccounts:
 
     async def _forget(self, request: Forget) -> Outcome:
         if request.what != "session":
-            return await self._remote.call(request)  # others have copies of it as well
+            return await self._remote.call(request)  # the others have copies of it as well
         outcome = await self._local.call(request)
         try:
             return await self._remote.call(request)
@@ -272,7 +268,7 @@ class WorkerAccounts:
     # Copies.
 
     def _learn(self, request: Ask, outcome: Outcome, *, in_time: bool) -> None:
-        """Bring the copies in line with the outcome of a login."""
+        """Update the copies by the outcome of a login."""
         account = plain(request.account)
         match outcome:
             case Hit() if in_time and not self._remote.lacks(account):
@@ -280,11 +276,11 @@ class WorkerAccounts:
             case Locked() if in_time:
                 self._local.lock(request.account, request.source, outcome, request.budget)
             case Lease() if not self._remote.lacks(account):
-                # There is none, so a copy is of one that was dropped.
+                # The daemon has none, so a copy is of one that was dropped.
                 self._local.drop(account, request.key)
 
     def _compare(self, request: Get, found: Found | None) -> None:
-        """Bring the copies in line with what was found."""
+        """Update the copies by what the daemon found."""
         copy = self._local.found(request.handle, request.account, request.key)
         if found is not None and self._remote.lacks(found.account):
             return

@@ -1,11 +1,11 @@
-"""Leases: the holder does the work for all that ask meanwhile: a login, or a request to the portal.
+"""Leases: the holder does the work, a login or a request to the portal, for all that ask meanwhile.
 
-`logins` decides about the former. An answer of the portal is asked for here, in this order: what is
-stored; whether the portal wants to be left alone; whether a lease for it is out; and then whether
-the account's gap is over. A turn is the same for a request that nobody shares: it has no lease and
-nothing to give back. Accounts do not wait for each other.
+`logins` decides about logins. For an answer of the portal the order is: the stored answer; whether
+the portal wants to be left alone; whether a lease is out; whether the account's gap is over. A turn
+is the same for a request that is not shared: it has no lease and nothing to give back. Accounts do
+not wait for each other.
 
-Pure: what changes is the state that is given, which is the caller's own copy.
+Pure: it changes only the state it is given, which is the caller's own copy.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .limits import ENDED_LASTS, MAX_BUSY, MAX_ENDED, MAX_LEASES, TOKEN_BYTES, C
 from .vocabulary import LEAVES_ALONE, PACED, REJECTED, SOON, Lease, Rejected, Turn, Unavailable
 
 NAME_BYTES: Final = 8
-"""So much of a question's key stands for it in leases."""
+"""So many bytes of a question's key stand for it in leases."""
 
 
 class Wait(NamedTuple):
-    """The caller has to wait for a lease that is out, until then at most."""
+    """The caller has to wait for a lease that is out, at most until `until`."""
 
     token: bytes
     until: float
 
 
 class Later(NamedTuple):
-    """The account's gap is not over: look again at this time."""
+    """The account's gap is not over: look again at `at`."""
 
     at: float
 
@@ -37,12 +37,12 @@ class Later(NamedTuple):
 def ask_answer(
     state: AccountState, key: bytes, context: Context, *, waited: bytes | None = None
 ) -> Lease | Unavailable | Rejected | Wait | Later:
-    """Decide about a request for an answer that is not stored; `waited` is its lease before."""
+    """Decide about an answer that is not stored; `waited` is the lease waited for before."""
     now, name = context.now, key[-NAME_BYTES:]
     busy = busy_for(state, READING, now)
     lease = running(state, "answer", name)
     if lease is not None and (busy is None or waited == lease.token):
-        # What is under way may still come to an answer.
+        # What is under way may still bring an answer.
         return Wait(lease.token, lease.until)
     outcome = end_of(state, waited, now) or busy
     if outcome is not None:
@@ -68,23 +68,23 @@ def ask_turn(state: AccountState, context: Context) -> Turn | Unavailable | Late
 
 
 def note_answered(state: AccountState, context: Context) -> None:
-    """Note that the portal has just answered for the session of an account."""
+    """Note that the portal has just answered for the account's session."""
     if state.value:
         state.seen = context.now
 
 
 def name_generation(state: AccountState, context: Context) -> bytes:
-    """Return by what answers of the account are recognised from now on."""
+    """Return what the account's answers are recognised by from now on."""
     while state.generation == NO_GENERATION:
         state.generation = context.random(GENERATION_BYTES)
     return state.generation
 
 
-# Of logins as well.
+# For logins as well.
 
 
 def grant(state: AccountState, space: str, key: bytes, context: Context) -> Lease:
-    """Grant a lease. Each is a request to the portal, so the account's gap begins."""
+    """Grant a lease. It means a request to the portal, so the account's gap begins."""
     token, lasts = context.random(TOKEN_BYTES), context.limits.lease_lasts
     state.leases.append(Granted(space, key, token, context.owner, context.now + lasts))
     state.next_at = context.now + context.limits.gap
@@ -97,7 +97,7 @@ def running(state: AccountState, space: str, key: bytes) -> Granted | None:
 
 
 def take(state: AccountState, token: bytes) -> bool:
-    """Take back a lease; False when it is not valid any more."""
+    """End a lease; False when it is not valid any more."""
     return _drop(state, lambda one: one.token == token)
 
 
@@ -116,7 +116,7 @@ def note_end(
 
 
 def end_of(state: AccountState, waited: bytes | None, now: float) -> Rejected | Unavailable | None:
-    """Return how a lease ended that was waited for; None if that is not known."""
+    """Return how a lease ended; None if that is not known, or there was none."""
     for one in state.ended:
         if one.token == waited:
             if one.reason == REJECTED:
@@ -136,7 +136,7 @@ def busy_for(state: AccountState, circle: str | None, now: float) -> Unavailable
 def leave_alone(
     state: AccountState, circle: str | None, reason: str, seconds: float, context: Context
 ) -> None:
-    """Leave the portal alone for a circle for so long, if the reason is one for that."""
+    """Leave the portal alone for a circle for so long, if the reason calls for that."""
     until = context.now + min(seconds, context.limits.busy_longest)
     same = [one for one in state.busy if one.circle == circle]
     if reason not in LEAVES_ALONE or any(one.until >= until for one in same):

@@ -1,10 +1,10 @@
-"""How many wrong passwords an account may see: per source, over all sources, and for how long not.
+"""How many wrong passwords an account may see: per source, over all sources, and how long it locks.
 
 Three counters decide. One belongs to an account and a source: after `per_source` different wrong
 passwords that pair is locked. One belongs to the account: after `per_account` it is locked for
-every source except those that have proved the password before, so that a guesser elsewhere cannot
-keep the owner out. Each further wrong password after a lock locks for twice as long. The third
-belongs to a source: see `spraying`.
+every source but those that have proved the password before, so that a guesser elsewhere cannot keep
+the owner out. Each further wrong password after a lock doubles its length. The third belongs to a
+source: see `spraying`.
 
 What brings them down:
 
@@ -15,34 +15,34 @@ What brings them down:
 3. A source's budget of accounts comes back with time alone.
 4. All are forgotten a day after their last failure.
 
-A guess takes its part of all three from the moment at which its pair is compared with what is
-cached, since that alone may tell the guesser something (`fits`, `compared`). What becomes of it:
+A guess takes its part of all three as soon as its pair is compared with what is cached, since that
+alone may tell the guesser something (`fits`, `compared`). Then:
 
 1. The portal accepts the pair: it was no guess, and takes nothing.
 2. The portal rejects it: it is a failure.
-3. The portal was asked and could not say, or the login was not made while anybody might wait for
-   it (the caller hung up, the pace kept it waiting, a worker ended): it is a failure all the same,
-   or whoever hangs up, and everybody while the portal is down, could guess for nothing.
+3. The portal was asked and could not say, or the login was not made while it might be waited for
+   (the caller hung up, the pace kept it waiting, a worker ended): it is a failure all the same.
+   Otherwise anyone who hangs up, and everyone while the portal is down, could guess for nothing.
 
-A portal in trouble must not lock owners out, though, who cannot know whether their password was the
-reason. So what was counted in the third case may be tried again, from the same source, whatever is
-locked, until the portal has judged it: it is paid for. It is counted once for all sources, so that
-an owner on the way pays once; and if the portal accepts it, its source gets back its part of the
+But a portal in trouble must not lock out owners, who cannot know that their password was not the
+reason. So a failure of the third case is paid for: the same source may try that pair again,
+whatever is locked, until the portal has judged it. It is counted once for all sources, so that an
+owner on the way pays once; and if the portal accepts it, its source gets back its part of the
 budget of accounts, so that an office does not stay over it.
 
-A grant guesses nothing: its pair was right when its owner typed it, and whoever has the token can
-send no other. So its logins are counted nowhere, no lock and no budget is for it, and its turn is
-that of a known source; that its pair was rejected a moment ago is remembered like any other
-rejection. If its failures counted, the assistants of an owner who has changed the password would
-lock the account for the owner's next address.
+A grant guesses nothing: its pair was right when its owner typed it, and its token can send no
+other. So its logins are not counted, meet no lock and no budget, and have the turn of a known
+source; a rejection of its pair is remembered like any other. If its failures counted, the
+assistants of an owner who has changed the password would lock the account for the owner's next
+address.
 
-Failures are counted in the state of the account's budget key (`fingerprint.budget_key`), which
-spellings of its e-mail share that the portal may take for one. Who has proved a password is
+Failures are counted in the state of the account's budget key (`fingerprint.budget_key`), shared by
+spellings of its e-mail that the portal may take for one. Sources that have proved a password are
 remembered in the account's own state with the spelling, and failures are forgiven to that spelling
 alone: the owner of another one may be another person.
 
-Pure: what changes is the state that is given, that of the budget key, and what is noted in its
-`effects` for the budgets of sources.
+Pure: it changes only the state it is given, that of the budget key, and notes changes of sources'
+budgets in its `effects`.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ from .spraying import WINDOW
 from .vocabulary import Locked
 
 GUESS_LASTS: Final = 90.0
-"""Seconds after which a guess that was not judged counts as a failure: longer than a login may be
-waited for (40 s) and under way (35 s), so that a judgement comes first if there is one."""
+"""Seconds after which a guess that was not judged counts as a failure: longer than a login may wait
+(40 s) and be under way (35 s), so that a judgement comes first if there is one."""
 
 
 class Standing(NamedTuple):
     """What is left of a source's budget of accounts.
 
     Attributes:
-        refused_until: Until when the source is over it.
+        refused_until: Until when the source is over budget.
         crowded_until: Until when there is no room to count more strangers.
-        may_try: Whether the source may try one more account beside those that it tries.
+        may_try: Whether the source may try one more account besides those it is trying.
     """
 
     refused_until: float = 0.0
@@ -81,9 +81,9 @@ def locked(
     """Return the lock that an attempt meets; None if it meets none.
 
     1. A grant, and a pair that is paid for, meet no lock.
-    2. The source's own lock at this account is for everybody.
-    3. What keeps strangers out: the account's own lock, failures of the source at other accounts,
-       and want of room to count more of either. Sources known to the account are spared.
+    2. The source's own lock at this account is for all its attempts.
+    3. Strangers also meet the account's own lock, the source's failures at other accounts, and lack
+       of room to count more of either. Sources known to the account do not.
     """
     if is_grant(attempt.source) or failures.is_payer(state, attempt):
         return None
@@ -102,16 +102,15 @@ def locked(
 
 
 def fits(state: AccountState, attempt: Attempt, standing: Standing, context: Context) -> bool:
-    """Return whether a pair fits what is left of the budgets, so that it may be looked at.
+    """Return whether a pair fits what is left of the budgets, so that it may be compared.
 
-    Until then nothing may depend on whether it is right. It is for the caller to look at `locked`
-    first.
+    Until then nothing may depend on whether it is right. The caller has to check `locked` first.
 
-    1. A grant guesses nothing, and what was judged or paid for takes nothing more. What another
-       source has paid for does: otherwise the pair of an owner who logs in at this moment would
-       stand out.
-    2. A guess that is open takes its part already.
-    3. Else there must be something left of the source's budget at this account,
+    1. A grant guesses nothing, and a pair that was judged or paid for takes nothing more. One that
+       another source has paid for does: otherwise the pair of an owner who logs in at this moment
+       would stand out.
+    2. A guess that is open has taken its part already.
+    3. Otherwise something must be left of the source's budget at this account,
     4. and, unless the account knows the source, of the account's and of the source's for accounts.
     """
     if is_grant(attempt.source) or failures.is_counted(state, attempt):
@@ -128,7 +127,7 @@ def fits(state: AccountState, attempt: Attempt, standing: Standing, context: Con
 
 
 def compared(state: AccountState, attempt: Attempt, context: Context, *, guarded: bool) -> None:
-    """Note that a pair was compared with what is cached, if anything is, and is not the same."""
+    """Note that a pair differs from what is cached; `guarded` if anything is."""
     if is_grant(attempt.source) or failures.is_counted(state, attempt):
         return
     guess = attempt._replace(until=context.now + GUESS_LASTS, guarded=guarded)
@@ -146,11 +145,10 @@ def compared(state: AccountState, attempt: Attempt, context: Context, *, guarded
 
 
 def accepted(state: AccountState, attempt: Attempt) -> None:
-    """Note that the portal has just accepted a login: the failures before it are forgiven.
+    """Note that the portal has just accepted a login: its source's failures are forgiven.
 
-    Those of other sources are not: one who knows the password does not speak for one who guesses
-    it. Nor is anything taken off the account's own counter, or the source's budget, unless it was
-    for this very pair.
+    Not those of other sources: an owner does not speak for a guesser. Nor does the account's own
+    counter or the source's budget go down, except by what was counted for this very pair.
     """
     for guess in failures.close(state, attempt.pair):
         failures.withdraw(state, guess)
@@ -170,11 +168,10 @@ def accepted(state: AccountState, attempt: Attempt) -> None:
 
 
 def rejected(state: AccountState, attempt: Attempt, context: Context) -> None:
-    """Count a wrong password, unless it is one that was counted before.
+    """Count a wrong password, unless that was done before.
 
-    Its source has tried one more account all the same, if the account is not known to it. A pair
-    that was rejected for a grant is nobody's failure, unless others came with it meanwhile: then it
-    is theirs, who guessed it.
+    If the account does not know the source, it has tried one more account in either case. A pair
+    rejected for a grant is a failure only of sources that have guessed it meanwhile.
     """
     closed = failures.close(state, attempt.pair)
     if is_grant(attempt.source):
@@ -182,7 +179,7 @@ def rejected(state: AccountState, attempt: Attempt, context: Context) -> None:
             failures.count(state, guess, context)
     else:
         for guess in closed:
-            # Its own guess becomes the failure, but of a source that is known by now.
+            # Its own guess becomes the failure, unless the source is known by now.
             if guess.source != attempt.source or attempt.known:
                 failures.withdraw(state, guess)
         failures.count(state, attempt, context)
@@ -193,13 +190,13 @@ def rejected(state: AccountState, attempt: Attempt, context: Context) -> None:
 def undecided(
     state: AccountState, pair: bytes, context: Context, source: str | None = None
 ) -> None:
-    """Count a pair, of one source or all, as a failure: the portal did not say if it is right."""
+    """Count a pair, of one source or all, as a failure: the portal did not judge it."""
     for guess in failures.close(state, pair, source):
         failures.give_up(state, guess, context)
 
 
 def expire(state: AccountState, context: Context) -> None:
-    """Count the guesses as failures that nobody will judge any more."""
+    """Count the guesses as failures that were not judged in time."""
     while state.guesses and state.guesses[0].until <= context.now:
         failures.give_up(state, state.guesses.pop(0), context)
 
@@ -212,8 +209,7 @@ def is_rejected(state: AccountState, pair: bytes, now: float) -> bool:
 def is_suspect(state: AccountState, source: str) -> bool:
     """Return whether the portal rejected a source here, or another process locked it.
 
-    What the portal could not judge makes no one suspect: after an outage that would be all who
-    called meanwhile.
+    Failures that nobody judged make no source suspect: after an outage all callers would be.
     """
     counter = state.sources.get(source)
     if counter is None:

@@ -1,21 +1,21 @@
 """The session of an account: when it is given, when it takes a login, and what ends it.
 
-A login is asked for in this order:
+A login is decided in this order:
 
 1. Locks, so that a cached session tells a guesser nothing.
-2. Budgets: what does not fit beside the guesses that are not judged yet waits unseen, and begins
-   again when there is room.
+2. Budgets: a pair that does not fit beside the guesses not judged yet waits, without being
+   compared, and begins again when there is room.
 3. What is cached, for callers who spell the e-mail as it was opened with or have proved that
    spelling.
-4. What was rejected a moment ago.
+4. What was just rejected.
 5. Whether the portal is to be left alone.
 6. Whether a login with this pair is under way: the caller waits for it, and learns how it ended.
 7. The caller's turn (`turns`); with it comes a lease, and one login for all that ask meanwhile.
 
 An account has one valid password at a time, so a session under a new key replaces the one under the
-old, and ends the handles and answers that came of it.
+old key, and ends the handles and answers that came of it.
 
-Pure: what changes are the states that are given, which are the caller's own copies.
+Pure: it changes only the states it is given, which are the caller's own copies.
 """
 
 from __future__ import annotations
@@ -49,12 +49,9 @@ from .vocabulary import (
 
 
 class Credential(NamedTuple):
-    """An e-mail and password, by their keys, and where they came from.
+    """An e-mail and password, by their keys, and their source.
 
-    Attributes:
-        key: Look-up key.
-        spelled: The account, spelled.
-        budget: The account's budget key.
+    `key` is the look-up key, `spelled` the account's key with the spelling's tag.
     """
 
     key: bytes
@@ -64,13 +61,13 @@ class Credential(NamedTuple):
 
     @classmethod
     def of(cls, asked: Ask) -> Credential:
-        """Return that of a request for a login."""
+        """Return the credential of a request for a login."""
         budget = asked.budget or plain(asked.account)
         return cls(asked.key, asked.account, budget, asked.source)
 
     @property
     def pair(self) -> bytes:
-        """Names both, as this spelling has them."""
+        """Identifies e-mail and password in this spelling."""
         return pair_of(self.key, self.spelled)
 
     def attempt(self, *, known: bool) -> Attempt:
@@ -78,11 +75,11 @@ class Credential(NamedTuple):
         return Attempt(self.pair, self.source, whose(self.budget, self.spelled), known)
 
     def is_known(self, state: AccountState, now: float) -> bool:
-        """Return whether the account knows the source, given its own state."""
+        """Return whether the account knows the source, by the account's own state."""
         return failures.knows(state, self.source, tag(self.spelled), now)
 
     def is_right(self, state: AccountState, now: float) -> bool:
-        """Return whether it is the one that was right last, of an account with known sources."""
+        """Return whether it was right last, at an account with known sources for its spelling."""
         spelling = tag(self.spelled)
         return (state.key, state.spelling) == (self.key, spelling) and any(
             one.until > now and one.spelling == spelling for one in state.known
@@ -93,7 +90,7 @@ class Step(Enum):
     """What a caller lacks."""
 
     ROOM = "room"
-    """A part of the budgets: nothing was looked at."""
+    """Room in the budgets: nothing was compared."""
 
     TURN = "turn"
     """Its turn to log in."""
@@ -101,10 +98,10 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Login:
-    """A login that is asked for or was made, and the states that it is decided on.
+    """A login that was asked for or made, and the states that it is decided on.
 
     Attributes:
-        credential: What the caller came with.
+        credential: The caller's.
         state: Of the account.
         counted: Of its budget key, nearly always the same.
         attempt: The credential as `locks` sees it.
@@ -120,10 +117,10 @@ class Login:
         known = self.credential.is_known(self.state, self.context.now)
         self.attempt = self.credential.attempt(known=known)
 
-    def ask(  # noqa: PLR0911 - one for each case above
+    def ask(  # noqa: PLR0911 - one for each case of the module's text
         self, standing: Standing, *, waited: bytes | None = None, seen: bool, turn: bool
     ) -> Hit | Locked | Rejected | Unavailable | Lease | Wait | Step:
-        """Decide about a caller who wants a session, in the order above.
+        """Decide about a request for a session, in the order of the module's text.
 
         Args:
             standing: What is left of the source's budget.
@@ -157,10 +154,9 @@ class Login:
         return outcome
 
     def fulfil(self, request: Fulfil) -> bool:
-        """Store what the login gave, and forgive the failures of its account at its source.
+        """Store the session of the login, and forgive the account's failures at its source.
 
-        Returns:
-            Whether something of another password was ended.
+        Returns whether anything of another password was ended.
         """
         one, now, spelling = self.credential, self.context.now, tag(self.credential.spelled)
         locks.accepted(self.counted, self.attempt)
@@ -172,7 +168,7 @@ class Login:
         return replaced
 
     def fail(self, request: Fail) -> None:
-        """Count a login that failed, and remember how it ended for its waiters."""
+        """Count a failed login, and remember how it ended for its waiters."""
         reason, seconds = request.reason, request.retry_after
         if reason == REJECTED:
             locks.rejected(self.counted, self.attempt, self.context)
@@ -182,14 +178,13 @@ class Login:
         leases.leave_alone(self.state, self._circle, reason, seconds, self.context)
 
     def _cached(self) -> Hit | None:
-        """Return the session if the pair may be looked at, and note that its source knows it.
+        """Return the session if the caller may have it, and note that the source knows it.
 
-        1. It was opened with this spelling, or nobody knows with which: it is given.
-        2. With another one, but the source has proved that one's password before: likewise. So an
-           owner may spell the e-mail now so, now so. A grant has proved the one that it was made
-           with.
+        1. It was opened with the caller's spelling, or nobody knows with which: it is given.
+        2. With another one that the source has proved before: likewise. So an owner may spell the
+           e-mail in several ways. A grant has proved the one it was made with.
         3. Otherwise the portal is asked. It may take the two for accounts of different people, and
-           what comes of a guess is counted for the spelling that was used for it.
+           the outcome of a guess is counted for the spelling that was used.
         """
         state, one, now = self.state, self.credential, self.context.now
         if state.key != one.key or not state.value:
@@ -200,14 +195,14 @@ class Login:
         ):
             return None
         if spelling is not None:
-            # What it knows is the password of the account that the session is of.
+            # What it knows is the password of the session's account.
             failures.note_known(state, one.source, spelling, self.context)
         return state.session(now)
 
     def _refusal(self, waited: bytes | None) -> Rejected | Unavailable | Wait | None:
-        """Return what comes of a pair that is not cached; None if the caller may log in."""
+        """Return the outcome for a pair that is not cached; None if the caller may log in."""
         state, now = self.state, self.context.now
-        # Not for strangers, who would learn by it that somebody reads.
+        # Not for strangers, who would learn from it that the account is being read.
         busy = leases.busy_for(state, READING, now) if self.attempt.known else None
         busy = busy or leases.busy_for(state, self._circle, now)
         if busy is not None:
@@ -221,23 +216,21 @@ class Login:
     def _circle(self) -> str:
         """Sources that share what the portal said at logins of the account.
 
-        So a stranger learns nothing of an owner's logins, and prevents none.
+        A stranger is its own circle: it learns nothing of an owner's logins, and prevents none.
         """
         return KNOWN_SOURCES if self.attempt.known else self.attempt.source
 
 
-# What is stored without a login, and what ends on purpose.
+# Sessions without a login, and drops on purpose.
 
 
 def put_session(state: AccountState, key: bytes, session: Hit, now: float) -> tuple[bool, bool]:
     """Take back a session that was lost here, from a copy.
 
-    But nobody has logged in, so no failure is forgiven. And of two sessions that of the later login
-    stays: its password is the newer one. All last equally long from their login, so it is the one
-    that ends later.
+    No failure is forgiven, as there was no login. Of two sessions that of the later login stays, as
+    its password is newer: all last equally long, so it is the one that ends later.
 
-    Returns:
-        Whether it was stored, and whether something of another password was ended.
+    Returns whether it was stored, and whether anything of another password was ended.
     """
     if not state.value or state.expires < now + session.expires_in:
         return True, _replace_session(state, key, session, now)
@@ -248,13 +241,13 @@ def put_session(state: AccountState, key: bytes, session: Hit, now: float) -> tu
 
 
 def put_handle(state: AccountState, handle: bytes, record: bytes, until: float) -> None:
-    """Store what a handle stands for, in place of what it stood for."""
+    """Store the record of a handle, in place of its last one."""
     others = [one for one in state.handles if one.handle != short(handle)]
     state.handles = [*others[1 - MAX_HANDLES :], Handle(short(handle), record, until)]
 
 
 def forget_session(state: AccountState, key: bytes, digest: bytes) -> int:
-    """Drop a session that is dead, if it is still the one; return how many were dropped."""
+    """Drop a dead session if it is still the current one; return how many were dropped."""
     if not state.value or (state.key, hashlib.sha256(state.value).digest()) != (key, digest):
         return 0
     state.value = b""
@@ -262,7 +255,7 @@ def forget_session(state: AccountState, key: bytes, digest: bytes) -> int:
 
 
 def forget_login(state: AccountState, key: bytes) -> int:
-    """Drop the session of a credential and all that came of it; return how many were dropped."""
+    """Drop the session of a credential with all that came of it; return how many were dropped."""
     if state.key != key or not (state.value or state.handles):
         return 0
     state.end_session()
@@ -272,8 +265,7 @@ def forget_login(state: AccountState, key: bytes) -> int:
 def forget_handle(state: AccountState, handle: bytes) -> int:
     """Drop a handle, and the session with its answers unless another handle leads there.
 
-    Returns:
-        1 if there is a session that stays, else 0.
+    Returns 1 if a session stays, else 0.
     """
     others = [one for one in state.handles if one.handle != short(handle)]
     was_there, state.handles = len(others) < len(state.handles), others
@@ -283,14 +275,10 @@ def forget_handle(state: AccountState, handle: bytes) -> int:
 
 
 def erase(state: AccountState, counted: AccountState, answers: int) -> Erased:
-    """Drop all that there is about an account, its failures included.
+    """Drop all that there is about an account, including its failures.
 
-    That the portal asked for fewer requests stays, up to an hour, for the portal's sake.
-
-    Args:
-        state: Of the account.
-        counted: Of its budget key, nearly always the same.
-        answers: How many answers of it were dropped.
+    That the portal asked for fewer requests stays, up to an hour, for its sake. `counted` is the
+    state of the budget key; `answers` is how many answers of the account were dropped.
     """
     erased = Erased(
         sessions=int(bool(state.value)),
@@ -319,10 +307,9 @@ def erase(state: AccountState, counted: AccountState, answers: int) -> Erased:
 
 
 def _replace_session(state: AccountState, key: bytes, session: Hit, now: float) -> bool:
-    """Store a session; that of another password ends, which is wrong from now on.
+    """Store a session, ending one of another password, which is wrong from now on.
 
-    Returns:
-        Whether there was something of another one.
+    Returns whether there was anything of another password.
     """
     replaced = state.key != key and bool(state.value or state.handles)
     if replaced:

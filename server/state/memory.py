@@ -1,6 +1,6 @@
-"""A storage in the memory of this process, with a disk behind it or without.
+"""A storage in the memory of this process, with or without a disk behind it.
 
-Nothing here waits for anything but the disk, and for that not long.
+It waits for nothing but the disk, and for that not long.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from .storage import (
 ORIGIN_BYTES: Final = 16
 
 PAGE: Final = 500
-"""Rows that are put again in one go, when the file was lost."""
+"""Rows put again at once, after the file was lost."""
 
 
 class MemoryStorage:
-    """See `Storage`. Values of accounts and sources are here, and no turns: nobody shares them.
+    """See `Storage`. Has the values of accounts and sources, but no turns, as nobody shares them.
 
     Args:
         limits: What there is room for.
         now: Seconds, on a clock that never goes back.
         backing: The disk; None for a storage that ends with its process.
-        restored: What the disk had.
+        restored: The contents of the disk.
         random: Returns so many random bytes.
     """
 
@@ -64,9 +64,9 @@ class MemoryStorage:
         self.is_shared = False
         self._backing = backing
         self._clock = now
-        # No moment is 0: it stands for never.
+        # No moment is 0, which stands for never.
         self._offset = max(0.0, 1.0 - now()) if restored is None else restored.clock - now()
-        # Numbers of rows by name, until `sweep` finds them on the disk.
+        # Numbers of puts by name, until `sweep` finds them committed.
         self._pending: dict[bytes, int] = {}
         self._values = Values(limits, self.now, lambda name: self._write(name, None))
         self._unswept: list[bytes] = []
@@ -81,7 +81,7 @@ class MemoryStorage:
             self._write_epochs()
 
     def use(self, limits: Limits) -> None:
-        """Go by other limits from now on; what is beyond them is evicted by what comes next."""
+        """Replace the limits; what is beyond them is evicted as more is stored."""
         self._values.limits = limits
         for room, bounds in _bounds(limits).items():
             self._answers[room].bounds = bounds
@@ -215,7 +215,7 @@ class MemoryStorage:
                 yield name[1:].decode(), slot.data
 
     def sweep(self, most: int) -> list[tuple[bytes, bytes]]:
-        """As `Storage.sweep`. On the way answers go that have run out."""
+        """As `Storage.sweep`. On the way answers are dropped that have expired."""
         now = self.now()
         for answers in self._answers.values():
             answers.drop_expired(now, most)
@@ -272,7 +272,7 @@ class MemoryStorage:
         self._write(EPOCHS, msgpack.packb(self.epochs))
 
     def _put_again(self, names: Iterator[bytes]) -> None:
-        """Put the next page of some values, and the others soon."""
+        """Put the next page of some values, and schedule the next."""
         page = list(islice(names, PAGE))
         for name in page:
             slot = self._values.get(name)

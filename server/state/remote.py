@@ -1,4 +1,4 @@
-"""The daemon, as a worker asks it: whether it is there, and what it lacks when it is back."""
+"""The daemon as a worker asks it: whether it can be reached, and what it lacks when it is back."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from .vocabulary import Done, Found, Fulfil, Get, Outcome, Put, Request, Unlock
 T = TypeVar("T")
 
 PROBE_SECONDS: Final = 0.5
-"""How often a daemon that is away is looked for while anybody waits for a login without it, or a
-session was opened that it does not know of."""
+"""How often an absent daemon is tried while a login waits without it, or it lacks a session."""
 
 LOG_SECONDS: Final = 60.0
-"""Least time between two lines that the daemon has gone: it may come and go many times a second."""
+"""Least time between two logged absences: the daemon may come and go many times a second."""
 
 Waits = Callable[[asyncio.Future[Any]], None]
-"""Called with what gets an outcome that has to be waited for. May fail it with `CacheBusy`, which
-withdraws the request."""
+"""Called with the future of an outcome that has to be waited for. May fail it with `CacheBusy`,
+which withdraws the request."""
 
 logger = logging.getLogger(__name__)
 
 
 class Client(Protocol):
-    """A connection to the daemon, made again when it must.
+    """A connection to the daemon, renewed when it is lost.
 
     Attributes:
         generation: Number of connections made so far.
@@ -45,41 +44,37 @@ class Client(Protocol):
     listeners: Listeners
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
-        """Ask something about an account, and return what it came to.
+        """Ask something about an account, and return the outcome.
 
         Raises:
-            CacheBusy: Too much waits for the daemon already.
+            CacheBusy: Too many calls wait for the daemon already.
             CacheUnavailable: It could not be asked.
-            SecretDiffers: It works with another secret.
+            SecretDiffers: It has another secret.
             LocalProtocolError: An argument breaks the limits.
         """
         ...
 
     async def ping(self) -> object:
-        """Return when it answers.
-
-        Raises:
-            CacheUnavailable: It does not.
-        """
+        """Return when it answers; raises `CacheUnavailable` if it does not."""
         ...
 
 
 @dataclass(slots=True)
 class _Opened:
-    """A session that was opened without the daemon, and the handles that lead to it."""
+    """The key of a session opened without the daemon, and the handles that lead to it."""
 
     key: bytes
     handles: list[bytes] = field(default_factory=list)
 
 
 class Remote:
-    """The daemon. What it lacks of an account it gets before it is asked for anything else of it.
+    """The daemon. Before anything else about an account, it gets the sessions it lacks of it.
 
-    What it has then is older. That may be dead, which is why there is a new one, or of a password
+    The session it has is older: perhaps dead, which is why there is a new one, or of a password
     that is wrong by now.
 
     Args:
-        client: Asks it.
+        client: Asks the daemon.
         local: The copies.
         now: Seconds on a clock that never goes back.
     """
@@ -110,7 +105,7 @@ class Remote:
         await self._hand_over(self._account_of(request))
         outcome = await self._asked(self._client.call(request, waits))
         if isinstance(outcome, Found) and self.lacks(outcome.account):
-            # Only the daemon knew whose handle it is.
+            # Only the daemon knew the handle's account.
             await self._hand_over(outcome.account)
             outcome = await self._asked(self._client.call(request, waits))
         return outcome
@@ -124,7 +119,7 @@ class Remote:
         return account in self._opened
 
     def opened(self, request: Fulfil) -> None:
-        """Take note of a session that the daemon lacks, for when it is back."""
+        """Note a session that the daemon lacks, for when it is back."""
         account = plain(request.account)
         opened = self._opened.pop(account, None)
         if opened is None or opened.key != request.key:
@@ -137,24 +132,24 @@ class Remote:
         self.look_out()
 
     def look_out(self) -> None:
-        """Look for the daemon while anybody waits for a login without it, or it lacks something."""
+        """Try to reach the daemon while a login waits without it, or it lacks a session."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def aclose(self) -> None:
-        """Stop looking; the connection is closed by its maker."""
+        """Stop trying; the owner of the connection closes it."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
 
     async def _asked(self, call: Awaitable[T]) -> T:
-        """Log that the daemon has gone and that it is back, once each and once a minute."""
+        """Log that the daemon has gone and that it is back, each at most once a minute."""
         try:
             answer = await call
         except CacheBusy:
             raise  # it is there
         except CacheUnavailable as exc:
-            # An absence that comes too soon after another is logged later, if it lasts.
+            # A second absence within the minute is logged later, if it lasts.
             if not self._is_logged and self._now() - self._logged_at >= LOG_SECONDS:
                 self._is_logged, self._logged_at = True, self._now()
                 logger.warning("%s Serving from this worker's own copies until it is back.", exc)
@@ -173,17 +168,17 @@ class Remote:
         return plain(request.account)
 
     async def _hand_over(self, account: bytes | None) -> None:
-        """Give the daemon what it lacks of an account, if it is back.
+        """Give the daemon the session it lacks of an account, if it is back.
 
-        The handles go after the session: one of another password ends all that leads elsewhere.
+        The handles go after the session, since one of another password ends all older handles.
         """
         opened = self._opened.get(account or b"")
         if account is None or opened is None:
             return
-        # Before anything is sent, for what it ends of another password may end copies as well.
+        # Read before anything is sent: a drop at the daemon may end copies as well.
         copy = self._local.found(account=account, key=opened.key)
         handles = [(key, self._local.found(handle=key)) for key in opened.handles]
-        if copy is not None and copy.session is not None:  # not dropped, as was heard just now
+        if copy is not None and copy.session is not None:  # else it was dropped just now
             session = copy.session
             value = opened.key, session.value, session.expires_in
             puts = [Put("session", account, *value, None, session.idle, session.spelling)]
@@ -193,7 +188,7 @@ class Remote:
                 if one is not None and one.record is not None
             ]
             try:
-                # Together: nobody finds the one there and the others not.
+                # Together, so that nobody finds the session without its handles.
                 stored, *_ = await asyncio.gather(
                     *(self._asked(self._client.call(put)) for put in puts)
                 )

@@ -1,14 +1,14 @@
-"""Decides together what waits for one account: load, decide all, swap once, reply.
+"""Decides together about all requests that wait for one account: load, decide, swap once, reply.
 
-A round is under way for an account or it is not. What is asked meanwhile is decided in the next
-one; a request that has to wait stands in a group until a round is woken: by what another request
-changed, by a turn, by time, or by another process. Nothing follows from a round whose swap was
-lost: it is done again.
+At most one round is under way for an account. Requests that come meanwhile are decided in the next;
+one that has to wait stands in a group until a round is woken: by what another request changed, by a
+turn, by time, or by another process. A round whose swap was lost has no consequences: it is
+repeated.
 
-1. What is asked is decided in the order of its arrival, each on what those before it have changed.
-2. If any of it may let others go on, all groups are looked at, in the order of their arrival.
-3. Leases and turns are given as soon as that is swapped. An outcome that reports a change is
-   given when no crash can lose that.
+1. Requests are decided in the order of their arrival, each on the changes of those before it.
+2. If any of them may let others go on, all groups are looked at, in the order of their arrival.
+3. Leases and turns are granted as soon as the swap is done. An outcome that reports a change is
+   sent when no crash can lose it.
 """
 
 from __future__ import annotations
@@ -32,23 +32,21 @@ from .waiters import Group, Queue, Waiter, start
 from .waiting_room import WaitingRoom
 
 MAX_TRIES: Final = 1000
-"""Lost swaps after which something is wrong with the storage, not with the others."""
+"""Lost swaps after which the fault lies with the storage, not with other processes."""
 
 AT_ONCE: Final = 32
-"""Rounds begun in one turn of the event loop: some milliseconds, in which nobody else is served."""
+"""Rounds begun in one turn of the event loop: milliseconds in which nothing else is served."""
 
 Asked = tuple[Any, Waiter | None]
-"""A request, or work of this process's own; and the waiter for the outcome."""
+"""A request or work of this process, and the waiter for the outcome."""
 
 logger = logging.getLogger(__name__)
 
 
 class Rounds:
-    """All rounds of this process.
+    """All rounds of this process, with the limits and the policy that they go by.
 
     Attributes:
-        limits: Numbers and times.
-        policy: Budgets of wrong passwords.
         rejections_void: As in `Context`.
         listeners: Called when something was dropped or unlocked.
         room: The waiters and leases.
@@ -77,7 +75,7 @@ class Rounds:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use(self, limits: Limits, policy: Policy) -> None:
-        """Go by other numbers from now on."""
+        """Replace limits and policy."""
         self.limits, self.policy = limits, policy
         self.room.turns.use(limits)
 
@@ -90,7 +88,7 @@ class Rounds:
         self._begin(queue)
 
     async def outcome(self, account: bytes, request: Any) -> Outcome:
-        """Have something decided that needs no waiting, and return what it came to.
+        """Have something decided that need not wait, and return the outcome.
 
         Raises:
             StorageAway: The storage cannot be asked.
@@ -118,16 +116,16 @@ class Rounds:
             self.submit(account, request, waiter)
 
     def waiters(self) -> list[Waiter]:
-        """Return those without an answer, also those that no round has looked at yet."""
+        """Return the unanswered waiters, including those that no round has looked at yet."""
         fresh = [waiter for queue in self._queues.values() for _, waiter in queue.fresh]
         return [*self.room.waiters, *(waiter for waiter in fresh if waiter is not None)]
 
     def transaction(self, account: bytes = b"") -> Transaction:
-        """Begin a transaction; one outside of any round is about no account."""
+        """Begin a transaction; one outside of a round has no account."""
         return Transaction(self._storage, self.context(), account)
 
     def context(self) -> Context:
-        """Return what decisions know at this moment."""
+        """Return what decisions know now."""
         now, owner = self._storage.now(), self._storage.owner
         return Context(self.policy, self.limits, now, owner, self._random, self.rejections_void)
 
@@ -145,10 +143,10 @@ class Rounds:
         for task in self._tasks:
             task.cancel()
 
-    # When a round is due.
+    # Beginning rounds.
 
     def _begin(self, queue: Queue) -> None:
-        """Begin a round at once, or in a later turn of the loop if many began in this one."""
+        """Begin a round now, or in a later turn of the loop if many began in this one."""
         if queue.running:
             return
         queue.running = True
@@ -245,9 +243,9 @@ class Rounds:
         await decider.transaction.durable()
 
     def _stand(self, queue: Queue, fresh: list[Asked]) -> dict[Group, None]:
-        """Put requests that may have to wait into groups, and return the new ones.
+        """Put requests that may have to wait into groups; return the new groups.
 
-        One whose group waits already has to wait as well.
+        A request that joins a waiting group has to wait as well.
         """
         new: dict[Group, None] = {}
         for request, waiter in fresh:
@@ -270,7 +268,7 @@ class Rounds:
         state = await transaction.load(queue.account)
         await self._drop_dead(state)
         decider = Decider(self._storage, self.room, self.listeners, queue, transaction, state)
-        # Groups that have waited for the gap go before new ones.
+        # Groups that wait for the gap go before new ones.
         now = transaction.context.now
         gap_is_over = state.next_at <= now and any(not one.credential for one in new)
         looked = woken or (gap_is_over and any(one.awaits_gap for one in queue.groups.values()))
@@ -290,7 +288,7 @@ class Rounds:
                 await decider.decide(group)
         await decider.begin_logins()
         if not looked and queue.due is not None:
-            # Groups that were not looked at still wait for the same time, even if it has just come.
+            # Groups not looked at still wait for the same time, even if it has just come.
             decider.look_at(queue.due)
         return decider
 
@@ -301,7 +299,7 @@ class Rounds:
         dead = await self._storage.dead(others) if others else frozenset()
 
         def is_alive(lease: Granted) -> bool:
-            # An own lease that we do not know was granted by a swap whose reply got lost.
+            # An unknown lease of this process was granted by a swap whose reply got lost.
             return lease.token in leases if lease.owner == owner else lease.owner not in dead
 
         drop_dead(state, is_alive)

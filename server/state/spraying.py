@@ -1,10 +1,10 @@
 """Few passwords for many accounts: at how many accounts a source may fail within an hour.
 
-Budgets of an account do not see a source that tries one password at each of a thousand accounts
-(password spraying). So each source has a budget of different accounts. Over it, it is refused at
-accounts that do not know it until the oldest of its failures is an hour old; a login gives nothing
-back. What it tries and nobody has judged takes its part of the budget at once, but locks nothing:
-what does not fit beside it waits.
+Budgets of an account miss a source that tries one password at each of a thousand accounts (password
+spraying). So each source has a budget of different accounts. Over it, accounts that do not know it
+refuse it until the oldest of its failures is an hour old; a login gives nothing back. Guesses not
+judged yet take their part of the budget at once, but lock nothing: what does not fit beside them
+waits.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ WINDOW: Final = 3600.0
 """Seconds for which an account counts after a source's last failure there."""
 
 NAME_BYTES: Final = 8
-"""So much of an account's budget key stands for it here."""
+"""So many bytes of an account's budget key stand for it here."""
 
 
 def is_shared(source: str, policy: Policy) -> bool:
-    """Return whether many people share a source: it has no budget."""
+    """Return whether many people share a source: it has no budget then."""
     return bool(policy.shared) and is_within(source, policy.shared)
 
 
 def has_budget(source: str, policy: Policy) -> bool:
-    """Return whether accounts are counted at which a source fails."""
+    """Return whether the accounts at which a source fails are counted."""
     return policy.accounts_per_source > 0 and not is_shared(source, policy)
 
 
 def path_of(source: str, policy: Policy) -> tuple[str, str, str]:
-    """Return the networks that a source lies in, the widest first, and the source.
+    """Return the networks of a source, the widest first, and the source.
 
-    One that many people share is a network of its own.
+    One that many people share is its own network.
     """
     if is_shared(source, policy):
         return source, source, source
@@ -54,8 +54,8 @@ class Tried(NamedTuple):
 
     Attributes:
         failed: When it last failed there; 0 for never.
-        open_until: Until when a guess of it may be judged; 0 when none is open.
-        telling: Whether any of it told it something.
+        open_until: Until when its open guess may be judged; 0 when there is none.
+        telling: Whether any of it told the guesser something.
     """
 
     failed: float = 0.0
@@ -63,7 +63,7 @@ class Tried(NamedTuple):
     telling: bool = False
 
     def at(self, now: float) -> Tried:
-        """Return it as it is now: a guess that nobody has judged in time has failed."""
+        """Return it as of now: a guess that was not judged in time has failed."""
         if not self.open_until or self.open_until > now:
             return self
         return Tried(max(self.failed, self.open_until), 0.0, self.telling)
@@ -74,7 +74,7 @@ class SourceState:
     """What a source has used of its budget.
 
     Attributes:
-        tried: What it did at which accounts.
+        tried: What it did, by account.
         until: End of a lock that another storage reported.
         unlocked: Epoch of the locks when it was written.
     """
@@ -105,15 +105,13 @@ class SourceState:
         return name + packed
 
     def refresh(self, epochs: Epochs, now: float) -> None:
-        """Count what nobody will judge any more, and drop what counts no longer."""
+        """Turn guesses that were not judged in time into failures, and drop what is over."""
         if self.unlocked < epochs.locks:
             self.clear()
         self.unlocked = epochs.locks
         tried = {account: one.at(now) for account, one in self.tried.items()}
         self.tried = {
-            account: one
-            for account, one in tried.items()
-            if one.open_until or one.failed > now - WINDOW
+            name: one for name, one in tried.items() if one.open_until or one.failed > now - WINDOW
         }
         if self.until <= now:
             self.until = 0.0
@@ -124,23 +122,23 @@ class SourceState:
         self.until = 0.0
 
     def failed(self) -> list[float]:
-        """Return when it last failed at each account at which it did."""
+        """Return when it last failed, at each account where it did."""
         return [one.failed for one in self.tried.values() if one.failed]
 
     def refused_until(self, policy: Policy) -> float:
-        """Return until when the source is refused at accounts that do not know it; 0.0 if not."""
+        """Return until when accounts that do not know the source refuse it; 0.0 if they do not."""
         failed, most = sorted(self.failed()), policy.accounts_per_source
         if not 0 < most <= len(failed):
             return self.until
         return max(self.until, failed[-most] + WINDOW)
 
     def may_try(self, budget: bytes, policy: Policy) -> bool:
-        """Return whether the source may fail at one more account beside those it is trying."""
+        """Return whether the source may fail at this account besides those it is trying."""
         most = policy.accounts_per_source
         return not most or len(self.tried.keys() | {budget[-NAME_BYTES:]}) <= most
 
     def take(self, budget: bytes, effect: Effect, policy: Policy) -> None:
-        """Change what a decision about an account changes here."""
+        """Apply the effect of a decision about an account."""
         account = budget[-NAME_BYTES:]
         one = self.tried.pop(account, None) if effect.what == "failed" else self.tried.get(account)
         one = one or Tried()
@@ -149,13 +147,13 @@ class SourceState:
                 one = Tried(one.failed, effect.at, one.telling or effect.telling)
             case "failed":
                 telling = effect.telling or (bool(one.failed) and one.telling)
-                # What is counted late is no newer than the last failure there that was counted.
+                # A failure counted late is no newer than the last one there.
                 one = Tried(max(effect.at, one.failed), 0.0, telling)
             case "closed":
                 one = one._replace(open_until=0.0)
             case "back":
-                one = one._replace(failed=0.0)  # a guess that is open stays one
-                # A lock by another storage ends altogether: the account may be its reason.
+                one = one._replace(failed=0.0)  # an open guess stays open
+                # A lock by another storage ends altogether: this account may be its reason.
                 self.until = 0.0
             case "refused":
                 self.until = max(self.until, effect.at)
@@ -167,12 +165,12 @@ class SourceState:
             del self.tried[next(iter(self.tried))]
 
     def kind(self) -> Kind:
-        """Return what it is worth when there is no room, but for a lock by any policy."""
+        """Return its worth when there is no room, but for locks, which depend on the policy."""
         is_worth = self.until or any(one.telling for one in self.tried.values())
         return Kind.OTHER if is_worth else Kind.BLANK
 
     def entry(self, policy: Policy, now: float) -> Entry:
-        """Return what a storage has to know of it, but for what lasts."""
+        """Return what a storage has to know of it, except what lasts."""
         until = self.refused_until(policy)
         telling = sum(one.telling for one in self.tried.values())
         kind = self.kind()

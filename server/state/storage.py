@@ -1,8 +1,8 @@
-"""What a storage of accounts can do: load, swap, notify, expire. It decides nothing.
+"""The interface of storages of accounts: load, swap, notify, expire. They decide nothing.
 
 A value is bytes under a name, and begins with a tag of random bytes that is new with each write. A
-swap replaces a value if it still has the tag that was loaded. So a decision that is stored was made
-on the value that there was; else it is made again.
+swap replaces a value that still has the tag it was loaded with. So a decision that is stored was
+made on the current value; otherwise it is made again.
 """
 
 from __future__ import annotations
@@ -13,31 +13,30 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple, Protocol
 
 TAG_BYTES: Final = 8
-"""Random bytes at the beginning of each value. Not a number that counts: a value that expired, or a
-server that came back older, would repeat numbers, and a swap of an earlier life would succeed."""
+"""Random bytes at the beginning of each value. A counter would not do: after a value expired, or a
+server was restored from a backup, it would repeat numbers, and an old swap would succeed."""
 
 OWNER_BYTES: Final = 8
-"""Size of the name of a process in leases."""
+"""Size of a process's name in leases."""
 
 PATIENCE: Final = 0.25
-"""Seconds that an outcome waits for the disk: after that it is reported all the same."""
+"""Seconds that an outcome waits for the disk; then it is reported all the same."""
 
 POLL_SECONDS: Final = 0.5
-"""How often a value is looked at that other processes change: notifications may get lost."""
+"""How often a value that other processes change is looked at: notifications may get lost."""
 
 ACCOUNT: Final = b"a"
 SOURCE: Final = b"s"
-"""With what the names of values begin: the state of an account, and what a source has failed at
-over accounts."""
+"""First bytes of names: of an account's state, and of a source's failures over accounts."""
 
 TURNS: Final = b"turns"
-"""Name of the value that orders logins."""
+"""Name of the value with the order of logins."""
 
 EPOCHS: Final = b"mepochs"
-"""Name of the row that the epochs have on the disk."""
+"""Name of the row with the epochs on the disk."""
 
 Room = Literal["fetched", "put"]
-"""Answers that somebody waited for, and those that nobody did."""
+"""Answers that were waited for, and those that were stored unasked."""
 
 
 def of_account(account: bytes) -> bytes:
@@ -46,21 +45,19 @@ def of_account(account: bytes) -> bytes:
 
 
 def of_source(source: str) -> bytes:
-    """Return the name of what a source has failed at over accounts."""
+    """Return the name of a source's failures over accounts."""
     return SOURCE + source.encode()
 
 
 class StorageAway(Exception):
-    """The server of a storage is gone, full or read-only, or a value is of a newer version."""
+    """The storage's server is gone, full or read-only, or a value is of a newer version."""
 
 
 class Kind(StrEnum):
-    """What a value is worth when there is no room: see `eviction`.
+    """A value's worth when there is no room: see `eviction`.
 
-    1. `BLANK`: failures that told nobody anything, and nothing else.
-    2. `OTHER`: none of the others.
-    3. `SESSION`: a session.
-    4. `LOCKED`: a lock that judged failures have earned.
+    `BLANK` are failures that told nobody anything, with nothing else; `LOCKED` is a lock earned by
+    judged failures; `OTHER` is all that is none of the others.
     """
 
     BLANK = "blank"
@@ -73,10 +70,10 @@ class Epochs(NamedTuple):
     """How often what was dropped on purpose.
 
     Attributes:
-        origin: 16 random bytes, drawn by a storage that began with nothing.
+        origin: 16 random bytes, drawn by a storage that began empty.
         drops: Times that anything of any account was dropped. A process that was away learns from
             it whether its copies are good.
-        sessions: Times that all sessions were flushed: a state of an earlier one has none.
+        sessions: Times that all sessions were flushed: a state of an earlier epoch has none.
         locks: Times that all failures were flushed, likewise.
     """
 
@@ -90,12 +87,12 @@ class Entry(NamedTuple):
     """What a storage has to know of a value that it stores.
 
     Attributes:
-        kind: What it is worth.
+        kind: Its worth.
         lasts: Seconds until it may be dropped.
-        lasting: The value less what is only of the moment, for the disk: empty when there is no
-            such thing, None when nothing of it has changed.
+        lasting: The value without what concerns only the moment, for the disk: empty when nothing
+            lasts, None when nothing of it has changed.
         wake: Whether others may wait for this change.
-        handles: Of an account: its handles.
+        handles: Those of an account.
     """
 
     kind: Kind
@@ -108,11 +105,8 @@ class Entry(NamedTuple):
 class Answer(NamedTuple):
     """A sealed answer of the portal.
 
-    Attributes:
-        value: As it was given.
-        expires: When it is dropped, on the storage's clock.
-        stored: When it came.
-        generation: That of the account's state then: the answer is of no other.
+    It was stored at `stored` and is dropped at `expires`, on the storage's clock. It belongs to a
+    state of the account with the same `generation`.
     """
 
     value: bytes
@@ -122,7 +116,7 @@ class Answer(NamedTuple):
 
 
 class Storage(Protocol):
-    """Where values are. What has no `async` asks nobody: it says what is here.
+    """Where values are. Methods without `async` ask no server: they return what is here.
 
     Attributes:
         owner: Names this process in leases.
@@ -136,15 +130,15 @@ class Storage(Protocol):
 
     @property
     def crowded_until(self) -> float:
-        """Until when there is no room for locks, so that strangers are refused; 0.0 if there is."""
+        """Until when strangers are refused, as there is no room for locks; 0.0 if there is."""
         ...
 
     def now(self) -> float:
-        """Return the time in seconds, on a clock that never goes back, over restarts either."""
+        """Return seconds on a clock that never goes back, not even over restarts."""
         ...
 
     def peek(self, name: bytes) -> bytes | None:
-        """Return a value that is here and that no crash would lose; None says nothing."""
+        """Return a value that is here and that no crash would lose; None means nothing."""
         ...
 
     def peek_answer(self, account: bytes, key: bytes) -> Answer | None:
@@ -156,7 +150,7 @@ class Storage(Protocol):
         ...
 
     def touch(self, name: bytes, now: float) -> None:
-        """Note that the session of an account is used now."""
+        """Note that an account's session is used now."""
         ...
 
     async def load(self, name: bytes) -> bytes | None:
@@ -170,29 +164,28 @@ class Storage(Protocol):
     async def swap(self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry) -> bool:
         """Replace a value if its tag is that of `old`; None stands for no value.
 
-        Returns:
-            Whether it was replaced. If the storage is away, it may have been all the same.
+        Returns whether it was replaced. When this raises, it may have been all the same.
         """
         ...
 
     def watch(self, name: bytes) -> AbstractAsyncContextManager[Callable[[float], Awaitable[None]]]:
         """Watch a value.
 
-        Yields what waits until another process has changed it, but not for longer than so many
-        seconds: notifications may get lost.
+        Yields a function that returns when another process has changed it, or after so many
+        seconds, as notifications may get lost.
         """
         ...
 
     async def read(self, account: bytes, key: bytes) -> Answer | None:
-        """Return the answer to a question of an account that was stored last."""
+        """Return the last stored answer to a question about an account."""
         ...
 
     async def write(self, account: bytes, key: bytes, answer: Answer, room: Room) -> None:
-        """Store an answer in place of the one under the same key in the same room."""
+        """Store an answer in place of the one with the same key in the same room."""
         ...
 
     async def drop_answers(self, account: bytes) -> int:
-        """Drop the answers of an account; return how many there were, 0 if that is not known."""
+        """Drop the answers of an account; return how many, 0 if that is not known."""
         ...
 
     async def account_of(self, handle: bytes) -> bytes | None:
@@ -200,24 +193,23 @@ class Storage(Protocol):
         ...
 
     async def dead(self, owners: Collection[bytes]) -> frozenset[bytes]:
-        """Return those of some processes that are certainly dead."""
+        """Return which of some processes are certainly dead."""
         ...
 
     async def flush(
         self, *, sessions: bool = False, locks: bool = False, dropped: bool = False
     ) -> Epochs:
-        """Raise numbers of the epochs by one, for good: `sessions` and `dropped` raise `drops`."""
+        """Raise the epochs by one, durably: `sessions` and `dropped` also raise `drops`."""
         ...
 
     async def durable(self, *names: bytes) -> None:
-        """Return when what was swapped of these names outlives a crash, or after `PATIENCE`."""
+        """Return when the swaps of these names survive a crash, or after `PATIENCE`."""
         ...
 
     def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
-        """Yield accounts and their values; those that change meanwhile, as they were or are.
+        """Yield accounts and their values; one that changes meanwhile, as it was or is.
 
-        Args:
-            latest: If given, those with a session alone, about so many, the latest used first.
+        With `latest`, about so many accounts with a session, the latest used first.
         """
         ...
 
@@ -226,18 +218,18 @@ class Storage(Protocol):
         ...
 
     def sweep(self, most: int) -> list[tuple[bytes, bytes]]:
-        """Return the next few names and values, in which time may have changed something.
+        """Return the next few names and values, as time may have changed something in them.
 
-        All come round in the end, but where values expire by themselves none do.
+        Repeated calls return all of them; none where the storage expires values by itself.
         """
         ...
 
     def usage(self, account: bytes) -> tuple[float, int] | None:
-        """Return when a session was last used and how often; None where nobody counts that."""
+        """Return when a session was last used and how often; None where that is not counted."""
         ...
 
     def stats(self) -> dict[str, object]:
-        """Return what is counted here, under the names of `docs/protocol.md`."""
+        """Return statistics, under the names of `docs/protocol.md`."""
         ...
 
     async def ping(self) -> None:
@@ -245,12 +237,12 @@ class Storage(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Put on the disk what is not there yet, and end."""
+        """Write to the disk what is not there yet, and end."""
         ...
 
 
 class Backing(Protocol):
-    """The disk behind a storage in memory. Its troubles are its own: nothing here raises.
+    """The disk behind a storage in memory. It handles its own errors: nothing here raises.
 
     Attributes:
         committed: All puts up to this number are on the disk.
@@ -261,29 +253,28 @@ class Backing(Protocol):
     failing: bool
 
     def put(self, name: bytes, row: bytes | None) -> int:
-        """Queue a row in place of what is queued of it; None deletes it. Returns its number.
+        """Queue a row in place of an earlier one of that name; return the number of the put.
 
-        Args:
-            name: As `of_account` and `of_source` return it, or `EPOCHS`.
-            row: The part of the value that lasts.
+        Names are those of values and `EPOCHS`; the row is the part of the value that lasts. None
+        deletes it.
         """
         ...
 
     async def wait(self, number: int, seconds: float) -> bool:
-        """Return whether all up to `number` is committed, once it is or the time is over."""
+        """Return whether all puts up to `number` are committed, once they are or time is over."""
         ...
 
     async def aclose(self) -> None:
-        """Write what is queued, within a bounded time."""
+        """Write the queue, within a bounded time."""
         ...
 
 
 class Restored(NamedTuple):
-    """What a backing gives back at the start.
+    """What a backing returns at the start.
 
     Attributes:
-        epochs: Of the last life; None if there was none.
-        clock: Time at which the storage's clock goes on.
+        epochs: The last ones; None if there were none.
+        clock: Where the storage's clock goes on.
         accounts: Rows by account, the longest unwritten first.
         sources: Rows by source (UTF-8), likewise.
     """

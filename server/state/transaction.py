@@ -1,7 +1,7 @@
 """The values that one round decides on: loaded once, changed together, swapped once.
 
-What follows from a change happens after it: at once when all is swapped (`on_commit`), or when no
-crash can lose it any more (`on_durable`). Of a transaction whose swap was lost nothing follows.
+Consequences of a change follow it: at once when all is swapped (`on_commit`), or when no crash can
+lose it (`on_durable`). A transaction whose swap was lost has none.
 """
 
 from __future__ import annotations
@@ -20,20 +20,16 @@ from .storage import TAG_BYTES, Answer, Entry, Room, Storage, of_account, of_sou
 class Transaction:
     """Values of accounts and sources, as loaded and as changed.
 
-    Args:
-        storage: Where they are.
-        context: What decisions know beside them.
-        account: The account that it is about, if it is about one.
-
     Attributes:
-        context: What decisions know beside them; its time is when it began.
+        context: What decisions know besides the values; its time is when the transaction began.
+        account: The account that it is about, if any.
         states: States by account.
         answers: Answers to store for the account, by key, each with its room.
         counts: What it adds to the statistics.
         drops: Whether anything is dropped on purpose.
         swapped: Names of values that were swapped.
-        freed: Sources of whose budget something became free.
-        forgiven: Those of them that got something back, and have failed nowhere else.
+        freed: Sources with more left of their budgets than before.
+        forgiven: Those of them that have no failure any more.
     """
 
     def __init__(self, storage: Storage, context: Context, account: bytes = b"") -> None:
@@ -49,14 +45,14 @@ class Transaction:
         self._storage = storage
         self._epochs = storage.epochs
         self._loaded: dict[bytes, bytes | None] = {}
-        # Of each account as it was loaded: the generation of its answers, whether it had a session.
+        # Of each account as loaded: the generation of its answers, and whether it had a session.
         self._before: dict[bytes, tuple[bytes, bool]] = {}
         self._sources: dict[str, SourceState] = {}
         self._committed: list[Callable[[], object]] = []
         self._durable: list[Callable[[], object]] = []
 
     async def load(self, account: bytes) -> AccountState:
-        """Return the state of an account as it is now: what has run out is dropped, and counted."""
+        """Return the state of an account as of now: what has expired is dropped, and counted."""
         state = self.states.get(account)
         if state is not None:
             return state
@@ -73,7 +69,7 @@ class Transaction:
         return state
 
     async def load_source(self, source: str) -> SourceState:
-        """Return what a source has used of its budget, as it is now."""
+        """Return what a source has used of its budget, as of now."""
         state = self._sources.get(source)
         if state is None:
             name = of_source(source)
@@ -85,7 +81,7 @@ class Transaction:
     def standing(self, source: str, budget: bytes) -> Standing:
         """Return what is left of a source's budget after the decisions so far.
 
-        Of one that was not loaded nothing is known, and nothing matters.
+        A source that was not loaded has no budget.
         """
         self._take_effects()
         crowded_until = self._storage.crowded_until
@@ -104,11 +100,11 @@ class Transaction:
         self._durable.append(do)
 
     async def commit(self) -> bool:
-        """Swap all that has changed; False when something was changed by another meanwhile.
+        """Swap all changes; return False when another process has changed something meanwhile.
 
         1. Answers are written first, so that they are there for all who see that a lease has ended.
-        2. Sources come before budgets, and the account that all is about comes last: what is
-           counted twice since a later swap is lost was counted on the safe side.
+        2. Sources come before budgets, and the transaction's account comes last: if a later swap is
+           lost, repeating the round counts some failures twice, which is the safe side.
         """
         await self._change_sources()
         for account, (generation, _) in self._before.items():
@@ -139,7 +135,7 @@ class Transaction:
             do()
 
     async def durable(self) -> None:
-        """Do what was to be done when no crash can lose what was swapped, once that is so."""
+        """Do what waits until no crash can lose what was swapped, once that is so."""
         if not self._durable:
             return
         if self.drops:
@@ -149,7 +145,7 @@ class Transaction:
             do()
 
     def refused(self) -> dict[str, float]:
-        """Return until when which of the sources are refused."""
+        """Return until when each source is refused."""
         policy = self.context.policy
         return {name: one.refused_until(policy) for name, one in self._sources.items()}
 
@@ -157,17 +153,17 @@ class Transaction:
         """Return whether all groups should be looked at again."""
         return any(state.woken for state in self.states.values())
 
-    # How it works.
+    # Swaps.
 
     async def _change_sources(self) -> None:
-        """Change all sources that decisions concern, if they have a budget of accounts."""
+        """Apply all effects on sources, loading those that have a budget of accounts."""
         for effect in [one for state in self.states.values() for one in state.effects]:
             if spraying.has_budget(effect.source, self.context.policy):
                 await self.load_source(effect.source)
         self._take_effects()
 
     def _take_effects(self) -> None:
-        """Change the sources that are here as decisions about the accounts say."""
+        """Apply the effects on sources that are loaded."""
         for budget, state in self.states.items():
             effects, state.effects = state.effects, []
             for effect in effects:
@@ -211,18 +207,17 @@ class Transaction:
 
 
 class Census:
-    """What of accounts and sources is locked or left alone now, as far as this process has seen it.
+    """Counts current locks and back-offs of accounts and sources, as far as this process sees them.
 
-    For the statistics alone, which are asked for again and again: to look through all states for
-    them would take too long.
+    Only for the statistics, which are asked for so often that reading all states takes too long.
     """
 
     def __init__(self) -> None:
-        # When what is counted under a name ends for an account or source.
+        # Ends of what is counted, by its name and the account or source.
         self._ends: dict[tuple[str, Hashable], tuple[float, ...]] = {}
 
     def take(self, transaction: Transaction) -> None:
-        """Take note of the values of a transaction."""
+        """Take in the values of a transaction."""
         now = transaction.context.now
         for account, state in transaction.states.items():
             logins = tuple(one.until for one in state.busy if one.circle is not READING)
@@ -238,7 +233,7 @@ class Census:
         self._ends = {one: ends for one, ends in self._ends.items() if one[0] != "lockouts_active"}
 
     def stats(self, now: float) -> dict[str, int]:
-        """Return how many there are now, under the names of `docs/protocol.md`."""
+        """Return the current numbers, under the names of `docs/protocol.md`."""
         self._ends = {one: ends for one, ends in self._ends.items() if max(ends) > now}
         counts = {"lockouts_active": 0, "logins_busy": 0, "accounts_busy": 0}
         for (name, _), ends in self._ends.items():

@@ -1,7 +1,7 @@
-"""Takes turns to log in for this process: all joins and leaves of one loop round are one step.
+"""Takes turns to log in for this process; joins and leaves of one turn of the loop are one step.
 
-Where processes share a storage, the turns are a value there, and a step is a swap. Else they are
-known to this process alone, and a step stores nothing.
+Where processes share a storage, the turns are a value in it, and a step is a swap. Otherwise only
+this process knows them, and a step stores nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .waiters import Group, start
 TICKET_BYTES = 8
 
 FOREVER = 7 * 86400.0
-"""Seconds for which the value of turns is kept: much longer than anything in it matters."""
+"""Seconds for which the value of turns lasts: much longer than anything in it matters."""
 
 
 class TurnTaker:
     """The turns of this process.
 
     Args:
-        storage: Where they are, if it is shared.
+        storage: Has the turns, if it is shared.
         limits: The pace.
         random: Returns so many random bytes.
-        served: Called with a group that has its turn, or is sent away.
+        served: Called with a group that has its turn, or is refused one.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class TurnTaker:
         self._random = random
         self._served = served
         self._groups: dict[bytes, Group] = {}
-        # What the next step applies: joins, ends (and whether the turn was used), and what became
-        # of sources, in the order in which it came to be known.
+        # For the next step: joins, ends (and whether the turn was used), and news of sources, in
+        # the order of arrival.
         self._joins: dict[bytes, Place] = {}
         self._left: dict[bytes, bool] = {}
         self._news: list[Callable[[Turns, float], None]] = []
@@ -61,12 +61,12 @@ class TurnTaker:
         return len(self._turns.waiting) + len(self._joins)
 
     def paced(self) -> float:
-        """Return the seconds after which a login that waits behind all others has its turn."""
+        """Return the seconds after which a login behind all others would have its turn."""
         count = max(1, self.waiting)
         return max(1.0, self._turns.ready_at(self.limits, count) - self._storage.now())
 
     def use(self, limits: Limits) -> None:
-        """Go by another pace from now on; what was used of the old one is forgiven no one."""
+        """Replace the pace; what was used of the old one stays used."""
         now = self._storage.now()
         owed = max(0.0, self._turns.full_at - now) * self.limits.logins_per_second
         self._turns.full_at = now + owed / limits.logins_per_second
@@ -74,13 +74,7 @@ class TurnTaker:
         self._schedule()
 
     def join(self, group: Group, states: tuple[AccountState, AccountState], policy: Policy) -> None:
-        """Have a group wait for its turn.
-
-        Args:
-            group: The waiters for one login.
-            states: Of its account, and of the budget key.
-            policy: Budgets of wrong passwords.
-        """
+        """Have a group wait for its turn; `states` are those of its account and budget key."""
         credential = group.credential
         assert credential is not None
         now, source = self._storage.now(), credential.source
@@ -97,7 +91,7 @@ class TurnTaker:
             ticket, self._storage.owner, credential.pair, path, shared, rank, until
         )
         if self._turns.waiting or len(self._joins) > 1:
-            self._schedule()  # with all others of this loop round
+            self._schedule()  # with all others of this turn of the loop
         else:
             self._run()
 
@@ -109,7 +103,7 @@ class TurnTaker:
         self._schedule()
 
     def rejected(self, path: Path) -> None:
-        """Note that the portal rejected a login from somewhere."""
+        """Note that the portal rejected a login from a source."""
         self._news.append(lambda turns, now: turns.rejected(path, now))
 
     def forgive(self, source: str | None) -> None:
@@ -152,7 +146,7 @@ class TurnTaker:
         self._set_timer()
 
     async def _step(self) -> None:
-        """Apply all that has come since the last step.
+        """Apply all changes since the last step.
 
         Raises:
             StorageAway: The turns cannot be loaded or stored.
@@ -194,9 +188,9 @@ class TurnTaker:
         turns.serve(limits, now)
 
     def _report(self) -> None:
-        """Report those groups that wait no longer: they have their turn, or are sent away."""
+        """Report groups that wait no longer: they have their turn, or are refused one."""
         waiting, joining = self._turns.waiting, self._joins
-        # Another process may have served those of this one, or sent them away for its own.
+        # Another process may have given them their turns, or refused them for its own logins.
         for ticket in [one for one in self._groups if one not in waiting and one not in joining]:
             group = self._groups.pop(ticket, None)
             if group is not None:

@@ -1,14 +1,14 @@
 """Order of logins: over all accounts, processes and hosts, in one small value.
 
-A login begins when fewer than `logins_at_once` are under way and the pace allows another. Those go
-first that are the least likely to be a guess (`Rank`). The lowest rank goes first, but none is
-passed over for ever. Within a rank networks take turns, the newest first: each login has a path, a
-wide network, a smaller one in it, a source in that. At each level a new part goes ahead of those
-that already wait, and a part that has had a turn goes behind them. So a crowd that was there first
+A login begins when fewer than `logins_at_once` are under way and the pace allows another. Logins
+that are the least likely to be guesses have the lowest rank (`Rank`), and go first, but no rank is
+passed over for ever. Within a rank networks take turns, the newest first: each login has a path of
+a wide network, a smaller one in it, and a source in that. At each level a new part goes ahead of
+those that wait, and a part that has had a turn goes behind them. So a crowd that was there first
 delays nobody, and a crowd in one network counts as one. Every eighth turn goes to the login that
 has waited longest, so that none waits for ever.
 
-Pure: what changes is the value that is given, which is the caller's own copy.
+Pure: it changes only the value it is given, which is the caller's own copy.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from .storage import TAG_BYTES, StorageAway
 FORMAT: Final = 1
 
 PASSED_OVER: Final = 4
-"""Turns of lower ranks after which one that waits has a turn: it gets a seventh of the logins at
-least, however many come of the others."""
+"""Turns of lower ranks after which a waiting rank has one: however many come of the others, it gets
+at least a seventh of the logins."""
 
 OLDEST_EVERY: Final = 8
 """One turn in so many goes to the login that has waited longest. A larger share would come from new
-ones, the only ones that a flood leaves a chance of a short wait."""
+logins, the only ones that have a chance of a short wait in a flood."""
 
 FAILED_LASTS: Final = 3600.0
 MAX_FAILED: Final = 256
-"""For how long, and of how many sources, it is remembered here that the portal rejected them."""
+"""For how long, and for how many sources, rejections by the portal are remembered here."""
 
 Path = tuple[str, str, str]
 
 Parts = OrderedDict[Any, Any]
-"""Parts of paths in the order of their turns, and in each the parts of the next level. In a source
-stand the tickets of its logins, in the order of their arrival."""
+"""Parts of paths in the order of their turns, each with the parts of the next level. A source has
+the tickets of its logins, in the order of their arrival."""
 
 
 class Rank(IntEnum):
     """How early a login has its turn.
 
-    1. `KNOWN`: the source proved the account's password before, or the password is the one that
-       was right last time. Nearly always the owner.
-    2. `ALONE`: in its network nothing was rejected within the last hour, and no other login waits.
-    3. `CROWD`: something has or does, but the source itself has not failed.
+    1. `KNOWN`: the source has proved the account's password, or the password was right last time.
+       Nearly always the owner.
+    2. `ALONE`: its network had no rejection within the last hour, and no other login waits there.
+    3. `CROWD`: it had one, or one waits, but the source itself has not failed.
     4. `SUSPECT`: the source was rejected, at this account or within the last hour at others.
 
     A rank must not depend on whether the account exists: a guesser can measure the wait.
@@ -68,13 +68,13 @@ class Place(NamedTuple):
     """A login that waits for its turn, or has it.
 
     Attributes:
-        ticket: Names it.
+        ticket: Identifies it.
         owner: The process that waits.
-        login: Names the pair: logins of one pair are no crowd.
+        login: The pair: logins of one pair are no crowd.
         path: Networks of its source, and the source.
         shared: Whether many people share that source.
         rank: A `Rank`.
-        until: When it ends: a wait that was so long is over, a turn is lost.
+        until: When the wait or the turn ends.
     """
 
     ticket: bytes
@@ -91,13 +91,13 @@ class Turns:
     """The logins that wait for a turn, and those that have one.
 
     Attributes:
-        waiting: In the order of their arrival.
+        waiting: By ticket, in the order of their arrival.
         running: Those that have their turn, in the order in which they got it.
         queues: Those that wait, by rank.
         taken: Turns given, by rank.
-        passed: Turns that went to lower ranks since this one waits.
+        passed: Turns of lower ranks since one of this rank waits.
         full_at: When the bucket of the pace is full again; each turn moves it on.
-        failed: When which sources were rejected last, and their networks.
+        failed: When each source was last rejected, and its network.
     """
 
     waiting: dict[bytes, Place] = field(default_factory=dict)
@@ -129,14 +129,14 @@ class Turns:
     def dump(self, tag: bytes) -> bytes:
         """Return the value, with a new tag of `TAG_BYTES`."""
         places = list(self.waiting.values()), list(self.running.values())
-        rest = self.queues, self.taken, self.passed, self.full_at, self.failed
-        packed: bytes = msgpack.packb((FORMAT, *places, *rest))
+        others = self.queues, self.taken, self.passed, self.full_at, self.failed
+        packed: bytes = msgpack.packb((FORMAT, *places, *others))
         return tag + packed
 
     def refresh(self, now: float, dead: frozenset[bytes]) -> None:
         """Drop logins that have ended or whose process is dead, and failures of an hour ago."""
         for places in (self.waiting, self.running):
-            # They end in the order in which they stand.
+            # They end in this order.
             ended = list(takewhile(lambda one: one.until <= now, places.values()))
             if dead:
                 ended += [one for one in places.values() if one.owner in dead]
@@ -148,14 +148,14 @@ class Turns:
             del self.failed[source]
 
     def join(self, place: Place, limits: Limits) -> None:
-        """Let a login wait for its turn; its rank is at least what was found out about the account.
+        """Let a login wait for its turn; its rank is at least that of what the account knows.
 
         1. There is room: it waits.
-        2. A login of a higher rank waits: the newest of the highest rank makes way.
+        2. A login of a higher rank waits: the newest of the highest rank makes room.
         3. None does: it does not wait.
 
-        One that finds no room was one of a crowd all the same: otherwise those of it that did would
-        look like owners.
+        One without room was part of a crowd all the same: otherwise those of the crowd that had
+        room would look like owners.
         """
         place = place._replace(rank=self._rank(place))
         if len(self.waiting) >= limits.turns:
@@ -169,11 +169,9 @@ class Turns:
         self._enqueue(place)
 
     def leave(self, ticket: bytes, refund: Limits | None = None) -> None:
-        """End a wait or a turn.
+        """End a wait or a turn, if there is one of that ticket.
 
-        Args:
-            ticket: Whose; perhaps of none that is left.
-            refund: The limits, for a turn that was not used: it gives back its part of the pace.
+        With `refund`, the limits, a turn was not used, and gives back its part of the pace.
         """
         place = self.waiting.pop(ticket, None)
         if place is not None:
@@ -214,14 +212,14 @@ class Turns:
         return self.full_at - (limits.login_burst - count) / limits.logins_per_second
 
     def due(self, limits: Limits) -> float | None:
-        """Return when a login may have its turn by time alone; None if none waits."""
+        """Return when time alone may give a login its turn; None if none waits."""
         if not self.waiting:
             return None
         if len(self.running) < limits.logins_at_once:
             return self.ready_at(limits)
         return min(one.until for one in self.running.values())
 
-    # How it works.
+    # Ranks and queues.
 
     def _rank(self, place: Place) -> Rank:
         _, site, source = place.path
@@ -244,7 +242,7 @@ class Turns:
         return (self.waiting[one] for tickets in reversed(site.values()) for one in tickets)
 
     def _crowd(self, gone: Place) -> None:
-        """Take those of a login's network for a crowd."""
+        """Give the lonely logins of a login's network the rank of a crowd."""
         for one in list(self._of_site(Rank.ALONE, gone.path)):  # they stay in their order
             if one.login != gone.login and not one.shared:
                 self._dequeue(one)
@@ -260,7 +258,7 @@ class Turns:
             else:
                 place = self._first(rank)
             self._dequeue(place, served=True)
-            # Its source may have failed since it came, or others of its network come.
+            # Its source may have failed meanwhile, or others of its network may have come.
             later = self._rank(place)
             if later > rank:
                 self._enqueue(place._replace(rank=later))
@@ -272,14 +270,14 @@ class Turns:
             return self.waiting.pop(place.ticket)
 
     def _first(self, rank: Rank) -> Place:
-        """Return the login whose turn it is: at each level of the path of the first part."""
+        """Return the login whose turn it is: of the first part at each level of the paths."""
         parts = self.queues[rank]
         for _ in range(3):
             parts = next(iter(parts.values()))
         return self.waiting[next(iter(parts))]
 
     def _enqueue(self, place: Place) -> None:
-        """Put a login into the queue of its rank: new parts of its path go ahead of all others."""
+        """Put a login into the queue of its rank; new parts of its path go ahead of all others."""
         self.waiting[place.ticket] = place
         parts = self.queues[place.rank]
         for part in place.path:

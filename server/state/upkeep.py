@@ -1,4 +1,4 @@
-"""What operators ask of accounts, and what is due by time: over all of them, a page at a time."""
+"""Operators' requests about accounts, and periodic work on all of them, a page at a time."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ from .storage import Storage, StorageAway, of_account
 from .vocabulary import Done, Outcome, Unlock
 
 PAGE: Final = 100
-"""Accounts looked at before the loop has its turn."""
+"""Accounts looked at in one turn of the loop."""
 
 TIDY_SLICE: Final = 500
 TIDY_ROUNDS: Final = 50
-"""Values looked at by `tidy`, and most of them that are decided upon: some milliseconds."""
+"""Values looked at by `tidy`, and how many of them are decided upon at most: some milliseconds."""
 
 Page = tuple[int, list[dict[str, object]]]
 """How many rows there are, and the first of them."""
 
 
 class Upkeep:
-    """What goes through all accounts of a storage; `rounds` decides about them."""
+    """Goes through all accounts of a storage; `rounds` decides about each."""
 
     def __init__(self, storage: Storage, rounds: Rounds) -> None:
         self._storage = storage
         self._rounds = rounds
 
     async def unlock(self, budget: bytes | None = None, source: str | None = None) -> int:
-        """Drop the failures of one account, or of one source at all accounts and over them.
+        """Drop the failures of one account, or those of one source at all accounts.
 
-        Returns:
-            The number of counters dropped, as `list` would have shown them.
+        Returns the number of counters dropped, as `list` would have shown them.
 
         Raises:
-            StorageAway: The storage cannot be asked, or a newer version wrote what it has; as
-                all that follows.
+            StorageAway: The storage cannot be asked, or a newer version wrote a value; as all that
+                follows.
         """
         if budget is not None:
             return await self._count(budget, Unlock(budget))
@@ -55,7 +54,7 @@ class Upkeep:
             decider.state.woken = True
             return Done(int(decider.state.sources.pop(source, None) is not None))
 
-        # First, for what nobody has judged in time is counted on the way, for the source as well.
+        # Accounts first: this also counts expired guesses, for the source as well.
         async for account, state in self._states():
             if source in state.sources:
                 dropped += await self._count(account, forget)
@@ -73,12 +72,11 @@ class Upkeep:
     async def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
         """Drop sessions, failures, or both; known sources stay.
 
-        With sessions go the leases that would bring new ones, and the answers and handles that were
-        had by them.
+        With the sessions go leases for new ones, and the answers and handles that came of them.
 
         Args:
             what: `all`, `sessions`, `expired`, `lockouts` or `account`.
-            account: The account's key for `account`; None for all others.
+            account: The account's key for `account`, else None.
 
         Returns:
             Sessions dropped, counters of failures dropped.
@@ -106,7 +104,7 @@ class Upkeep:
         if sessions:
             room = self._rounds.room
             room.totals["flushed_total"] += dropped
-            for token in list(room.leases):  # what they bring was begun before the flush
+            for token in list(room.leases):  # their logins were begun before the flush
                 room.end_lease(token, lost=True)
             self._rounds.listeners.dropped(None, None)
         self._rounds.wake_all()
@@ -139,9 +137,9 @@ class Upkeep:
         }
 
     async def tidy(self) -> None:
-        """Drop and count what its time says, some values at a time; to be called every second.
+        """Drop and count what has expired, in some values at a time; to be called every second.
 
-        Otherwise that happens to a value when it is asked for.
+        Otherwise that happens only when a value is asked for.
         """
         rounds = 0
         for name, data in self._storage.sweep(TIDY_SLICE):
@@ -152,15 +150,15 @@ class Upkeep:
                     rounds += 1
                     await self._refresh(name)
 
-    # How it works.
+    # Going through all of them.
 
     async def _count(self, account: bytes, request: Unlock | Work) -> int:
-        """Have something carried out, and return on how many things it was."""
+        """Have something carried out, and return its count."""
         outcome = await self._rounds.outcome(account, request)
         return outcome.count if isinstance(outcome, Done) else 0
 
     async def _refresh(self, name: bytes) -> None:
-        """Drop and count what has run out of a value, which is done to all that is loaded."""
+        """Drop and count what has expired in a value, which loading it does."""
         if name[:1] == b"a":
             await self._count(name[1:], _nothing)
             return
@@ -169,7 +167,7 @@ class Upkeep:
         await transaction.commit()
 
     async def _accounts(self) -> AsyncIterator[tuple[bytes, bytes]]:
-        """Yield accounts and their values, and let others have the loop now and then."""
+        """Yield accounts and their values, and give the loop its turn now and then."""
         seen = 0
         async for one in self._storage.accounts():
             seen += 1
@@ -178,7 +176,7 @@ class Upkeep:
             yield one
 
     async def _states(self) -> AsyncIterator[tuple[bytes, AccountState]]:
-        """Yield the states in which anything is counted, as they are now."""
+        """Yield the states that have counters, as of now."""
         context, epochs = self._rounds.context(), self._storage.epochs
         async for account, data in self._accounts():
             if header_of(data).lasting_size:
@@ -193,7 +191,7 @@ class Upkeep:
         async for source, data in self._storage.sources():
             state = SourceState.load(data)
             state.refresh(epochs, now)
-            # One that failed at a single account is no news beside that account's own counter.
+            # A failure at a single account adds nothing to that account's own counter.
             if len(state.failed()) > 1 or state.until > now:
                 yield source, state
 
@@ -211,12 +209,12 @@ class Upkeep:
         return dropped
 
     def _is_due(self, name: bytes, data: bytes) -> bool:
-        """Return whether something is to be done of a value; most are sessions with time left.
+        """Return whether time has changed something in a value; most are sessions with time left.
 
-        1. Its session has ended, or was flushed. 2. A guess has ended that nobody judged.
-        3. Nothing of it matters any more. 4. Failures of it count no longer, and what names the
-        wrong passwords must go with them. 5. It stays for a lock that is over. 6. It is of a
-        source; there are few.
+        1. Its session has expired, or was flushed. 2. A guess has ended without a judgement.
+        3. Nothing of it matters any more. 4. Failures no longer count, and the names of the wrong
+        passwords must go with them. 5. It was stored for a lock that is over. 6. It is of a source;
+        there are few.
         """
         if name[:1] != b"a":
             return True

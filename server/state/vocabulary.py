@@ -1,7 +1,7 @@
-"""What can be asked of accounts, and what may come of it: plain values, the same at every end.
+"""Requests about accounts and their outcomes: plain values, the same at both ends of a connection.
 
-A request has its fields in the order in which the protocol sends them, and says nothing of their
-sizes: `cache/verbs.py` has the table, and both ends of a connection go by it. What several have:
+A request has its fields in the order of the protocol; `cache/verbs.py` has the table of their
+sizes. Fields that several have:
 
     account     Key of the account. Of a login it is spelled: a tag may follow (`limits.plain`).
     budget      Key under which failures of the account are counted; its own if none is given.
@@ -10,7 +10,7 @@ sizes: `cache/verbs.py` has the table, and both ends of a connection go by it. W
     value       A session or an answer, sealed.
     record      What a handle stands for, sealed.
     ttl         Seconds until what is stored is dropped.
-    retry_after Seconds after which another try makes sense.
+    retry_after Seconds after which another attempt makes sense.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Final, Literal, NamedTuple
 from .limits import HANDLE_BYTES
 
 Space = Literal["login", "answer"]
-"""What a lease is for: to log in, or to ask the portal something for everybody."""
+"""What a lease is for: to log in, or to ask the portal something for all callers."""
 
 MAX_QUESTIONS: Final = 4
-"""Answers looked at together: what a tool reads of the portal for one result."""
+"""Answers looked at together: as many as a tool reads of the portal for one result."""
 
 # Requests.
 
@@ -33,8 +33,7 @@ MAX_QUESTIONS: Final = 4
 class Ask(NamedTuple):
     """Look up a session or an answer; on a miss get the lease for it, or wait for its holder.
 
-    Attributes:
-        source: Where the caller is; of a login only.
+    Only a login has a `source`: where the caller is.
     """
 
     space: Space
@@ -45,10 +44,9 @@ class Ask(NamedTuple):
 
 
 class Fulfil(NamedTuple):
-    """Store what was done under a lease, and answer all that wait for it.
+    """Store what was done under a lease, and answer all who wait for it.
 
-    Attributes:
-        handle: Key of a handle that leads to the session; `record` is what it stands for.
+    `handle` is the key of a handle that leads to the session.
     """
 
     space: Space
@@ -62,11 +60,7 @@ class Fulfil(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """Say why nothing came of a lease or turn, or give a lease back. A turn has no key or token.
-
-    Attributes:
-        reason: One of `FAILURES`.
-    """
+    """Report why a lease or turn failed, one of `FAILURES`. A turn has no key or token."""
 
     space: Literal["login", "answer", "turn"]
     account: bytes
@@ -77,19 +71,18 @@ class Fail(NamedTuple):
 
 
 class AskTurn(NamedTuple):
-    """Wait until the portal may be sent one request for an account that nobody shares."""
+    """Wait until the portal may be sent one request for an account that is not shared."""
 
     account: bytes
 
 
 class Get(NamedTuple):
-    """Look at what there is: without a lease, a wait, or a look at locks.
+    """Look at what is stored: without a lease, a wait, or a look at locks.
 
-    For callers who proved who they are by a handle: a key that was made from a password belongs to
-    `Ask`.
+    For callers who proved who they are by a handle: a key made from a password belongs to `Ask`.
 
     Attributes:
-        handle: Leads to an account and its session; in place of `account` and `key`.
+        handle: Leads to an account and its session, in place of `account` and `key`.
         questions: At most `MAX_QUESTIONS`.
     """
 
@@ -100,13 +93,13 @@ class Get(NamedTuple):
 
 
 class Put(NamedTuple):
-    """Store a handle, a copy of a session that was lost here, or an answer: nobody waits for it.
+    """Store a handle, a copy of a session that was lost here, or an answer, without a lease.
 
     Attributes:
         session: Look-up key of the session that a handle leads to.
         idle: Of a session: seconds since the portal last answered for it.
         spelling: Of a session: tag of the spelling that it was opened with, if that is known.
-        drops: How often the sender knows that anything was dropped; None if that does not matter.
+        drops: The sender's count of drops; None if that does not matter.
     """
 
     space: Literal["handle", "session", "answer"]
@@ -124,10 +117,9 @@ class Forget(NamedTuple):
     """Drop something of an account.
 
     Attributes:
-        what: `session`: a dead one, by the SHA-256 of its value. `login`: the session of a
-            credential that the caller has just opened, with all that came of it. `handle`: a
-            handle, and the session unless another one leads there. `account`: all; it has no key.
-        digest: Of the dead session.
+        what: `session`: a dead one, by `digest`, the SHA-256 of its value. `login`: the session of
+            a credential that the caller has just opened, with all that came of it. `handle`: a
+            handle, and the session unless another handle leads there. `account`: all, without key.
     """
 
     what: Literal["session", "login", "handle", "account"]
@@ -161,7 +153,6 @@ class Hit:
     Not frozen: that would double the time to make one, and nearly every request makes one.
 
     Attributes:
-        value: As it was stored.
         expires_in: Seconds until it is dropped; absolute, never prolonged by use.
         idle: Seconds since the portal last answered for a session; 0 for an answer.
         spelling: Tag of the spelling that a session was opened with; None when it is not known.
@@ -174,10 +165,10 @@ class Hit:
 
 
 class Lease(NamedTuple):
-    """Nothing is cached and the caller is the one to log in, or to ask the portal.
+    """Nothing is cached, and the caller has to log in or ask the portal for all.
 
     Attributes:
-        token: To be quoted when that is done, worthless afterwards and after `lasts` s.
+        token: To be quoted when that is done; worthless afterwards and after `lasts`.
         lasts: Seconds until the lease goes to the next waiter.
         session: Of a lease to ask the portal: the account's session, if it has one.
     """
@@ -189,14 +180,13 @@ class Lease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """This very e-mail and password were rejected by the portal a moment ago."""
+    """The portal has just rejected this very e-mail and password."""
 
 
 class Unavailable(NamedTuple):
-    """What this caller waited for could not be had; that says nothing about the password.
+    """What was waited for cannot be had now; this says nothing about the password.
 
-    Attributes:
-        reason: One of `UNAVAILABLE_REASONS`; of an answer also `EXPIRED`.
+    The reason is one of `UNAVAILABLE_REASONS`, or `EXPIRED` of an answer.
     """
 
     reason: str
@@ -208,10 +198,10 @@ class Locked(NamedTuple):
 
     Attributes:
         retry_after: Seconds until the lock opens.
-        account_for: Seconds for which the account is locked for every source that is not known to
-            it; 0 when only this source is.
-        source_for: Seconds for which this source is refused at every account that does not know it,
-            after failures at many; 0 when it is not.
+        account_for: Seconds for which the account is locked for every source it does not know; 0
+            when only this source is locked.
+        source_for: Seconds for which every account that does not know this source refuses it, after
+            failures at many; 0 when they do not.
     """
 
     retry_after: float
@@ -221,7 +211,7 @@ class Locked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not the answer yet: it follows by itself."""
+    """The answer follows by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +224,9 @@ class Found(NamedTuple):
 
     Attributes:
         record: The handle's; None when none was asked for.
-        record_left: Seconds until that is dropped.
+        record_left: Seconds until the handle is dropped.
         key: Look-up key of the session.
-        answers: Those that were asked for, in that order; None for one that is not there.
+        answers: In the order of the questions; None for one that is not there.
     """
 
     account: bytes
@@ -266,7 +256,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """A waiter for a login in this process had better ask elsewhere."""
+    """A login that waits in this process should be asked for elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +265,7 @@ class Away:
 
 
 class Erased(NamedTuple):
-    """How much of what was dropped of an account."""
+    """How much of each was dropped of an account."""
 
     sessions: int = 0
     handles: int = 0
@@ -292,41 +282,41 @@ Decision = Hit | Lease | Rejected | Unavailable | Locked | Waiting | Turn | Reca
 Outcome = Decision | Found | Missing | Done | Lost | Erased
 
 SOON: Final = 1.0
-"""`retry_after` in seconds where there is no room, or of what may be had again at once."""
+"""`retry_after` in seconds when there is no room, or when another attempt may succeed at once."""
 
-# Reasons.
+# Reasons of a failure.
 
 REJECTED: Final = "rejected"
-"""Reason of a failed login that counts against the account and source."""
+"""The portal rejected the login: it counts against account and source."""
 
 PACED: Final = "paced"
-"""Reason of `Unavailable` when the shared pace made the caller wait for too long."""
+"""The pace made the caller wait for too long."""
 
 BUSY: Final = "busy"
-"""Reason when the portal asked for fewer requests; after it an account is left alone for a time."""
+"""The portal asked for fewer requests; an account is left alone for a time then."""
 
 OVERLOADED: Final = "overloaded"
-"""The same when the portal did not ask for that, but cannot serve anybody for a time."""
+"""The portal did not ask for that, but cannot serve anybody for a time."""
 
 LEAVES_ALONE: Final = frozenset({BUSY, OVERLOADED})
-"""Reasons after which the portal is asked nothing for an account for a time."""
+"""After these the portal is asked nothing for an account for a time."""
 
 EXPIRED: Final = "expired"
-"""Reason of a failed request for an answer: the session at the portal was dead."""
+"""An answer could not be fetched, as the session at the portal was dead."""
 
 ERASED: Final = "erased"
-"""Reason of `Unavailable` when the account was forgotten while the caller waited."""
+"""The account was erased while the caller waited."""
 
 GONE: Final = "gone"
-"""Reason of a `fail` that gives the lease back undecided; no waiter is given it."""
+"""The lease is given back undecided; no waiter gets this reason."""
 
 SHUTDOWN: Final = "shutdown"
-"""Reason when a worker or this process stops."""
+"""A worker or this process stops."""
 
 _REPORTED: Final = frozenset(
     {"unreachable", "timeout", "tls", "server_error", "unexpected", BUSY, OVERLOADED, SHUTDOWN}
 )
-"""Reasons of a worker that say nothing about the password: codes of `PortalError`, or its end."""
+"""Workers' reasons that say nothing about the password: codes of `PortalError`, or its end."""
 
 UNAVAILABLE_REASONS: Final = _REPORTED | {PACED, ERASED}
 """All that say nothing about the password; the last two are given here alone."""
@@ -336,7 +326,7 @@ FAILURES: Final[Mapping[str, frozenset[str]]] = {
     "answer": _REPORTED | {EXPIRED, GONE},
     "turn": _REPORTED,
 }
-"""Reasons a worker may give for a `fail`, by what has failed."""
+"""Reasons a worker may give in `Fail`, by what has failed."""
 
 SHAPES: Final = ("lacking", "unknown")
-"""How an answer of the portal may differ from what is known: it lacks fields, or has others."""
+"""How an answer of the portal may differ from the expected one: fields are missing, or new."""

@@ -22,9 +22,7 @@ class Waiter:
     """A request that has no answer yet.
 
     Attributes:
-        request: What was asked.
-        reply: Takes the answer.
-        holder: Who loses its leases when it goes.
+        holder: What its leases end with, such as a connection.
         deadline: When it is answered at the latest.
         waits: Whether it was sent `Waiting`.
         group: Where it waits; None before and after.
@@ -42,12 +40,10 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """All waiters for one thing from one source: what is decided holds for each of them.
+    """All waiters for one thing from one source: a decision holds for all of them.
 
     Attributes:
-        place: Its name in the queue.
-        request: What is asked.
-        queue: Where it stands.
+        place: Its key in the queue.
         credential: Of a login.
         waiters: In the order of their arrival.
         token: Of the lease that it waits for, or has waited for.
@@ -73,23 +69,21 @@ class Group:
 
     @property
     def awaits_gap(self) -> bool:
-        """Whether it waits until the portal may be asked again, and for nobody's lease."""
+        """Whether it waits for the account's gap, and not for a lease."""
         return self.credential is None and self.token is None
 
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """What goes on for one account in this process.
+    """The requests for one account in this process.
 
     Attributes:
-        account: The account's key.
-        fresh: What was asked since the last round; None where nobody waits for the outcome.
+        fresh: Those since the last round; None where nothing waits for the outcome.
         groups: The waiters, in the order of their arrival.
         woken: Whether the groups are to be looked at again.
         running: Whether a round is under way.
-        due: When they are to be looked at again, if nothing happens before.
-        timer: Does so.
-        watching: Looks whether another process has changed anything.
+        due: When the groups are to be looked at again if nothing happens before, by `timer`.
+        watching: Watches for changes by other processes.
     """
 
     account: bytes
@@ -118,7 +112,7 @@ class Queue:
         return group
 
     def stop(self) -> None:
-        """Look at them no more."""
+        """Stop timer and watch."""
         if self.timer is not None:
             self.timer.cancel()
         if self.watching is not None:
@@ -126,14 +120,10 @@ class Queue:
 
 
 def start(coroutine: Coroutine[Any, Any, object], tasks: set[asyncio.Task[None]]) -> None:
-    """Run a coroutine at once, and make a task of it only if it has to wait.
+    """Run a coroutine at once, and make a task of it only if it has to wait; `tasks` contains that.
 
-    Over a storage in memory it never does but for the disk, so that a request is answered within
+    With a storage in memory it waits for nothing but the disk, so that a request is answered within
     the call that brings it.
-
-    Args:
-        coroutine: What to run.
-        tasks: Has the task until that is done.
     """
     try:
         waits_for = coroutine.send(None)
@@ -153,7 +143,7 @@ def _resumed(coroutine: Coroutine[Any, Any, object], waits_for: Any) -> Generato
     while True:
         try:
             go_on = partial(coroutine.send, (yield waits_for))
-        except BaseException as exc:  # noqa: BLE001 - it is for the coroutine to see
+        except BaseException as exc:  # noqa: BLE001 - the coroutine handles it
             go_on = partial(coroutine.throw, exc)
         try:
             waits_for = go_on()

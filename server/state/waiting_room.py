@@ -1,4 +1,4 @@
-"""The waiters and the leases of this process: bounded in number and time."""
+"""The waiters and the leases of this process, bounded in number and time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .vocabulary import (
 from .waiters import Group, Queue, Waiter
 
 MANY: Final = 3
-"""So many waiters for one thing from one source make room for others when there is none."""
+"""A group of so many waiters gives one up when there is no room."""
 
 TOTALS: Final = (
     *("hits_total", "misses_total", "rejected_total", "unavailable_total", "locked_total"),
@@ -48,23 +48,23 @@ COUNTED: Final[dict[str, dict[type, str]]] = {
     },
     "answer": {Hit: "answers_hits_total", Unavailable: "answers_unavailable_total"},
 }
-"""Under which total the answer to an `Ask` is counted; a lease is none of them."""
+"""The total that an outcome of an `Ask` is counted in; none for a lease."""
 
 
 class Abandoned(NamedTuple):
-    """A request that nobody outside makes: nobody waits for a login any more, nor judges it."""
+    """An internal request: a login is no longer waited for, and will not be judged."""
 
     credential: Credential
 
 
 class LeaseRecord(NamedTuple):
-    """A lease that a client of this process has.
+    """A lease that was granted to a client of this process.
 
     Attributes:
         request: What it was granted for.
         credential: Of a login.
-        ticket: The turn that the login has.
-        holder: Who loses it when it goes.
+        ticket: Of the login's turn.
+        holder: What it ends with, such as a connection.
         until: When it ends.
     """
 
@@ -76,19 +76,19 @@ class LeaseRecord(NamedTuple):
 
 
 class WaitingRoom:
-    """All that this process owes an answer, or has a lease for.
+    """All unanswered requests of this process, and the leases of its clients.
 
     Args:
-        storage: Where accounts are.
+        storage: Has the accounts.
         limits: Numbers and times.
         random: Returns so many random bytes.
         wake: Has the groups of a queue looked at again.
         submit: Has something decided for an account.
 
     Attributes:
-        turns: Takes turns to log in; has the limits that are in force.
+        turns: Takes turns to log in; has the current limits.
         totals: Counts since start.
-        waiters: Those without an answer, in the order of their arrival.
+        waiters: Unanswered ones, in the order of their arrival.
         leases: By token, the oldest first.
     """
 
@@ -107,7 +107,7 @@ class WaitingRoom:
         self._now = storage.now
         self._wake = wake
         self._submit = submit
-        # Groups whose pair may not be compared yet, by their source.
+        # Groups whose pair may not be compared yet, by source.
         self._unseen: dict[str, dict[Group, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
@@ -120,7 +120,7 @@ class WaitingRoom:
     # Replies.
 
     def reply(self, waiter: Waiter, outcome: Outcome) -> None:
-        """Answer a request; what it would have got goes to the next if it was withdrawn."""
+        """Answer a request; if it was withdrawn, a lease goes to the next."""
         self.waiters.pop(waiter, None)
         if waiter.group is not None:
             waiter.group.waiters.pop(waiter, None)
@@ -136,7 +136,7 @@ class WaitingRoom:
             self.give_up(outcome.token)
 
     def reply_waiting(self, waiter: Waiter) -> None:
-        """Say once that the answer follows; if too many wait, one of them is sent away."""
+        """Reply `Waiting`, once; if too many wait, one of them is refused."""
         if waiter.waits or waiter.done:
             return
         if len(self.waiters) > self.turns.limits.waiters and not self._make_room():
@@ -148,7 +148,7 @@ class WaitingRoom:
             waiter.reply(Waiting())
 
     def withdraw(self, waiter: Waiter) -> None:
-        """End the wait of one that has no answer."""
+        """End the wait of a request without an answer."""
         waiter.done = True
         self.waiters.pop(waiter, None)
         group = waiter.group
@@ -160,7 +160,7 @@ class WaitingRoom:
             self._wake(group.queue)
 
     def drop(self, group: Group) -> None:
-        """Take a group out of its queue, and out of the turns."""
+        """Take a group out of its queue and out of the turns."""
         if group.queue.groups.get(group.place) is group:
             del group.queue.groups[group.place]
         self.note_seen(group)
@@ -169,9 +169,9 @@ class WaitingRoom:
             group.ticket = None
 
     def _send_away(self, waiters: list[Waiter]) -> None:
-        """Answer some that the wait was too long; their logins are judged by nobody.
+        """Refuse waiters that have waited for too long; their logins will not be judged.
 
-        Not those that have their answer by then: one that goes may let the next have its turn.
+        Not those answered meanwhile: the end of one wait may let the next have its turn.
         """
         groups: dict[Group, None] = {}
         for waiter in waiters:
@@ -190,9 +190,9 @@ class WaitingRoom:
                 self._submit(group.queue.account, Abandoned(group.credential))
 
     def _make_room(self) -> bool:
-        """Send one away for another that waits; False if there is none.
+        """Refuse one waiter to make room for another; False if there is none.
 
-        First one whose pair may not even be compared, then the newest of the largest group.
+        First one whose pair may not be compared yet, then the newest of the largest group.
         """
         unseen = next((one for groups in self._unseen.values() for one in groups), None)
         group = unseen or max(self.groups(), key=lambda one: len(one.waiters), default=None)
@@ -204,7 +204,7 @@ class WaitingRoom:
     # Logins whose pairs may not be compared yet.
 
     def note_unseen(self, group: Group) -> None:
-        """Have a login looked at again when its source has room for it."""
+        """Have a login looked at again when its source has room in its budget."""
         if group.waiters and group.credential is not None:
             self._unseen.setdefault(group.credential.source, {})[group] = None
 
@@ -219,7 +219,7 @@ class WaitingRoom:
                 del self._unseen[group.credential.source]
 
     def wake_unseen(self, sources: set[str], queue: Queue) -> None:
-        """Have those of some sources looked at again in all queues but one."""
+        """Have the logins of some sources looked at again in all queues but one."""
         for source in sources:
             for group in list(self._unseen.get(source, ())):
                 if group.queue is not queue:
@@ -233,14 +233,14 @@ class WaitingRoom:
         self.reply(waiter, lease)
 
     def give_up(self, token: bytes) -> None:
-        """Give back a lease undecided; the next one that waits gets one."""
+        """Give back a lease undecided; the next waiter gets one."""
         record = self.leases.get(token)
         if record is not None:
             space, account, key = record.request.space, record.request.account, record.request.key
             self._submit(plain(account), Fail(space, account, key, token, GONE, 0.0))
 
     def end_lease(self, token: bytes, *, lost: bool = False) -> None:
-        """Take note that a lease has ended; `lost` when nothing came of it."""
+        """Note that a lease has ended; `lost` if it was not fulfilled."""
         record = self.leases.pop(token, None)
         if record is None:
             return
@@ -251,7 +251,7 @@ class WaitingRoom:
             self.turns.leave(record.ticket, used=True)
 
     def expire_leases(self) -> None:
-        """End the leases whose time is over; queues have timers of their own for that."""
+        """End the leases whose time is over; queues have timers of their own for their groups."""
         now = self._now()
         while self.leases and next(iter(self.leases.values())).until <= now:
             self.end_lease(next(iter(self.leases)), lost=True)
@@ -259,7 +259,7 @@ class WaitingRoom:
     # Time.
 
     def arm(self) -> None:
-        """Set the timer to when one has waited for too long, or a lease is over."""
+        """Set the timer for the next waiter's deadline or the next end of a lease."""
         ends = [one.deadline for one in islice(self.waiters, 1)]
         ends += [one.until for one in islice(self.leases.values(), 1)]
         due = min(ends, default=None)
@@ -276,7 +276,7 @@ class WaitingRoom:
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def close(self) -> None:
-        """Look at the time no more, and take no more turns."""
+        """Stop the timer and the turns."""
         self._set_timer(None)
         self.turns.close()
 

@@ -29,16 +29,16 @@ MANY = {
 STAYS = """\
 What stays beside the journal:
 - lines in var/log, with fingerprint and address, until the files are rotated out;
-- for up to an hour and in memory, that the portal asked for fewer requests;
-- in memory of a worker, until others take its place: how many calls of the account are left of its
-  rate, and which of its lines in auth.log are only counted;
-- in a worker that was cut off from the daemon just now: what it counted of failed logins, for up to
-  a day in memory;
-- what is not the server's: your backups, and files of oig-client at the owner's."""
+- a back-off that the portal asked for, for up to an hour and in memory only;
+- in a worker's memory, until others replace it: the account's remaining call rate, and which of its
+  lines in auth.log are only counted;
+- in a worker that was disconnected from the daemon at this moment: its own counts of failed logins,
+  for up to a day in memory;
+- data outside the server: your backups, and files of oig-client on the owner's machine."""
 
 AGAIN = """\
-The owner, or anybody else with the password, can log in again, and then it all begins again.
-OIG_ALLOWED_EMAILS decides which accounts may."""
+The owner, or anybody else with the password, can log in again, and then data of the account is
+stored again. OIG_ALLOWED_EMAILS decides which accounts may log in."""
 
 
 def forgotten_report(
@@ -55,7 +55,7 @@ def forgotten_report(
     counted = {"connections": connections, "notes": erased.get("handles"), **erased}
     numbers = {key: int(known(counted.get(key)) or 0) for key, _ in REMOVED}
     gone = [amount(numbers[key], one, MANY.get(key)) for key, one in REMOVED if numbers[key]] or [
-        "nothing, as none of it was kept"
+        "nothing, as none of it was stored"
     ]
     name = shown_account(account)
     line = f"Forgot account {name}, in memory and on the disk. Removed: {', '.join(gone)}."
@@ -69,9 +69,9 @@ def _journal(changes: int | None) -> str:
     if changes == 0:
         return "The journal has no change of this account."
     how_many = (
-        "The journal cannot be read now; what it holds stays"
+        "The journal cannot be read now; its entries stay"
         if changes is None
-        else (f"The journal keeps {amount(changes, 'change')} of this account")
+        else f"The journal still has {amount(changes, 'change')} of this account"
     )
     return (
         f"{how_many}: a record of what was done to a machine, with the fingerprint and without "

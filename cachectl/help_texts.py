@@ -10,10 +10,10 @@ examples:
   cachectl unlock jana@example.cz           let an account try again at once
   cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
-  cachectl journal end 0f3a5c7712d9e0b4     let its box go
+  cachectl journal end 0f3a5c7712d9e0b4     release its box
   cachectl connections                      clients connected with a browser
   cachectl connections end 5f1c09ab         end one of them
-  cachectl forget-owner jana@example.cz     remove all that is kept about it
+  cachectl forget-owner jana@example.cz     remove what is stored about it
   cachectl rotate-secret                    a new secret, if the old one got out
   cachectl reload                           after a change of the settings file
 
@@ -36,23 +36,23 @@ it is refused unless --yes is given.
 
 JOURNAL = """\
 Lists the changes that were made at boxes, latest first, from the file that
-OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
-has looked after, or what a crash left open. Boxes that are reserved for a
-change stand in front: nothing was sent to them yet. `journal end` lets a box go.
+OIG_JOURNAL names. It asks neither daemon nor portal: "unclear" is a change that
+nobody has checked, or that a crash left open. Reservations come first: nothing
+has been sent for them yet. `journal end` releases a box.
 """
 
-LET_GO = """\
-Lets the box go that a change under way, or an apply that is about to send one,
-keeps from other changes. An apply that has sent nothing yet sends nothing then,
-and its plan stays good. A change that was sent may still take effect: nobody
-can take it back, and how it ended is as unknown as before. Asks first, unless
---yes is given; refuses while the change is being sent, unless --force is.
+RELEASE = """\
+Releases the box that a reservation, or a change under way, blocks for other
+changes. The apply of a reservation no longer sends anything, and its plan stays
+valid. A change that was sent may still take effect: nobody can take it back, and
+its outcome stays unknown. Asks first, unless --yes is given; refuses while the
+change is being sent, unless --force is given.
 """
 
 CONNECTIONS = """\
 Lists the clients that owners have connected with a browser, latest first, from
 the file that OIG_GRANTS names: their name, where their code went, what they may
-do, and how they stand. It asks no daemon and no portal. `connections end` ends
+do, and their state. It asks neither daemon nor portal. `connections end` ends
 some of them.
 """
 
@@ -81,7 +81,7 @@ ROTATE = """\
 Replaces the secret that all keys and seals are made with, and removes the
 cache's file that was made with the old one. Only while the server is stopped, and
 after asking. Everybody logs in again; handles and plans of before are refused;
-failed logins, locks and known sources are forgotten, for they are kept under
+failed logins, locks and known sources are forgotten, for they are stored under
 fingerprints of the old secret. All connections of clients end and are removed.
 The journal stays, with its old fingerprints.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .blocks import Report
 from .daemon import Daemon, fingerprint, settings
 from .failures import Refused, Unreachable
-from .journal_report import journal_report, let_go_report, no_journal_report
+from .journal_report import journal_report, no_journal_report, released_report
 from .options import Options
 from .prompt import ask, refuse_without_terminal
 from .units import text
@@ -18,31 +18,29 @@ if TYPE_CHECKING:
     from server.records.journal import Journal
 
 UNASKED = (
-    "journal end asks first and there is no terminal to ask on. Nothing was let go; say --yes as "
+    "journal end asks first, and there is no terminal to ask on. No box was released; say --yes as "
     "well if you mean it."
 )
-DECLINED = "Nothing was let go."
-NOTHING = (
-    "Nothing keeps a box from other changes under the id {id}. `cachectl journal` lists what does."
-)
+DECLINED = "No box was released."
+NOTHING = "Nothing with the id {id} blocks a box. `cachectl journal` lists what does."
 SENDING = (
-    "The change {id} is being sent just now, as far as one can tell: another one might come "
-    "between its requests. Nothing was let go; wait a minute, or say --force if you mean it."
+    "The change {id} is being sent right now, as far as is known: another change might come "
+    "between its requests. No box was released; wait a minute, or say --force if you mean it."
 )
-RESERVED = "End the apply that has reserved box {box}? It sends nothing then."
+RESERVED = "End the apply that has reserved box {box}? It will send nothing."
 UNDER_WAY = (
-    "Let box {box} go? The change {id} was sent or may have been, it can still take effect, and "
-    "then comes before or after the next one."
+    "Release box {box}? The change {id} was or may have been sent. It may still take effect, "
+    "before or after the next change."
 )
 
 
 def journal(options: Options) -> Report:
-    """List the changes, or let a box go.
+    """List the changes, or release a box.
 
     Raises:
         Usage: The environment is wrong.
         Refused: The journal cannot be read, or there is none where OIG_JOURNAL says; or the secret
-            is not the daemon's; or nothing is to be let go, or the answer was no.
+            is not the daemon's; or there is nothing to release, or the answer was no.
     """
     from server.errors import JournalUnavailable  # noqa: PLC0415
     from server.records.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
@@ -58,7 +56,7 @@ def journal(options: Options) -> Report:
     stored = Journal(path)
     try:
         if options.action is not None:
-            return _let_go(stored, options)
+            return _release(stored, options)
         total, records = stored.latest(options.limit, account=account, box=options.box)
         reserved = [
             (one, lives)
@@ -77,13 +75,13 @@ def journal(options: Options) -> Report:
     return journal_report(total, records, time.time(), reserved)
 
 
-def _let_go(stored: Journal, options: Options) -> Report:
-    """Let the box of one change go.
+def _release(stored: Journal, options: Options) -> Report:
+    """Release the box of one change.
 
-    1. It is only reserved: whatever its apply does, it sends nothing any more.
+    1. It is only reserved: whatever its apply does, it no longer sends anything.
     2. It is under way, and its apply has ended: nobody knows yet how it ended.
     3. It is under way and being sent: not without --force.
-    4. It has ended, or there is none: there is nothing to let go.
+    4. It has ended, or there is none: there is nothing to release.
     """
     assert options.change is not None  # it is required
     change, now = options.change, time.time()
@@ -101,6 +99,6 @@ def _let_go(stored: Journal, options: Options) -> Report:
     if not options.yes:
         refuse_without_terminal(UNASKED)
         ask(question, DECLINED)
-    if not stored.reservations.let_go(change, now):
+    if not stored.reservations.free_box(change, now):
         raise Refused(NOTHING.format(id=change))
-    return let_go_report(change)
+    return released_report(change)

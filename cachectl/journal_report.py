@@ -33,9 +33,9 @@ def journal_report(
     return Report(data, (*waiting, *_blocks(total, records, now)))
 
 
-def let_go_report(change: str) -> Report:
-    """Report that a box was let go."""
-    return Report({"ended": change}, (f"{change} keeps its box from no other change any more.",))
+def released_report(change: str) -> Report:
+    """Report that a box was released."""
+    return Report({"ended": change}, (f"{change} no longer blocks its box.",))
 
 
 def no_journal_report(path: Path) -> Report:
@@ -56,7 +56,7 @@ def _data(record: Record, now: float) -> dict[str, Any]:
         "before": record.before,
         "after": record.after,
         "status": record.status(now),
-        "keeps_box": record.under_way(now),
+        "blocks_box": record.under_way(now),
         "outcome": record.outcome,
         "portal": record.why,
         "seconds": record.seconds,
@@ -77,14 +77,14 @@ def _reserved_data(one: Reservation, lives: bool | None) -> dict[str, Any]:
 
 def _reserved(one: Reservation, lives: bool | None) -> str:
     how = {
-        True: "by an apply that runs",
-        False: "by an apply that is gone, so in nobody's way",
-        None: "by an apply that may run",
+        True: "by an apply that is running",
+        False: "by an apply that has ended, and blocks nobody",
+        None: "by an apply that may be running",
     }
     return "\n".join(
         (
             "  ".join((moment(one.at), one.id, f"box {text(one.box)}", f"reserved {how[lives]}")),
-            "  nothing was sent yet",
+            "  nothing has been sent yet",
             f"  account {shown(one.account)}, client {text(one.client)}",
         )
     )
@@ -102,7 +102,7 @@ def _blocks(total: int, records: Sequence[Record], now: float) -> tuple[Block, .
 def _entry(record: Record, now: float) -> str:
     """Write one change as some lines: in a table, terminals would cut what one wants to copy."""
     took = "" if record.seconds is None else f", {record.seconds:.0f} s"
-    took += ", keeps its box" if record.under_way(now) else ""
+    took += ", blocks its box" if record.under_way(now) else ""
     head = (moment(record.at), record.id, f"box {text(record.box)}", record.status(now) + took)
     return "\n".join(
         (

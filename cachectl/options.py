@@ -21,7 +21,7 @@ from .help_texts import (
     FLUSH,
     FORGET,
     JOURNAL,
-    LET_GO,
+    RELEASE,
     RELOAD,
     ROTATE,
     UNLOCK,
@@ -184,7 +184,7 @@ def _parser() -> _Parser:
     command("ping", "ask for a sign of life and time it")
 
     for name, summary in (
-        ("sessions", "list the sessions held, latest used first; never an e-mail or a value"),
+        ("sessions", "list the cached sessions, latest used first; never an e-mail or a value"),
         ("lockouts", "list the accounts with failed logins, and which of them are locked"),
     ):
         _limited(command(name, summary), DEFAULT_ROWS)
@@ -194,19 +194,17 @@ def _parser() -> _Parser:
     journal.add_argument("--box", metavar="ID", help="only those of a box")
     _limited(journal, DEFAULT_ROWS)
     boxes = journal.add_subparsers(dest="action", metavar="end")
-    let_go = boxes.add_parser(
+    release = boxes.add_parser(
         "end",
-        help="let the box go that a change, or an apply, keeps from others",
-        description=LET_GO,
+        help="release the box that a change or a reservation blocks",
+        description=RELEASE,
         formatter_class=_Help,
         allow_abbrev=False,
         parents=[everywhere],
     )
-    let_go.add_argument("change", type=_change, metavar="ID", help="as `journal` lists it")
-    let_go.add_argument(
-        "--force", action="store_true", help="also while its apply is sending it just now"
-    )
-    let_go.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    release.add_argument("change", type=_change, metavar="ID", help="as `journal` lists it")
+    release.add_argument("--force", action="store_true", help="even while the change is being sent")
+    release.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
     connections = command(
         "connections",
@@ -234,7 +232,7 @@ def _parser() -> _Parser:
     which.add_argument("--all", action="store_true", dest="everything", help="all of everybody")
     end.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
-    forget = command("forget-owner", "remove all that is kept about an account", FORGET)
+    forget = command("forget-owner", "remove what is stored about an account", FORGET)
     forget.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")
 
     rotate = command("rotate-secret", "replace the secret: everybody logs in again", ROTATE)

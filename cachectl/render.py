@@ -40,7 +40,7 @@ def sessions_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
             total,
             one="session is",
             many="sessions are",
-            verb="held",
+            verb="cached",
             order="latest used first",
         ),
     )
@@ -66,7 +66,7 @@ def lockouts_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
     )
     return Report(
         {"total": total, "lockouts": listed},
-        _page(table, total, one="failure record is", many="failure records are", verb="kept"),
+        _page(table, total, one="failure record is", many="failure records are", verb="stored"),
     )
 
 

@@ -8,7 +8,7 @@ from .units import amount
 CONSEQUENCES = (
     "With a new secret everybody logs in again: sessions, session handles and plans of before are",
     "refused. All connections of clients end and are removed: each has to be connected again.",
-    "Failed logins, locks and known sources are forgotten, for they are kept under the old",
+    "Failed logins, locks and known sources are forgotten, for they are stored under the old",
     "secret's fingerprints: who was guessing may begin again. The journal stays, but its old",
     "entries keep their old fingerprints: `cachectl journal` lists them, `--account` and the",
     "owner's own list_changes do not find them any more.",

@@ -49,7 +49,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
     (
         "Sessions",
         (
-            ("sessions", "held", count, False),
+            ("sessions", "cached", count, False),
             ("limit_sessions", "at most", count, False),
             ("bytes", "size", size, False),
             ("hit_ratio", "hit ratio", percent, False),
@@ -92,7 +92,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
     (
         "Answers",
         (
-            ("answers", "held", count, False),
+            ("answers", "cached", count, False),
             ("answers_bytes", "size", size, False),
             ("limit_answers_bytes", "at most", size, False),
             ("answers_hits_total", "hits", count, False),

@@ -92,12 +92,12 @@ def logout(session: Session, email: str | None) -> int:
 
 def _summary(result: Mapping[str, Any]) -> str:
     removed, ended, why = result["removed"], result["ended"], result["why"]
-    here = f"{'Removed the login' if removed else 'No login was kept'} for {result['url']}."
+    here = f"{'Removed the login' if removed else 'No login was stored'} for {result['url']}."
     if ended:
         return f"{here} The login was ended at the server."
     if why is None:
         return here
-    return f"{here} At the server it was not ended, and ends by itself in time. {why}"
+    return f"{here} The server has not ended it; it expires there by itself. {why}"
 
 
 def _removed(session: Session, email: str | None, login: Login | None) -> bool:

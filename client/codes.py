@@ -108,7 +108,7 @@ ADVICE: Mapping[str, str] = {
         "ended, in {retry_after_s} seconds at the latest."
     ),
     "change_in_progress": (
-        "`oig-client change {change_id}` shows how it stands. Plan again when it has ended, in "
+        "`oig-client change {change_id}` shows its status. Plan again when it has ended, in "
         "{retry_after_s} seconds at the latest."
     ),
     "change_refused": (

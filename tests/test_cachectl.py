@@ -218,7 +218,7 @@ def test_sessions_are_identified_by_fingerprint_only(cache, ctl):
     assert jana.startswith(cache.account(JANA)[:6].hex())
     assert petr.startswith(cache.account(PETR)[:6].hex())
     assert re.search(rf"11 h 59 min +\d s +2 +{len(VALUE)} B$", jana)
-    assert (blank, total) == ("", "2 sessions are held, latest used first.")
+    assert (blank, total) == ("", "2 sessions are cached, latest used first.")
     report = json.loads(ctl("sessions", "--limit", "1", "--json"))
     assert report["total"] == 2
     (row,) = report["sessions"]
@@ -233,7 +233,7 @@ def test_a_list_of_sessions_says_that_there_are_more(cache, ctl):
     lines = ctl("sessions").splitlines()
     assert len(lines) == 1 + 20 + 2
     assert lines[-1] == (
-        "22 sessions are held, latest used first; 20 shown (--limit N shows more)."
+        "22 sessions are cached, latest used first; 20 shown (--limit N shows more)."
     )
     assert len(ctl("sessions", "--limit", "22").splitlines()) == 1 + 22 + 2
 
@@ -411,7 +411,7 @@ def test_stats_are_drawn_side_by_side_in_colour(filled, terminal):
     screen = terminal([*CACHECTL, "stats"], filled.env)
     assert screen.wait() == 0
     assert re.search(r"^Sessions +Logins +Connections$", screen.text, re.MULTILINE)
-    assert re.search(r"^held +2 +under way +0 +open +2$", screen.text, re.MULTILINE)
+    assert re.search(r"^cached +2 +under way +0 +open +2$", screen.text, re.MULTILINE)
     assert re.search(r"^fulfil +[1-9]\d* +\d", screen.text, re.MULTILINE)
     assert b"\x1b[1;36mSessions" in screen.raw
     assert b"\x1b[1;33m" in screen.raw  # one account is locked

@@ -271,7 +271,7 @@ def test_sessions_are_listed_by_fingerprint():
         "account        age         left  idle   hits   size\n"
         "010203040506  33 s  11 h 59 min   2 s  1,000  230 B\n"
         "\n"
-        "3 sessions are held, latest used first; 1 shown (--limit N shows more).\n"
+        "3 sessions are cached, latest used first; 1 shown (--limit N shows more).\n"
     )
 
 
@@ -293,7 +293,7 @@ def test_lockouts_show_account_source_and_remaining_time():
         "all accounts  192.0.2.8           7  not locked\n"
         "010203040506  -                   -  -\n"
         "\n"
-        "3 failure records are kept.\n"
+        "3 failure records are stored.\n"
     )
 
 

@@ -320,7 +320,7 @@ def test_a_pending_change_is_a_success_only_without_a_wait(client, fleet):
     assert err.splitlines()[-1] == f"oig-client change {plan['change_id']}"
     code, _, err = client("plan", "--mode", "home_3", "--apply", *yes[:2])
     assert code == ExitCode.TOOL
-    assert f"`oig-client change {plan['change_id']}` shows how it stands" in err
+    assert f"`oig-client change {plan['change_id']}` shows its status" in err
 
 
 def test_waiting_for_a_change_ends_in_time(client, fleet):
@@ -595,13 +595,13 @@ def test_a_plan_that_names_no_box_cannot_be_confirmed(terminal, hostile_server, 
     assert QUESTION not in shown.text
 
 
-def test_ctrl_c_stops_waiting_and_says_that_the_change_goes_on(screen, client, fleet):
+def test_ctrl_c_stops_waiting_and_says_that_the_change_continues(screen, client, fleet):
     fleet.portal.switch(delay=600)
     plan = planned(client, "--mode", "home_2")
     shown = screen("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"])
     shown.expect("Waiting for the box")
     shown.send("\x03")
     assert shown.wait() == ExitCode.INTERRUPTED
-    assert "The change goes on" in shown.text
+    assert "The change continues" in shown.text
     assert f"oig-client change {plan['change_id']}" in shown.text
     assert len(writes(fleet, plan["box_id"])) == 1

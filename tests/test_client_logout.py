@@ -103,7 +103,7 @@ def test_the_stored_login_goes_even_when_the_server_cannot_be_reached(client, ri
     keep(ring, url)
     code, out, err = client("logout", "--url", url)
     assert (code, err) == (ExitCode.UNREACHABLE, "")
-    assert "At the server it was not ended" in out
+    assert "The server has not ended it" in out
 
 
 def test_a_server_without_log_out_is_not_a_failure(client, ring, mcp_server):

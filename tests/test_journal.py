@@ -652,7 +652,7 @@ def test_a_reservation_is_not_listed_as_a_change_and_can_be_released(journal, op
     assert journal.latest(9) == (0, [])
     code, told = operator()
     assert code == 0
-    assert f"{one.id}  box {one.box}  reserved by an apply that runs" in told
+    assert f"{one.id}  box {one.box}  reserved by an apply that is running" in told
     code, told = operator("end", one.id)
     assert (code, "asks first" in told) == (1, True)
     assert operator("end", one.id, "--yes")[0] == 0
@@ -666,9 +666,9 @@ def test_a_change_under_way_can_be_released_and_its_outcome_stays_unknown(journa
     first = record(at=time.time())
     begin(journal, first)
     journal.end(first.id, "answered", "why", first.at)
-    assert "keeps its box" in operator()[1]
+    assert "blocks its box" in operator()[1]
     assert operator("end", first.id, "--yes")[0] == 0
-    assert "keeps its box" not in operator()[1]
+    assert "blocks its box" not in operator()[1]
     found = journal.find(first.id)
     assert (found.verdict, found.status(first.at)) == (None, "pending")
     assert journal.open_end(first.box, first.kind) == found

@@ -26,9 +26,9 @@ from .wishes import arguments_of
 
 MAX_TOKEN = 4096
 """Characters read for a token from standard input: more than any has."""
-UNTIL_LOOKED = (
-    "Until somebody looks how it stands, the server takes it as under way and changes nothing else "
-    "at this box. To look:"
+UNTIL_SETTLED = (
+    "The server makes no other change at this box until this one is settled or 15 minutes old. To "
+    "check it:"
 )
 
 
@@ -108,17 +108,17 @@ def _carried_out(
     try:
         report = settled(session, report, options)
     except KeyboardInterrupt:
-        session.output.note(f"The change goes on all the same. {UNTIL_LOOKED}\n{look}")
+        session.output.note(f"The change continues all the same. {UNTIL_SETTLED}\n{look}")
         if session.output.as_json:
             _report(session, report)
         return ExitCode.INTERRUPTED
     _report(session, report)
     status = report.get("status")
     if status == "pending" and options.wait == 0:
-        session.output.note(f"{UNTIL_LOOKED}\n{look}")
+        session.output.note(f"{UNTIL_SETTLED}\n{look}")
         return ExitCode.OK
     if status != "applied":
-        note = UNTIL_LOOKED if status == "pending" else "To look how it stands:"
+        note = UNTIL_SETTLED if status == "pending" else "To check it:"
         session.output.note(f"{note}\n{look}")
         return ExitCode.TOOL
     return ExitCode.OK
@@ -132,7 +132,7 @@ def _applied(
         return controlled(session, APPLY, arguments, options, repeat=False)
     except KeyboardInterrupt:
         session.output.note(
-            f"If it was sent already, the change goes on all the same. To look:\n{look}"
+            f"If it was already sent, the change continues all the same. To check it:\n{look}"
         )
         raise
     except (Unreachable, NotMcp, ToolFailure) as failure:

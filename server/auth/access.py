@@ -59,8 +59,8 @@ NO_HANDLE = (
 )
 
 NOT_ENDED = (
-    "The cache daemon cannot be asked, and without it not all workers would hear of it. Nothing "
-    "was ended."
+    "No login can be ended while the cache daemon is away, because not every worker would hear of "
+    "it."
 )
 
 NO_LOGIN = "The call carries no login: neither a session handle nor an e-mail and password."

@@ -185,19 +185,19 @@ class Reservations:
         """Say whether the apply of a reservation or a change lives; None if that is not known."""
         return is_locked(self._path(token))
 
-    def let_go(self, change_id: str, wall: float) -> bool:
+    def free_box(self, change_id: str, wall: float) -> bool:
         """Free the box of a reservation or of a change under way, on an operator's word.
 
         1. A reservation: its row goes. Its apply, if it lives, finds that and sends nothing.
         2. A change: it no longer blocks its box. How it ended is as unknown as before, and plans
-           go on naming it.
+           still name it.
 
         Args:
             change_id: The plan's id, which is the change's.
             wall: Seconds since 1970.
 
         Returns:
-            Whether there was such a one.
+            Whether there was one.
         """
 
         def work(journal: sqlite3.Connection) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 import msgpack  # type: ignore[import-untyped]
 
 from ..sources import GRANT
-from . import encoding
+from . import encoding, vocabulary
 from .commands import found_in
 from .decider import Listeners
 from .encoding import FORMAT, LAYOUT, LAYOUT_FOR_ANSWER, LAYOUT_FOR_HIT
@@ -22,20 +22,7 @@ from .limits import Limits, Policy, plain
 from .rounds import Rounds
 from .storage import Storage, StorageAway, of_account
 from .upkeep import Upkeep
-from .vocabulary import (
-    SHUTDOWN,
-    Away,
-    Found,
-    Get,
-    Hit,
-    Lease,
-    Outcome,
-    Request,
-    Unavailable,
-    Unlock,
-    Waiting,
-    short,
-)
+from .vocabulary import SHUTDOWN, Away, Get, Hit, Lease, Outcome, Request, Unavailable, Waiting
 from .waiters import Reply, Waiter
 
 _KEY_AT: Final = LAYOUT.size
@@ -160,11 +147,11 @@ class Accounts:
         account: bytes | None = None,
         key: bytes | None = None,
         *questions: bytes,
-    ) -> Found | None:
+    ) -> vocabulary.Found | None:
         """Return what there is of a handle or an account. As `Get`."""
         storage = self._storage
         if handle is not None:
-            account = storage.peek_handle(short(handle))
+            account = storage.peek_handle(vocabulary.short(handle))
         data = None if account is None else storage.peek(of_account(account))
         if account is None or data is None:
             return None
@@ -194,7 +181,7 @@ class Accounts:
         if self._stopped:
             waiter.done = True
             reply(Unavailable(SHUTDOWN, 1.0))
-        elif isinstance(request, Unlock):
+        elif isinstance(request, vocabulary.Unlock):
             self._rounds.submit(request.budget, request, waiter)
         elif isinstance(request, Get) and request.handle is not None:
             self._rounds.follow(request.handle, request, waiter)

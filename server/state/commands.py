@@ -9,30 +9,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
-from . import failures, leases, logins, spraying
+from . import failures, leases, logins, spraying, vocabulary
 from .account import READING, AccountState
 from .decider import Decider
 from .limits import plain
-from .vocabulary import (
-    ERASED,
-    GONE,
-    REJECTED,
-    SOON,
-    Done,
-    Fail,
-    Forget,
-    Found,
-    Fulfil,
-    Get,
-    Hit,
-    Lost,
-    Missing,
-    Outcome,
-    Put,
-    Unavailable,
-    Unlock,
-    short,
-)
+from .vocabulary import Done, Fail, Forget, Found, Fulfil, Get, Hit, Lost, Outcome, Put, Unlock
 from .waiting_room import Abandoned, LeaseRecord
 
 Work = Callable[[Decider], Awaitable[Outcome]]
@@ -76,7 +57,7 @@ def found_in(
     """
     record, left = None, 0.0
     if handle is not None:
-        name = short(handle)
+        name = vocabulary.short(handle)
         one = next((one for one in state.handles if one.handle == name), None)
         if one is None or one.until <= now:
             return None
@@ -121,7 +102,7 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
     if record is None:
         return Lost()
     is_valid = leases.take(state, token)
-    is_lost = request.reason == GONE or not is_valid
+    is_lost = request.reason == vocabulary.GONE or not is_valid
     decider.end_lease(token, lost=is_lost)
     if is_lost:
         return Done() if is_valid else Lost()
@@ -134,7 +115,7 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
     counted = await decider.transaction.load(credential.budget)
     login = logins.Login(credential, state, counted, context)
     login.fail(request)
-    if request.reason != REJECTED:
+    if request.reason != vocabulary.REJECTED:
         counts["unavailable_total"] += 1
         return Done()
     counts["rejected_total"] += 1
@@ -150,7 +131,7 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
 async def _get(decider: Decider, request: Get) -> Outcome:
     found = tuple([await decider.answer(question) for question in request.questions])
     of = request.handle, request.key, decider.account
-    return found_in(decider.state, *of, found, decider.context.now) or Missing()
+    return found_in(decider.state, *of, found, decider.context.now) or vocabulary.Missing()
 
 
 async def _put(decider: Decider, request: Put) -> Outcome:
@@ -196,7 +177,7 @@ async def _forget(decider: Decider, request: Forget) -> Outcome:
 async def _erase(decider: Decider, budget: bytes) -> Outcome:
     counted = await decider.transaction.load(budget)
     for group in decider.queue.groups.values():
-        decider.answer_all(group, Unavailable(ERASED, SOON))
+        decider.answer_all(group, vocabulary.Unavailable(vocabulary.ERASED, vocabulary.SOON))
     dropped = await decider.storage.drop_answers(decider.account)
     leases = len(decider.state.leases)
     _void_leases(decider)

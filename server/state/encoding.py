@@ -17,19 +17,8 @@ from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
-from .account import (
-    FORGET_AFTER,
-    NO_GENERATION,
-    AccountState,
-    Attempt,
-    Busy,
-    Counter,
-    Ended,
-    Granted,
-    Handle,
-    Known,
-    Pair,
-)
+from . import account
+from .account import AccountState, Attempt, Busy, Counter, Ended, Granted, Handle, Known, Pair
 from .storage import TAG_BYTES, Kind, StorageAway
 
 FORMAT: Final = 1
@@ -188,10 +177,10 @@ def kind_of(state: AccountState, now: float) -> Kind:
 def lasts_until(state: AccountState) -> float:
     """Return when the last of it expires."""
     ends: float = max(
-        state.expires if state.value or state.generation != NO_GENERATION else 0.0,
+        state.expires if state.value or state.generation != account.NO_GENERATION else 0.0,
         state.careful_until(),
         state.next_at,
-        *(one.last + FORGET_AFTER for one in state.all_counters() if one.last),
+        *(one.last + account.FORGET_AFTER for one in state.all_counters() if one.last),
         *(row.until for row in chain(*state.lists())),
     )
     return ends

@@ -7,14 +7,7 @@ from __future__ import annotations
 
 from ..sources import is_grant
 from .account import AccountState, Attempt, Counter, Effect, Known, Pair
-from .limits import (
-    MAX_KNOWN,
-    MAX_KNOWN_SOURCES,
-    MAX_PAIRS,
-    MAX_SOURCES,
-    MAX_SPELLINGS,
-    Context,
-)
+from .limits import MAX_KNOWN, MAX_KNOWN_SOURCES, MAX_PAIRS, MAX_SOURCES, MAX_SPELLINGS, Context
 
 
 def knows(state: AccountState, source: str, spelling: bytes | None, now: float) -> bool:

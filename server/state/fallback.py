@@ -18,32 +18,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from ..errors import CacheBusy, CacheUnavailable
+from . import vocabulary
 from .copies import Copies
 from .decider import Listeners
 from .limits import FALLBACK, Policy, plain
 from .remote import PROBE_SECONDS, Client, Remote, Waits
-from .vocabulary import (
-    PACED,
-    REJECTED,
-    Ask,
-    AskTurn,
-    Done,
-    Fail,
-    Forget,
-    Found,
-    Fulfil,
-    Get,
-    Hit,
-    Lease,
-    Locked,
-    Lost,
-    Outcome,
-    Put,
-    Recalled,
-    Request,
-    Turn,
-    Unavailable,
-)
+from .vocabulary import Ask, Done, Fail, Forget, Found, Fulfil, Get, Lease, Lost, Outcome, Put
 from .waiters import start
 
 logger = logging.getLogger(__name__)
@@ -57,7 +37,7 @@ RECALLS: Final = 3
 MAX_LEASES: Final = 4096
 """Leases remembered: more than a worker has requests under way, and most last a second."""
 
-TRY_LATER: Final = Unavailable(PACED, 5.0)
+TRY_LATER: Final = vocabulary.Unavailable(vocabulary.PACED, 5.0)
 """The answer when there is no room to wait. Sending such callers to the portal would bring it the
 requests that nobody paces."""
 
@@ -77,7 +57,7 @@ class _Granted:
 class SharedAccounts(Protocol):
     """The accounts that all workers share. Waiting calls may be cancelled."""
 
-    async def call(self, request: Request) -> Outcome:
+    async def call(self, request: vocabulary.Request) -> Outcome:
         """Ask something about an account, and return the outcome.
 
         What can be done without the other workers is done: while they are away, sessions and
@@ -114,7 +94,7 @@ class WorkerAccounts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried_out: dict[type, Callable[[Any], Awaitable[Outcome]]] = {
             Ask: self._ask,
-            AskTurn: self._ask_portal,
+            vocabulary.AskTurn: self._ask_portal,
             Fulfil: self._fulfil,
             Fail: self._fail,
             Get: self._get,
@@ -123,7 +103,7 @@ class WorkerAccounts:
         }
         client.listeners = Listeners(self._dropped, self._unlocked)
 
-    async def call(self, request: Request) -> Outcome:
+    async def call(self, request: vocabulary.Request) -> Outcome:
         """As `SharedAccounts.call`."""
         return await self._carried_out[type(request)](request)
 
@@ -163,24 +143,24 @@ class WorkerAccounts:
                 outcome = await self._local.call(request, waits=waits)
             except CacheBusy:
                 return TRY_LATER
-            if not isinstance(outcome, Recalled):
+            if not isinstance(outcome, vocabulary.Recalled):
                 return outcome
             drops = self._drops
-        return Unavailable(PACED, PROBE_SECONDS)
+        return vocabulary.Unavailable(vocabulary.PACED, PROBE_SECONDS)
 
-    async def _ask_portal(self, request: Ask | AskTurn) -> Outcome:
+    async def _ask_portal(self, request: Ask | vocabulary.AskTurn) -> Outcome:
         outcome = await self._from_daemon(request)
         match outcome:
             case None:
                 return await self._local.call(request)
-            case Lease() | Turn():
+            case Lease() | vocabulary.Turn():
                 self._local.begin_gap(request.account)
-            case Unavailable(reason, retry_after):
+            case vocabulary.Unavailable(reason, retry_after):
                 self._local.leave_alone(request.account, reason, retry_after)
         return outcome
 
     async def _from_daemon(
-        self, request: Ask | AskTurn, waits: Waits | None = None
+        self, request: Ask | vocabulary.AskTurn, waits: Waits | None = None
     ) -> Outcome | None:
         """Return the daemon's outcome, and remember its leases; None if it is away."""
         try:
@@ -233,7 +213,7 @@ class WorkerAccounts:
         try:
             return await self._remote.call(request)
         except CacheUnavailable:
-            if granted is not None and request.reason == REJECTED:
+            if granted is not None and request.reason == vocabulary.REJECTED:
                 self._local.rejected(granted.asked)
             return Done()
 
@@ -271,9 +251,9 @@ class WorkerAccounts:
         """Update the copies by the outcome of a login."""
         account = plain(request.account)
         match outcome:
-            case Hit() if in_time and not self._remote.lacks(account):
+            case vocabulary.Hit() if in_time and not self._remote.lacks(account):
                 self._local.adopt(account, request.key, outcome, request.source)
-            case Locked() if in_time:
+            case vocabulary.Locked() if in_time:
                 self._local.lock(request.account, request.source, outcome, request.budget)
             case Lease() if not self._remote.lacks(account):
                 # The daemon has none, so a copy is of one that was dropped.

@@ -26,26 +26,12 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..sources import is_grant
-from . import failures, leases, locks
+from . import failures, leases, locks, vocabulary
 from .account import KNOWN_SOURCES, READING, AccountState, Attempt, Handle, pair_of, whose
 from .leases import Wait
 from .limits import MAX_HANDLES, MAX_LEASES, Context, plain, tag
 from .locks import Standing
-from .vocabulary import (
-    PACED,
-    REJECTED,
-    SOON,
-    Ask,
-    Erased,
-    Fail,
-    Fulfil,
-    Hit,
-    Lease,
-    Locked,
-    Rejected,
-    Unavailable,
-    short,
-)
+from .vocabulary import Ask, Erased, Fail, Fulfil, Hit, Lease, Locked, Rejected, Unavailable, short
 
 
 class Credential(NamedTuple):
@@ -148,7 +134,7 @@ class Login:
                 return Step.TURN
             if len(self.state.leases) < MAX_LEASES:
                 return leases.grant(self.state, "login", attempt.pair, context)
-            outcome = Unavailable(PACED, SOON)
+            outcome = Unavailable(vocabulary.PACED, vocabulary.SOON)
         if isinstance(outcome, Unavailable):
             locks.undecided(counted, attempt.pair, context, attempt.source)
         return outcome
@@ -170,7 +156,7 @@ class Login:
     def fail(self, request: Fail) -> None:
         """Count a failed login, and remember how it ended for its waiters."""
         reason, seconds = request.reason, request.retry_after
-        if reason == REJECTED:
+        if reason == vocabulary.REJECTED:
             locks.rejected(self.counted, self.attempt, self.context)
         else:
             locks.undecided(self.counted, self.attempt.pair, self.context)

@@ -15,24 +15,10 @@ from typing import Final
 
 import msgpack  # type: ignore[import-untyped]
 
-from . import encoding
+from . import encoding, storage
 from .eviction import Answers, Bounds, Values
 from .limits import Limits
-from .storage import (
-    ACCOUNT,
-    EPOCHS,
-    OWNER_BYTES,
-    PATIENCE,
-    SOURCE,
-    TAG_BYTES,
-    Answer,
-    Backing,
-    Entry,
-    Epochs,
-    Restored,
-    Room,
-    of_account,
-)
+from .storage import ACCOUNT, EPOCHS, SOURCE, TAG_BYTES, Answer, Entry, Epochs, Room
 
 ORIGIN_BYTES: Final = 16
 
@@ -56,11 +42,11 @@ class MemoryStorage:
         limits: Limits,
         now: Callable[[], float] = time.monotonic,
         *,
-        backing: Backing | None = None,
-        restored: Restored | None = None,
+        backing: storage.Backing | None = None,
+        restored: storage.Restored | None = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.owner = random(OWNER_BYTES)
+        self.owner = random(storage.OWNER_BYTES)
         self.is_shared = False
         self._backing = backing
         self._clock = now
@@ -114,7 +100,7 @@ class MemoryStorage:
 
     def usage(self, account: bytes) -> tuple[float, int] | None:
         """As `Storage.usage`."""
-        slot = self._values.get(of_account(account))
+        slot = self._values.get(storage.of_account(account))
         return None if slot is None else (slot.used, slot.hits)
 
     def peek_answer(self, account: bytes, key: bytes) -> Answer | None:
@@ -197,7 +183,7 @@ class MemoryStorage:
             return
         numbers = [self._pending[name] for name in names if name in self._pending]
         if numbers and max(numbers) > self._backing.committed:
-            await self._backing.wait(max(numbers), PATIENCE)
+            await self._backing.wait(max(numbers), storage.PATIENCE)
 
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """As `Storage.accounts`."""

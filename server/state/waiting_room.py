@@ -8,24 +8,12 @@ from collections.abc import Callable, Hashable
 from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple
 
+from . import vocabulary
 from .limits import Limits, plain
 from .logins import Credential
 from .storage import Storage
 from .turn_taker import TurnTaker
-from .vocabulary import (
-    GONE,
-    PACED,
-    SOON,
-    Ask,
-    Fail,
-    Hit,
-    Lease,
-    Locked,
-    Outcome,
-    Rejected,
-    Unavailable,
-    Waiting,
-)
+from .vocabulary import PACED, SOON, Ask, Fail, Hit, Lease, Outcome, Unavailable, Waiting
 from .waiters import Group, Queue, Waiter
 
 MANY: Final = 3
@@ -42,9 +30,9 @@ TOTALS: Final = (
 COUNTED: Final[dict[str, dict[type, str]]] = {
     "login": {
         Hit: "hits_total",
-        Rejected: "rejected_total",
+        vocabulary.Rejected: "rejected_total",
         Unavailable: "unavailable_total",
-        Locked: "locked_total",
+        vocabulary.Locked: "locked_total",
     },
     "answer": {Hit: "answers_hits_total", Unavailable: "answers_unavailable_total"},
 }
@@ -237,7 +225,7 @@ class WaitingRoom:
         record = self.leases.get(token)
         if record is not None:
             space, account, key = record.request.space, record.request.account, record.request.key
-            self._submit(plain(account), Fail(space, account, key, token, GONE, 0.0))
+            self._submit(plain(account), Fail(space, account, key, token, vocabulary.GONE, 0.0))
 
     def end_lease(self, token: bytes, *, lost: bool = False) -> None:
         """Note that a lease has ended; `lost` if it was not fulfilled."""

@@ -58,11 +58,9 @@ logger = logging.getLogger(__name__)
 
 
 class SqliteBacking:
-    """A `state.storage.Backing` in SQLite. `errors` counts failed writes.
+    """A `state.storage.Backing` in SQLite, beside `snapshot`, the file of versions before 0.2.
 
-    Args:
-        snapshot: The snapshot of versions before 0.2; the file is beside it.
-        moment: Returns the current moment.
+    `errors` counts failed writes.
     """
 
     def __init__(self, snapshot: Path, moment: Callable[[], Moment] = rows.this_moment) -> None:
@@ -298,11 +296,7 @@ def database_path(snapshot: Path) -> Path:
 
 
 def remove(snapshot: Path) -> None:
-    """Remove the file and all remains of an old snapshot, while no daemon runs.
-
-    Raises:
-        OSError: Something cannot be removed.
-    """
+    """Remove the file and any old snapshot, while no daemon runs; may raise OSError."""
     state_file.remove(database_path(snapshot))
     old_snapshot.remove(snapshot)
     state_file.remove_aside(snapshot, older_than=0.0)

@@ -35,9 +35,7 @@ class RefusedError(OigError):
 class BlockingClient:
     """One connection, one request at a time. A context manager; after any error it is closed.
 
-    Args:
-        path: Socket of the daemon.
-        timeout: Seconds for connecting, and for each call from its start to its last byte.
+    `timeout` is in seconds, for connecting, and for each call from its start to its last byte.
     """
 
     def __init__(self, path: Path, timeout: float = 2.0) -> None:
@@ -48,11 +46,7 @@ class BlockingClient:
         self._id = 0
 
     def __enter__(self) -> Self:
-        """Connect.
-
-        Raises:
-            CacheUnavailable: Nothing listens at the path, or a process of another user does.
-        """
+        """Connect; raises `CacheUnavailable` if nothing, or another user's process, listens."""
         try:
             self._socket = connected(self._path, self._timeout)
         except OSError as exc:

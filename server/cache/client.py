@@ -40,17 +40,8 @@ logger = logging.getLogger(__name__)
 class CacheClient:
     """A worker's connection to the cache daemon, made when it is first needed and renewed if lost.
 
-    Belongs to the event loop in which it is first used.
-
-    Args:
-        path: Socket of the daemon.
-        hello: What this process says of itself at the start of each connection.
-        timeout: Seconds for the first reply to a call, be it the answer or `waiting`.
-
-    Attributes:
-        generation: Number of connections made so far.
-        listeners: Called when something was dropped or unlocked at the daemon. With None and None
-            also before the first answer of a new connection, if that may have been missed.
+    A `state.remote.Client`. Belongs to the event loop in which it is first used. `timeout` is in
+    seconds, for the first reply to a call, be it the answer or `waiting`.
     """
 
     def __init__(self, path: Path, hello: Hello, *, timeout: float = 1.0) -> None:
@@ -75,16 +66,7 @@ class CacheClient:
         return self._met.secret_differs
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
-        """Ask something about an account, and return the outcome.
-
-        If this is cancelled, a lease granted to it goes to the next waiter. `waits` as `Waits`.
-
-        Raises:
-            CacheBusy: Too many calls wait for the daemon already; try later.
-            CacheUnavailable: The daemon cannot be reached, hung up, or did not answer in time.
-            LocalProtocolError: An argument breaks the protocol's limits.
-            SecretDiffers: The daemon has another secret.
-        """
+        """As `Client.call`. If it is cancelled, a lease granted to it goes to the next waiter."""
         verb, args = said(request, self._met.drops)
         channel, met = self._channel, self._met
         if channel and channel.usable and not self._back_off.suspect and not met.secret_differs:

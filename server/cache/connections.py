@@ -21,11 +21,7 @@ from .verbs import Notice, Reply, Request
 class Connections(set[Connection]):
     """The current connections; the listener adds and discards them.
 
-    Args:
-        version: Of the program.
-        pid: Of the daemon.
-        epochs: Returns how often what was dropped.
-        digest: Returns the digest of the daemon's live settings.
+    `digest` returns the digest of the daemon's live settings.
 
     Attributes:
         tag: Of the daemon's secret; None before it has read one.

@@ -61,12 +61,7 @@ class Daemon:
     It reads the secret to compare it with the workers', and writes it back when its file vanishes.
     Only workers make one: a daemon that starts without the file must not make another.
 
-    Args:
-        reloading: The settings.
-        socket_file: Already bound; closed at the end.
-
-    Raises:
-        ConfigurationError: The folder of the state file cannot be used.
+    `socket_file` is already bound, and closed at the end.
     """
 
     def __init__(self, reloading: Reloading, socket_file: SocketFile) -> None:

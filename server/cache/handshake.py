@@ -30,10 +30,7 @@ logger = logging.getLogger(__name__)
 class Handshake:
     """Says hello at the start of each connection, and compares the answer.
 
-    Args:
-        hello: What this process says of itself.
-        where: The daemon's socket, for the log.
-        missed: Called when something may have been dropped while there was no connection.
+    `missed` is called when something may have been dropped while there was no connection.
 
     Attributes:
         secret_differs: Whether the daemon met last has another secret.

@@ -58,14 +58,9 @@ class Complaints:
 
 
 class Listener:
-    """Accepts connections until it is stopped.
+    """Accepts connections, adds them to `connections`, and discards those that have ended.
 
-    Args:
-        file: Has the socket, which may be replaced while this is paused.
-        service: Carries out requests.
-        connections: Gets the accepted connections, and loses those that end.
-        limits: How many there may be, and what each may cost.
-        complaints: Logs refusals.
+    The socket of `file` may be replaced while this is paused.
     """
 
     def __init__(

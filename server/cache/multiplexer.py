@@ -61,15 +61,9 @@ class _Call(NamedTuple):
 class Channel(asyncio.BufferedProtocol):
     """One connection from start to end; never used again after an error.
 
-    Args:
-        back_off: Learns of signs of life, of silence and of the end.
-        timeout: Seconds for the first reply to a request, be it the answer or `waiting`.
-        noticed: Called with the daemon's notices.
-        loop: The event loop.
-
-    Attributes:
-        usable: Whether requests can be sent.
-        why: Why it ended; `closed` is done when it has.
+    `back_off` learns of signs of life, of silence and of the end; `noticed` is called with the
+    daemon's notices. `timeout` is in seconds, for the first reply to a request. Requests can be
+    sent while it is `usable`; `why` says why it ended, and `closed` is done when it has.
     """
 
     def __init__(
@@ -185,8 +179,7 @@ class Channel(asyncio.BufferedProtocol):
     ) -> tuple[int, Answer]:
         """Send a request, however many are unanswered; return its id, and the future answer.
 
-        Raises:
-            LocalProtocolError: It breaks the protocol; nothing was sent.
+        Raises `LocalProtocolError`, without sending it, if it breaks the protocol.
         """
         number = self._last_id % MAX_ID + 1
         while number in self._calls:

@@ -97,11 +97,8 @@ class Handler(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """A connection as the event loop sees it, and what the client has sent and waits for.
 
-    Args:
-        handler: Carries out requests.
-        limits: What this connection may cost.
-        counts: Counts how connections end.
-        room: Where reads go. Shared by all connections: a read is used up before the next begins.
+    `counts` counts how connections end. `room` is where reads go; all connections share it, as a
+    read is used up before the next begins.
 
     Attributes:
         waiting: Unanswered requests by id; None for one that cannot be withdrawn.

@@ -33,16 +33,9 @@ OVERLOAD: Final = ("overload", "too many requests in flight")
 
 
 class Service:
-    """Carries out all verbs.
+    """Carries out all verbs: the `Handler` of all connections.
 
-    Args:
-        accounts: The accounts.
-        connections: All connections.
-        facts: Returns the statistics that are neither of the accounts nor of requests.
-        reloading: The daemon's settings.
-
-    Attributes:
-        latencies: By verb; the connections, which see a request begin and end, add to them.
+    `facts` returns the statistics that are neither of the accounts nor of requests.
     """
 
     def __init__(
@@ -86,8 +79,7 @@ class Service:
     def handle(self, connection: Connection, request: Request) -> None:
         """Carry out a request, and reply now or later.
 
-        Raises:
-            RemoteProtocolError: Its id is that of another unanswered request.
+        Raises `RemoteProtocolError` if its id is that of another unanswered request.
         """
         number, verb, args = request.id, request.verb, request.args
         refused = verbs.refusal(request)

@@ -38,14 +38,9 @@ class AlreadyRunning(PathTaken):
 class SocketFile:
     """A listening Unix socket, and the lock that makes it the only one.
 
-    Args:
-        path: Of the socket. The lock is beside it, named with `.lock` at the end; it stays, and
-            contains the process id.
-        tighten: Whether a folder that others can enter is closed (it is the project's own) instead
-            of being refused (it may be shared on purpose).
-
-    Attributes:
-        socket: Non-blocking and listening, once it is bound.
+    The lock is beside it, named with `.lock` at the end; it stays, and contains the process id.
+    `tighten` closes a folder that others can enter (it is the project's own) instead of refusing
+    it (it may be shared on purpose). `socket` is non-blocking and listening, once it is bound.
     """
 
     def __init__(self, path: Path, *, tighten: bool = False) -> None:

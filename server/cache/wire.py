@@ -294,8 +294,7 @@ def hit_frame(number: int, value: bytes, left: float, idle: float, spelling: byt
 def encode(message: Request | Reply | Notice) -> bytes:
     """Return the frame of a message.
 
-    Raises:
-        LocalProtocolError: The message breaks the protocol; nothing of it is quoted.
+    Raises `LocalProtocolError` if it breaks the protocol; nothing of it is quoted.
     """
     limit, least = MAX_REPLY_BYTES, 1
     parts: tuple[Any, ...]

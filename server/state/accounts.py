@@ -33,18 +33,7 @@ _unpackb: Final = msgpack.unpackb
 
 
 class Accounts:
-    """All accounts of a storage.
-
-    Args:
-        storage: Has the accounts.
-        limits: What there is room for, and how long anything lasts.
-        policy: Budgets of wrong passwords.
-        random: Returns so many random bytes.
-
-    Attributes:
-        listeners: Called when something is dropped or unlocked; to be set.
-        upkeep: Operators' requests about all accounts.
-    """
+    """All accounts of a storage. `upkeep` has operators' requests; `listeners` are to be set."""
 
     def __init__(
         self,

@@ -47,13 +47,7 @@ def found_in(
 ) -> Found | None:
     """Return what there is of an account; None if there is nothing of what was asked for.
 
-    Args:
-        state: Of the account.
-        handle: Key of the handle that led to it, if any.
-        key: Look-up key of the session, without a handle.
-        account: The account's key.
-        found: The answers that were asked for.
-        now: The time.
+    `handle` is the handle that led to it, if any; without one `key` is that of the session.
     """
     record, left = None, 0.0
     if handle is not None:

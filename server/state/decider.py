@@ -42,11 +42,7 @@ class Decider:
     """Decides on the values of one transaction.
 
     Attributes:
-        storage: Has the answers.
-        room: The waiters and leases of this process.
-        listeners: Called when something was dropped or unlocked.
-        queue: The account's queue.
-        transaction: The values; `state` is that of the account.
+        queue: Of the account; `state` is its state.
         looked: Groups that go on waiting, with the last decision about each.
         answered: Groups that no longer wait.
         due: When the groups are to be looked at again, if nothing happens before.

@@ -40,11 +40,7 @@ SEEN_EVERY: Final = 600.0
 class Header(NamedTuple):
     """The first bytes: fields of the state, and the sizes of the parts that follow.
 
-    Attributes:
-        tag: As every value has one.
-        form: `FORMAT`.
-        careful_until: Until when a hit has to look beyond this and the known sources.
-        is_spelled: Whether the spelling is known.
+    Until `careful_until` a hit has to look beyond this and the known sources.
     """
 
     tag: bytes
@@ -75,11 +71,7 @@ def header_of(data: bytes) -> Header:
 
 
 def load(data: bytes) -> AccountState:
-    """Read what `dump` made.
-
-    Raises:
-        StorageAway: A newer version made it.
-    """
+    """Read what `dump` made; raises `StorageAway` if a newer version made it."""
     (_, seen, form, generation, flushed, unlocked, _, stored, expires, is_spelled, *sizes) = (
         LAYOUT.unpack_from(data)
     )

@@ -50,17 +50,12 @@ Slots = OrderedDict[bytes, Slot]
 class Values:
     """The values of accounts and sources, by their names.
 
-    Args:
-        limits: What there is room for.
-        now: The storage's clock.
-        evicted: Called with the name of a value that had to go, or found no room.
+    `evicted` is called with the name of a value that had to go, or found no room.
 
     Attributes:
         sessions: Accounts with a session, the least recently used first.
         handles: Accounts by handle.
         session_count: Sessions of this epoch; `session_bytes` is their size.
-        bytes: Of all values.
-        evicted_accounts: Accounts evicted, with `evicted_handles`.
         crowded_until: Until when strangers are refused.
     """
 

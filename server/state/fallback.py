@@ -78,10 +78,7 @@ class SharedAccounts(Protocol):
 class WorkerAccounts:
     """The shared accounts, or this worker's own copies of them while the daemon is away.
 
-    Args:
-        client: Asks the daemon.
-        local: The copies.
-        begin: Called for each login that waits, in the context of its caller.
+    `begin` is called for each login that waits, in the context of its caller.
     """
 
     def __init__(self, client: Client, local: Copies, begin: Begin = lambda *_: None) -> None:

@@ -230,11 +230,8 @@ not the login storm that the shared one prevents."""
 class Context:
     """What decisions know besides the states that they are about.
 
-    Attributes:
-        now: The time, on the storage's clock.
-        owner: Names this process in leases.
-        random: Returns so many random bytes.
-        rejections_void: Rejections remembered until then are void.
+    `now` is on the storage's clock; `owner` names this process in leases; rejections remembered
+    until `rejections_void` are void.
     """
 
     policy: Policy

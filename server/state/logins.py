@@ -86,11 +86,8 @@ class Step(Enum):
 class Login:
     """A login that was asked for or made, and the states that it is decided on.
 
-    Attributes:
-        credential: The caller's.
-        state: Of the account.
-        counted: Of its budget key, nearly always the same.
-        attempt: The credential as `locks` sees it.
+    `state` is that of the account, `counted` that of its budget key, nearly always the same.
+    `attempt` is the credential as `locks` sees it.
     """
 
     credential: Credential

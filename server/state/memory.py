@@ -27,14 +27,9 @@ PAGE: Final = 500
 
 
 class MemoryStorage:
-    """See `Storage`. Has the values of accounts and sources, but no turns, as nobody shares them.
+    """A `Storage` of values of accounts and sources, but without turns, as nobody shares them.
 
-    Args:
-        limits: What there is room for.
-        now: Seconds, on a clock that never goes back.
-        backing: The disk; None for a storage that ends with its process.
-        restored: The contents of the disk.
-        random: Returns so many random bytes.
+    Without a `backing` it ends with its process; `restored` has the contents of the disk.
     """
 
     def __init__(

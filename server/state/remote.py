@@ -34,10 +34,9 @@ logger = logging.getLogger(__name__)
 class Client(Protocol):
     """A connection to the daemon, renewed when it is lost.
 
-    Attributes:
-        generation: Number of connections made so far.
-        listeners: Called when something was dropped or unlocked at the daemon, before the first
-            outcome that shows it; with None and None also when that may have been missed.
+    `generation` counts its connections. The listeners are called when something was dropped or
+    unlocked at the daemon, before the first outcome that shows it; with None and None also when
+    that may have been missed.
     """
 
     generation: int
@@ -72,11 +71,6 @@ class Remote:
 
     The session it has is older: perhaps dead, which is why there is a new one, or of a password
     that is wrong by now.
-
-    Args:
-        client: Asks the daemon.
-        local: The copies.
-        now: Seconds on a clock that never goes back.
     """
 
     def __init__(

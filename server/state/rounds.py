@@ -46,11 +46,7 @@ logger = logging.getLogger(__name__)
 class Rounds:
     """All rounds of this process, with the limits and the policy that they go by.
 
-    Attributes:
-        rejections_void: As in `Context`.
-        listeners: Called when something was dropped or unlocked.
-        room: The waiters and leases.
-        census: Counts what is locked.
+    `rejections_void` is as in `Context`; `census` counts what is locked.
     """
 
     def __init__(
@@ -90,8 +86,7 @@ class Rounds:
     async def outcome(self, account: bytes, request: Any) -> Outcome:
         """Have something decided that need not wait, and return the outcome.
 
-        Raises:
-            StorageAway: The storage cannot be asked.
+        Raises `StorageAway` if the storage cannot be asked.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.submit(account, request, Waiter(request, partial(_fill, future)))

@@ -85,11 +85,7 @@ class SourceState:
 
     @classmethod
     def load(cls, data: bytes | None) -> SourceState:
-        """Read what `dump` made.
-
-        Raises:
-            StorageAway: A newer version made it.
-        """
+        """Read what `dump` made; raises `StorageAway` if a newer version made it."""
         if data is None:
             return cls()
         fields: list[Any] = msgpack.unpackb(data[8:])

@@ -154,11 +154,7 @@ class Storage(Protocol):
         ...
 
     async def load(self, name: bytes) -> bytes | None:
-        """Return a value.
-
-        Raises:
-            StorageAway: As all that follows.
-        """
+        """Return a value; like all that follows, may raise `StorageAway`."""
         ...
 
     async def swap(self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry) -> bool:

@@ -23,11 +23,9 @@ class Transaction:
     Attributes:
         context: What decisions know besides the values; its time is when the transaction began.
         account: The account that it is about, if any.
-        states: States by account.
         answers: Answers to store for the account, by key, each with its room.
         counts: What it adds to the statistics.
         drops: Whether anything is dropped on purpose.
-        swapped: Names of values that were swapped.
         freed: Sources with more left of their budgets than before.
         forgiven: Those of them that have no failure any more.
     """

@@ -23,14 +23,7 @@ FOREVER = 7 * 86400.0
 
 
 class TurnTaker:
-    """The turns of this process.
-
-    Args:
-        storage: Has the turns, if it is shared.
-        limits: The pace.
-        random: Returns so many random bytes.
-        served: Called with a group that has its turn, or is refused one.
-    """
+    """The turns of this process; `served` is called with a group that has one or is refused one."""
 
     def __init__(
         self,
@@ -146,11 +139,7 @@ class TurnTaker:
         self._set_timer()
 
     async def _step(self) -> None:
-        """Apply all changes since the last step.
-
-        Raises:
-            StorageAway: The turns cannot be loaded or stored.
-        """
+        """Apply all changes since the last step; may raise `StorageAway`."""
         storage, changes = self._storage, (self._joins, self._left, self._news)
         self._joins, self._left, self._news = {}, {}, []
         if not storage.is_shared:

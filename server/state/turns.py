@@ -110,11 +110,7 @@ class Turns:
 
     @classmethod
     def load(cls, data: bytes | None) -> Turns:
-        """Read what `dump` made.
-
-        Raises:
-            StorageAway: A newer version made it.
-        """
+        """Read what `dump` made; raises `StorageAway` if a newer version made it."""
         if data is None:
             return cls()
         form, *fields = msgpack.unpackb(

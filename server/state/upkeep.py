@@ -74,12 +74,8 @@ class Upkeep:
 
         With the sessions go leases for new ones, and the answers and handles that came of them.
 
-        Args:
-            what: `all`, `sessions`, `expired`, `lockouts` or `account`.
-            account: The account's key for `account`, else None.
-
-        Returns:
-            Sessions dropped, counters of failures dropped.
+        `what` is `all`, `sessions`, `expired`, `lockouts`, or `account`, which takes an account.
+        Returns how many sessions and counters of failures were dropped.
 
         Raises:
             ValueError: `what` is unknown, or `account` does not go with it.

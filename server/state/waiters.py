@@ -21,12 +21,9 @@ Reply = Callable[[Outcome], object]
 class Waiter:
     """A request that has no answer yet.
 
-    Attributes:
-        holder: What its leases end with, such as a connection.
-        deadline: When it is answered at the latest.
-        waits: Whether it was sent `Waiting`.
-        group: Where it waits; None before and after.
-        done: Whether it was answered or withdrawn.
+    It is answered by its `deadline`, and its leases end with its `holder`, such as a connection.
+    `waits` says whether it was sent `Waiting`, `done` whether it was answered or withdrawn. It has
+    a group only while it waits.
     """
 
     request: Any

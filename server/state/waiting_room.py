@@ -48,12 +48,7 @@ class Abandoned(NamedTuple):
 class LeaseRecord(NamedTuple):
     """A lease that was granted to a client of this process.
 
-    Attributes:
-        request: What it was granted for.
-        credential: Of a login.
-        ticket: Of the login's turn.
-        holder: What it ends with, such as a connection.
-        until: When it ends.
+    A login has a credential, and the ticket of its turn. The lease ends with its holder.
     """
 
     request: Ask
@@ -66,12 +61,7 @@ class LeaseRecord(NamedTuple):
 class WaitingRoom:
     """All unanswered requests of this process, and the leases of its clients.
 
-    Args:
-        storage: Has the accounts.
-        limits: Numbers and times.
-        random: Returns so many random bytes.
-        wake: Has the groups of a queue looked at again.
-        submit: Has something decided for an account.
+    `wake` has the groups of a queue looked at again; `submit` has something decided for an account.
 
     Attributes:
         turns: Takes turns to log in; has the current limits.

@@ -58,10 +58,7 @@ logger = logging.getLogger(__name__)
 
 
 class SqliteBacking:
-    """A `state.storage.Backing` in SQLite, beside `snapshot`, the file of versions before 0.2.
-
-    `errors` counts failed writes.
-    """
+    """A `state.storage.Backing` in SQLite, beside `snapshot`, the file of versions before 0.2."""
 
     def __init__(self, snapshot: Path, moment: Callable[[], Moment] = rows.this_moment) -> None:
         self.committed = 0

@@ -84,10 +84,7 @@ class BlockingClient:
         return reply.fields
 
     def hello(self, name: str) -> Welcome:
-        """Ask who the daemon is, in the name of a process that changes no box.
-
-        Raises as `call`; a daemon of another version refuses with the code `version`.
-        """
+        """Ask who the daemon is; as `call`, refused with `version` by one of another version."""
         # Looking up the program's version would take longer than the whole exchange.
         welcome = Welcome.read(self.call("hello", *Hello.of(name, os.getpid(), "?", changes=None)))
         if welcome is None:

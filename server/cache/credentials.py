@@ -55,12 +55,10 @@ def is_trusted(uid: int | None) -> bool:
 
 
 def connected(path: Path, timeout: float) -> socket.socket:
-    """Connect to a daemon of a trusted user.
-
-    The timeout, in seconds, is the socket's from now on; 0.0 makes it non-blocking.
+    """Connect to a daemon; the socket keeps the timeout, in seconds (0.0: it does not block).
 
     Raises:
-        ForeignUserError: The daemon is another user's.
+        ForeignUserError: The daemon belongs to a user who is not trusted.
         OSError: Nothing listens there.
     """
     endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -58,10 +58,7 @@ class Hello(NamedTuple):
 
     @classmethod
     def of(cls, name: str, pid: int, program: str, *, changes: int | None = CHANGES) -> Hello:
-        """Return the hello of a process that speaks this version of the protocol.
-
-        Name and version lose what is not printable, and are cut to their longest.
-        """
+        """Return the hello of this program; unprintable and surplus parts of the texts are cut."""
         return cls(_short(name), pid, _short(program), LEAST_PROTOCOL, PROTOCOL, changes)
 
 
@@ -95,10 +92,7 @@ class Welcome(NamedTuple):
 
     @classmethod
     def read(cls, fields: tuple[Any, ...]) -> Welcome | None:
-        """Read the fields of the answer to a hello; None if it is none.
-
-        Further fields belong to a newer version and are ignored.
-        """
+        """Read the fields of the answer to a hello; None if it is none. Newer ones are ignored."""
         match fields:
             case (str(), int(), int(), int(), int(), int(), bytes(), int(), tag, int(), int(), *_):
                 if tag is None or isinstance(tag, bytes):

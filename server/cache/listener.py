@@ -58,10 +58,7 @@ class Complaints:
 
 
 class Listener:
-    """Accepts connections, adds them to `connections`, and discards those that have ended.
-
-    The socket of `file` may be replaced while this is paused.
-    """
+    """Accepts connections; the socket of `file` may be replaced while this is paused."""
 
     def __init__(
         self,

@@ -177,10 +177,7 @@ class Channel(asyncio.BufferedProtocol):
     def send(
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
     ) -> tuple[int, Answer]:
-        """Send a request, however many are unanswered; return its id, and the future answer.
-
-        Raises `LocalProtocolError`, without sending it, if it breaks the protocol.
-        """
+        """Send a request, or raise `LocalProtocolError`; return its id, and the future answer."""
         number = self._last_id % MAX_ID + 1
         while number in self._calls:
             number = number % MAX_ID + 1

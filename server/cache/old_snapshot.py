@@ -57,10 +57,7 @@ class NotReadable(OigError):
 
 
 def read(path: Path, wall_now: float, now: float) -> Restored | None:
-    """Return the contents of a snapshot, as `decode`; None if there is none. Never raises.
-
-    One that cannot be read is set aside, and counts as empty.
-    """
+    """Return the contents of a snapshot; None if there is none. Sets aside one it cannot read."""
     try:
         data = _content(path)
         if data is None:
@@ -177,11 +174,7 @@ sprayers; the methods of `_Reader` name the fields of their rows."""
 
 
 class _Reader:
-    """Collects what was read.
-
-    `taken` and `now` are on the storage's clock; `is_fresh` says whether sessions and handles are
-    good.
-    """
+    """Collects what was read; `is_fresh` says whether sessions and handles are good."""
 
     def __init__(self, taken: float, now: float, *, is_fresh: bool) -> None:
         self._taken = taken

@@ -77,10 +77,7 @@ class Service:
         return wire.hit_frame(number, hit.value, hit.expires_in, hit.idle, hit.spelling)
 
     def handle(self, connection: Connection, request: Request) -> None:
-        """Carry out a request, and reply now or later.
-
-        Raises `RemoteProtocolError` if its id is that of another unanswered request.
-        """
+        """Carry out a request, and reply now or later; an id in use is a `RemoteProtocolError`."""
         number, verb, args = request.id, request.verb, request.args
         refused = verbs.refusal(request)
         if request.version != PROTOCOL:

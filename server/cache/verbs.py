@@ -47,10 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the daemon answers: `[version, id, status, field, ...]`.
-
-    A refusal has the version of the refused request.
-    """
+    """`[version, id, status, field, ...]`: an answer. A refusal has the version of its request."""
 
     id: int
     status: str = field(repr=False)
@@ -259,10 +256,7 @@ NOTICES: Final[Mapping[str, Form]] = {
 
 
 def refusal(request: Request) -> tuple[str, str] | None:
-    """Return code and message of the `error` that refuses a request; None if it is in order.
-
-    The message names the rule and never repeats what was sent.
-    """
+    """Return code and message of a refusal, without what was sent; None if all is in order."""
     if request.version != PROTOCOL:
         return "version", f"only version {PROTOCOL} of the protocol is spoken here"
     forms = ARGUMENTS.get(request.verb)

@@ -220,11 +220,7 @@ def is_login(message: tuple[Any, ...]) -> bool:
 
 
 def read_reply(frame: memoryview | bytes) -> Reply | Notice | Cached:
-    """Read one frame of the daemon. A `hit` in order is returned as the bare array.
-
-    Raises:
-        RemoteProtocolError: It is no reply or notice: close the connection.
-    """
+    """Read one frame of the daemon, as `read_request`. A `hit` in order is the bare array."""
     message = _read(_unpack_reply, frame)
     if message[2] == "hit" and is_hit(message):
         return cast("Cached", message)
@@ -292,10 +288,7 @@ def hit_frame(number: int, value: bytes, left: float, idle: float, spelling: byt
 
 
 def encode(message: Request | Reply | Notice) -> bytes:
-    """Return the frame of a message.
-
-    Raises `LocalProtocolError` if it breaks the protocol; nothing of it is quoted.
-    """
+    """Return the frame of a message; the `LocalProtocolError` of a wrong one quotes nothing."""
     limit, least = MAX_REPLY_BYTES, 1
     parts: tuple[Any, ...]
     if isinstance(message, Request):

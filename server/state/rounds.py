@@ -44,10 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class Rounds:
-    """All rounds of this process, with the limits and the policy that they go by.
-
-    `rejections_void` is as in `Context`; `census` counts what is locked.
-    """
+    """All rounds of this process; `rejections_void` is as in `Context`."""
 
     def __init__(
         self,
@@ -84,10 +81,7 @@ class Rounds:
         self._begin(queue)
 
     async def outcome(self, account: bytes, request: Any) -> Outcome:
-        """Have something decided that need not wait, and return the outcome.
-
-        Raises `StorageAway` if the storage cannot be asked.
-        """
+        """Have something decided that need not wait; return the outcome, or raise `StorageAway`."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.submit(account, request, Waiter(request, partial(_fill, future)))
         outcome = await future

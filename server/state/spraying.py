@@ -39,10 +39,7 @@ def has_budget(source: str, policy: Policy) -> bool:
 
 
 def path_of(source: str, policy: Policy) -> tuple[str, str, str]:
-    """Return the networks of a source, the widest first, and the source.
-
-    One that many people share is its own network.
-    """
+    """Return a source's networks, the widest first, and the source; a shared one is its own."""
     if is_shared(source, policy):
         return source, source, source
     networks: Networks = networks_of(source)
@@ -71,12 +68,10 @@ class Tried(NamedTuple):
 
 @dataclass(slots=True)
 class SourceState:
-    """What a source has used of its budget.
+    """What a source has used of its budget, by account (`tried`).
 
-    Attributes:
-        tried: What it did, by account.
-        until: End of a lock that another storage reported.
-        unlocked: Epoch of the locks when it was written.
+    `until` is the end of a lock that another storage reported; `unlocked` is the epoch of the locks
+    when this was written.
     """
 
     tried: dict[bytes, Tried] = field(default_factory=dict)

@@ -240,9 +240,8 @@ class Storage(Protocol):
 class Backing(Protocol):
     """The disk behind a storage in memory. It handles its own errors: nothing here raises.
 
-    Attributes:
-        committed: All puts up to this number are on the disk.
-        failing: Whether rows cannot be written now; they are tried again.
+    All puts up to number `committed` are on the disk. While `failing`, rows cannot be written; they
+    are tried again.
     """
 
     committed: int

@@ -77,10 +77,7 @@ class Transaction:
         return state
 
     def standing(self, source: str, budget: bytes) -> Standing:
-        """Return what is left of a source's budget after the decisions so far.
-
-        A source that was not loaded has no budget.
-        """
+        """Return what the decisions so far leave of a source's budget, if it was loaded."""
         self._take_effects()
         crowded_until = self._storage.crowded_until
         state, policy = self._sources.get(source), self.context.policy

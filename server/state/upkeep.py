@@ -41,9 +41,7 @@ class Upkeep:
 
         Returns the number of counters dropped, as `list` would have shown them.
 
-        Raises:
-            StorageAway: The storage cannot be asked, or a newer version wrote a value; as all that
-                follows.
+        Like all that follows, raises `StorageAway`, also for a value that a newer version wrote.
         """
         if budget is not None:
             return await self._count(budget, Unlock(budget))

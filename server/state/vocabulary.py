@@ -44,10 +44,7 @@ class Ask(NamedTuple):
 
 
 class Fulfil(NamedTuple):
-    """Store what was done under a lease, and answer all who wait for it.
-
-    `handle` is the key of a handle that leads to the session.
-    """
+    """Store what was done under a lease, and a handle to a session; answer all who wait for it."""
 
     space: Space
     account: bytes

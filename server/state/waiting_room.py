@@ -46,10 +46,7 @@ class Abandoned(NamedTuple):
 
 
 class LeaseRecord(NamedTuple):
-    """A lease that was granted to a client of this process.
-
-    A login has a credential, and the ticket of its turn. The lease ends with its holder.
-    """
+    """A lease of a client of this process; a login has a credential and the ticket of its turn."""
 
     request: Ask
     credential: Credential | None

@@ -32,13 +32,12 @@ from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
 from .control.workflow import Control
+from .http.concurrency import FairQueue, UnderWay
 from .http.endpoint import Endpoint
 from .http.exemptions import Exemptions
-from .http.fair_queue import FairQueue
 from .http.forwarded import Forwarded
 from .http.guard import Guard, Names, cross_origin
 from .http.health import Probe, healthz, readyz
-from .http.under_way import UnderWay
 from .keys.fingerprint import account_key, secret_tag
 from .keys.secret_use import SecretUse
 from .log import set_level

@@ -10,7 +10,7 @@ import pytest
 
 from server.codes import Code
 from server.errors import NotPermitted
-from server.http.fair_queue import FairQueue
+from server.http.concurrency import FairQueue
 from server.portal.client import PortalClient
 from server.tool_failure import KEY
 from server.upstream.single_flight import SingleFlight

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from server.http.fair_queue import FairQueue
+from server.http.concurrency import FairQueue
 
 from .waiting import let_pass
 

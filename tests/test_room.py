@@ -10,11 +10,11 @@ import pytest
 
 from server.http import room
 from server.http.accepting import FOR_OTHERS
+from server.http.concurrency import UnderWay
 from server.http.exemptions import Exemptions
 from server.http.refusable_connection import REFUSED_AT_ONCE
 from server.http.shares import MIB, RETRY_LATER, SHARE_OF_NETWORK, UNCOUNTED
 from server.http.signals import proved, waits
-from server.http.under_way import UnderWay
 
 from .http_worker import all_of, app, connected, one_answer, running_worker
 from .waiting import wait_until

@@ -1,18 +1,26 @@
 """Exchanges codes and refresh tokens for tokens (RFC 6749 3.2), and revokes tokens (RFC 7009).
 
 Nothing here asks the portal: some clients give up after ten seconds, and a login may have to wait
-for its turn. The first call with the new token shows whether the password is still valid.
+for its turn. The first call with the new token shows whether the password is still valid. Forms go
+in, and JSON comes out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..errors import GrantsUnavailable
 from ..records.grant import Grant
 from ..records.grants import GrantStore
 from . import clients
+from .forms import read_form
+from .methods import Handler, json_answer, mode_of
 from .mode import Mode
 from .oauth_error import OAuthError
 from .pkce import answers
@@ -34,6 +42,16 @@ REFRESH_INVALID = (
 
 SUSPECT = (
     "OIG Cloud rejects the password that this connection was made with. Begin the login again."
+)
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 5
+"""Seconds after which a client may ask again when the record of grants cannot be used."""
+
+UNAVAILABLE = (
+    "The record of connected clients cannot be used just now, and nothing was ended. Keep the "
+    "token and try again; the log of the server says more to its operator."
 )
 
 
@@ -170,3 +188,33 @@ def _needed(form: Mapping[str, str], name: str) -> str:
     if not value:
         raise OAuthError("invalid_request", f"The parameter {name} is missing.")
     return value
+
+
+def exchanging(exchange: Exchange) -> Handler:
+    """Return the handler of POST /token."""
+    return _answering(exchange.token)
+
+
+def revoking(exchange: Exchange) -> Handler:
+    """Return the handler of POST /revoke."""
+
+    async def revoke(form: Mapping[str, str], _: Mode) -> TokenAnswer:
+        await exchange.revoke(form)
+        return {}
+
+    return _answering(revoke)
+
+
+def _answering(done: Callable[[Mapping[str, str], Mode], Awaitable[TokenAnswer]]) -> Handler:
+    async def answered(request: Request) -> Response:
+        try:
+            return json_answer(await done(await read_form(request), mode_of(request)))
+        except GrantsUnavailable as exc:
+            # Not as a refusal: a client would throw away a token that is good.
+            logger.warning("%s", exc)
+        body = {"error": "temporarily_unavailable", "error_description": UNAVAILABLE}
+        answer = json_answer(body, status=503)
+        answer.headers["Retry-After"] = str(RETRY_AFTER)
+        return answer
+
+    return answered

@@ -15,7 +15,7 @@ from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Redirects
 from .connections import Connections
-from .exchange import Exchange
+from .exchange import Exchange, exchanging, revoking
 from .metadata import (
     AUTHORIZATION_SERVER,
     AUTHORIZE,
@@ -31,7 +31,6 @@ from .metadata import (
 from .methods import MODE, Handler, for_people, for_programs, mode_of
 from .mode import PATH, Mode, Modes
 from .registration import registering
-from .token_endpoints import exchanging, revoking
 
 FRESH = {
     "Cache-Control": "max-age=300",

@@ -1,8 +1,10 @@
-"""Fair queueing of messages by network (RFC 970).
+"""Bounds the concurrent requests of one source, and queues messages fairly by network (RFC 970).
 
-Without it a worker would process all messages at the same time, and each of a thousand would slow
-down all the others. Here few are processed at a time, and waiting networks take turns: a caller
-that sends hundreds of messages waits for its own, and any other caller for at most one of them.
+1. A proxy carries the requests of many callers over few connections, so counting connections does
+   not limit the callers behind it: the requests of a source are counted across all connections.
+2. A worker that processed all messages at the same time would have each of a thousand slow down all
+   the others. Here few are processed at a time, and waiting networks take turns: a caller that
+   sends hundreds of messages waits for its own, and any other caller for at most one of them.
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..sources import networks_of
+from .guard import answer
+from .shares import RETRY_LATER, Tally
 from .signals import notify_on_wait
+
+TOO_MANY = (
+    "Too many requests from your address or network are under way. Try again in a few seconds."
+)
 
 AT_ONCE = 8
 """Messages that have a turn. Most take a millisecond or two, for a part of which they wait for the
@@ -23,6 +31,35 @@ cache daemon and others go on."""
 TURN = 0.05
 """Seconds after which a turn is over although its message has no answer yet: that waits for the
 portal, and meanwhile others may begin. One that waits for a login ends its turn at once."""
+
+
+class UnderWay:
+    """ASGI middleware that answers 429 to a source with too many requests under way.
+
+    Args:
+        app: What answers otherwise.
+        source: Gives the source of an address, None for one that is exempt.
+    """
+
+    def __init__(self, app: ASGIApp, source: Callable[[str | None], str | None]) -> None:
+        self._app = app
+        self._source = source
+        self._tally = Tally()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        client = scope.get("client")
+        source = self._source(client[0]) if client else None
+        if source is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            if self._tally.add(source):
+                await self._app(scope, receive, send)
+            else:
+                await answer(send, 429, TOO_MANY, RETRY_LATER)
+        finally:
+            self._tally.remove(source)
 
 
 class FairQueue:

@@ -585,6 +585,20 @@ def test_errors_do_not_quote_what_was_sent():
     assert "hunter2" not in refused[1]
 
 
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(1, "stats"), "stats: wrong number of arguments: 0 instead of 1"),
+        (
+            Request(1, "ask", ("answer", ACCOUNT)),
+            "ask: wrong number of arguments after the first: 1 instead of 2",
+        ),
+    ],
+)
+def test_a_wrong_number_of_arguments_is_refused_with_both_numbers(request_, message):
+    assert verbs.refusal(request_) == ("arguments", message)
+
+
 def test_the_longest_answer_fits_a_frame_both_ways():
     answer = bytes(ANSWER_MAX_BYTES)
     args = ("answer", ACCOUNT, KEY, TOKEN, answer, 0.5)

@@ -269,17 +269,18 @@ def refusal(request: Request) -> tuple[str, str] | None:
 def _wrong_argument(
     verb: str, forms: Mapping[str | None, Form], args: tuple[Scalar, ...]
 ) -> str | None:
-    form = forms.get(None)
+    form, what = forms.get(None), "arguments"
     if form is None:
         word, args = args[0] if args else None, args[1:]
         form = forms.get(word) if isinstance(word, str) else None
+        what = "arguments after the first"
         if form is None:
             return f"the first argument must be one of {', '.join(map(str, forms))}"
     if verb == OPEN:
         args = args[: len(form)]
     if verb == "fulfil" and args[5:] and (args[5] is None) != (args[6:] == (None,)):
         return "handle and record go together"
-    return _wrong(verb, form, args)
+    return _wrong(verb, form, args, what)
 
 
 def is_in_order(message: Reply | Notice) -> bool:
@@ -295,13 +296,13 @@ def is_in_order(message: Reply | Notice) -> bool:
     return form is None or _wrong(name, form, message.fields) is None
 
 
-def _wrong(name: str, form: Form, values: tuple[Any, ...]) -> str | None:
+def _wrong(name: str, form: Form, values: tuple[Any, ...], what: str = "fields") -> str | None:
     """Return what is wrong with values: their number, or the first wrong one."""
     repeated = REPEATED.get(name)
     if repeated is not None and len(values) > len(form):
         form += repeated * min(MAX_QUESTIONS, (len(values) - len(form)) // len(repeated))
     if len(values) != len(form):
-        return f"{len(form)} belong here, not {len(values)}"
+        return f"wrong number of {what}: {len(values)} instead of {len(form)}"
     for rule, value in zip(form, values, strict=True):
         if not rule.holds(value):
             return f"{rule.name} must be {rule.meaning}"

@@ -200,6 +200,15 @@ class Worker:
         except (EOFError, ConnectionResetError):
             return None
 
+    def go_on(self) -> Any:
+        """Continue it once it has stopped, or is about to, and give what it says next."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._pipe.poll(0.05):
+            assert time.monotonic() < deadline
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGCONT)
+        return self.hear()
+
     def say(self, *order: object) -> None:
         self._pipe.send(order)
 

@@ -6,11 +6,13 @@ import contextlib
 import itertools
 import random
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from server.control.applying import NOT_SENT
 from server.records.journal import Journal
 from server.records.record import DEADLINE, LASTS
 
@@ -102,8 +104,7 @@ def test_an_apply_that_dies_or_stalls_blocks_the_box_no_longer_than_allowed(hous
     assert again.startswith("plan_used" if begun else "change_in_progress"), again
     # 3. One that goes on finds that the box is not its own, or ends what it has begun.
     if number == signal.SIGSTOP:
-        doomed.signal(signal.SIGCONT)
-        late = doomed.hear()
+        late = doomed.go_on()
         assert late == "answered" if begun else late.startswith(("box_held", "change_in")), late
     # 4. Whatever was sent, once, keeps the box for a quarter of an hour.
     sent = house.written()
@@ -113,6 +114,40 @@ def test_an_apply_that_dies_or_stalls_blocks_the_box_no_longer_than_allowed(hous
     other.say("clocks", -3600.0 if STEPS.index(step) % 2 else DEADLINE, DEADLINE)
     assert other.ask("apply", other.plan(charge_to_percent=90)) == "answered"
     assert kept(house.journal) == 0
+
+
+def apply_after_the_deadline(other, **asked):
+    other.say("clocks", DEADLINE + 1, DEADLINE + 1)
+    assert other.ask("apply", other.plan(**asked)) == "answered"
+
+
+@pytest.mark.parametrize("released", ["by time", "by an operator"])
+def test_an_apply_stopped_after_its_entry_sends_nothing_once_its_box_was_released(house, released):
+    doomed, other = house.start("written down", signal.SIGSTOP), house.start()
+    doomed.say("apply", other.plan(mode="Home 2"))
+    assert doomed.hear() == ("at", "written down")
+    if released == "by time":
+        apply_after_the_deadline(other, mode="Home 3")
+    else:
+        ((left,), count) = house.journal.latest(9)[::-1]
+        assert count == 1
+        assert house.journal.reservations.let_go(left.id, time.time())
+    before = house.written()
+    assert doomed.go_on().startswith("change_refused")
+    assert house.written() == before
+    (entry,) = [one for one in house.journal.latest(9)[1] if "Home 2" in one.after]
+    assert (entry.outcome, entry.why) == ("refused", NOT_SENT)
+
+
+def test_an_apply_stopped_between_its_requests_does_not_send_the_rest_after_another_apply(house):
+    doomed, other = house.start("sent", signal.SIGSTOP), house.start()
+    house.portal.set_box(DEMO_BOX, setup={"to_grid": 1, "feed_cap": 3000})
+    doomed.say("apply", other.plan(export="on"))
+    assert doomed.hear() == ("at", "sent")
+    apply_after_the_deadline(other, mode="Home 3")
+    before = house.written()
+    assert doomed.go_on() == "unclear"
+    assert house.written() == before
 
 
 def test_one_plan_applied_by_several_processes_at_once_is_written_once(house):
@@ -177,9 +212,7 @@ def test_no_plan_is_written_twice_whatever_happens_to_many_concurrent_applies(po
                 worker.say("apply", plan)
             for worker in chance.sample(crowd, len(crowd)):
                 if isinstance(worker.hear(), tuple):
-                    with contextlib.suppress(ProcessLookupError):
-                        worker.signal(signal.SIGCONT)
-                    worker.hear()
+                    worker.go_on()
             assert max(house.written().values(), default=0) <= 1, number
             planner.say("clocks", 2 * DEADLINE, 2 * DEADLINE)
             last = planner.ask("plan", {"charge_to_percent": 90})

@@ -6,7 +6,8 @@
 3. The apply waits for the account's turn at the portal, and checks that its client may still make
    changes.
 4. If the reservation still belongs to this apply, it becomes the entry of the change, on disk.
-5. The write is sent, once, and its outcome is recorded.
+5. The write is sent, once, unless the apply stood still for so long since that others may have the
+   box; its outcome is recorded.
 
 A crash at any point leaves a reservation that blocks nobody, or an entry with an unknown outcome.
 No write is ever repeated.
@@ -66,6 +67,10 @@ CHANGED_SO = CHANGED + ' Planned now, it would be "{sentence}".'
 CHANGED_HERE = (
     "Another change of the same setting was sent after this one was planned, so what was agreed to "
     "may be over. Nothing was sent."
+)
+NOT_SENT = (
+    "The apply had stood still for so long that others may have this box by now, or the journal "
+    "could not be read, so the request was not sent."
 )
 GONE = "The account does not list this box any more. Nothing was changed."
 
@@ -132,7 +137,7 @@ class Applying:
         granted, box = await self._fresh(granted, plan, reservation)
         first, *others = plan.change.writes(box)
         # Before the entry: a portal that wants to be left alone leaves none.
-        async with self._turn(granted) as send:
+        async with self._turn(granted, reservation) as send:
             if plan.expires_at + LASTS <= self._parts.wall():
                 # It stood still, as on a machine that slept: what it has read is of before.
                 raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
@@ -141,7 +146,7 @@ class Applying:
             # From here on the journal says that it may have happened.
             sent = await send(first)
         if sent.outcome == "answered":
-            sent = await self._send_others(granted, others, sent)
+            sent = await self._send_others(granted, others, sent, reservation)
         at = self._parts.wall()
         try:
             await self._parts.entries.run(
@@ -214,8 +219,11 @@ class Applying:
         return granted, box
 
     @contextlib.asynccontextmanager
-    async def _turn(self, granted: Granted) -> AsyncIterator[Send]:
+    async def _turn(self, granted: Granted, reservation: ReservedBox) -> AsyncIterator[Send]:
         """Wait for the account's turn at the portal; give what sends one write in it.
+
+        It is not sent when the box may be another apply's by now: this one may have stood still
+        after its entry, and the agreement that was made last must not be overwritten.
 
         Whether the caller may do so is asked once more then: it may have waited for long.
 
@@ -228,6 +236,8 @@ class Applying:
         sent: list[Sent] = []
 
         async def send(write: Write) -> Sent:
+            if not await reservation.may_send():
+                return Sent("refused", NOT_SENT)
             sent.append(await self._portal.write(granted.session.id, write))
             return sent[0]
 
@@ -242,14 +252,16 @@ class Applying:
             if not sent:
                 raise
 
-    async def _send_others(self, granted: Granted, writes: list[Write], sent: Sent) -> Sent:
+    async def _send_others(
+        self, granted: Granted, writes: list[Write], sent: Sent, reservation: ReservedBox
+    ) -> Sent:
         """Send what follows the first write of a change; stop at one that may have failed.
 
         The same where the client may not any more: changes are so ordered that a part does no harm.
         """
         for write in writes:
             try:
-                async with self._turn(granted) as send:
+                async with self._turn(granted, reservation) as send:
                     sent = await send(write)
             except SessionError as exc:
                 sent = Sent("refused", str(exc))

@@ -68,6 +68,19 @@ class ReservedBox:
         except ReservationLost:
             raise _lost() from None
 
+    async def may_send(self) -> bool:
+        """Return whether a request of the change may be sent now; to be asked right before each.
+
+        Not where the journal cannot say so.
+        """
+        try:
+            await self._entries.run(
+                lambda journal: journal.reservations.check_sending(self._reservation.id, self.token)
+            )
+        except (ReservationLost, ChangeRefused):
+            return False
+        return True
+
 
 @contextlib.asynccontextmanager
 async def reserved(

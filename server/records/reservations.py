@@ -22,7 +22,7 @@ from ..errors import JournalUnavailable
 from ..pid_file import PidFile, is_locked
 from .database import Database
 from .journal_table import COLUMNS, MOST_UNSETTLED, PLACES, SENT, UNSETTLED
-from .record import DEADLINE, Record, Reservation
+from .record import DEADLINE, LASTS, Record, Reservation
 
 RESERVED = (
     "SELECT id, box, account, client, token, at, reserved_at FROM changes WHERE state = 'reserved'"
@@ -43,6 +43,11 @@ RESERVE = (
 """How the box is and will be is not known before it was read."""
 
 RENEW = f"UPDATE changes SET reserved_at = ? WHERE {OWN}"  # noqa: S608 - our own text
+MAY_SEND = """
+SELECT reserved_at FROM changes AS own
+WHERE id = ? AND token = ? AND state = 'sent' AND outcome IS NULL AND released_at IS NULL
+AND NOT EXISTS (SELECT 1 FROM changes WHERE box = own.box AND rowid > own.rowid)
+"""
 FREE = f"DELETE FROM changes WHERE {OWN}"  # noqa: S608 - our own text
 SEND = f"UPDATE changes SET state = 'sent', reserved_at = ?, ({COLUMNS}) = ({PLACES}) WHERE {OWN}"  # noqa: S608 - our own text
 
@@ -159,6 +164,25 @@ class Reservations:
                     raise ChangeUnderWay(other)
 
         self._database.run(work, "change")
+
+    def check_sending(self, change_id: str, token: bytes) -> None:
+        """Return if a request of a change may be sent now; to be called right before each.
+
+        The entry alone does not say so, as its apply may have stood still since:
+
+        1. An operator released the box, or another apply has reserved it since.
+        2. Another may do so at any moment: `DEADLINE` after the entry it does not wait for this one
+           any more. The margin is for what is left to do until the request is on its way.
+
+        Raises:
+            ReservationLost: Nothing may be sent any more.
+        """
+        now = self._now()
+        since = self._database.look(
+            lambda journal: journal.execute(MAY_SEND, (change_id, token)).fetchone(), None
+        )
+        if since is None or not 0.0 <= now - since[0] < DEADLINE - LASTS:
+            raise ReservationLost
 
     def release(self, change_id: str, token: bytes) -> None:
         """Let others have the box: this apply is over, whether or not it came to be a change."""

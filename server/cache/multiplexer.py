@@ -163,7 +163,6 @@ class Channel(asyncio.BufferedProtocol):
             CacheUnavailable: There is no answer, or none in time.
         """
         # Requests that may wait leave half to all others: handles, answers, and ends of leases.
-        # What may wait leaves half to all else: handles, answers, and the ends of leases.
         most = wire.MAX_IN_FLIGHT // 2 if verb in WAITING else wire.MAX_IN_FLIGHT
         if len(self._calls) >= most:
             raise CacheBusy("Too many calls of this worker wait for the cache daemon.")

@@ -246,8 +246,7 @@ class _Reader:
         source, accounts, left, blank = row
         state = SourceState(until=self._ends(left))
         for account, ago in accounts:
-            tried = Tried(self._past(ago), 0.0, account not in blank)
-            state.tried[account[-NAME_BYTES:]] = tried
+            state.tried[account[-NAME_BYTES:]] = Tried(self._past(ago), 0.0, account not in blank)
         self.sources.append((source.encode(), state.dump(os.urandom(TAG_BYTES))))
 
     def _state(self, account: bytes) -> AccountState:

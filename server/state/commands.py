@@ -181,8 +181,7 @@ async def _erase(decider: Decider, budget: bytes) -> Outcome:
 
 
 async def _unlock(decider: Decider, _: Unlock) -> Outcome:
-    unlocked = partial(decider.listeners.unlocked, decider.account, None)
-    decider.transaction.on_durable(unlocked)
+    decider.transaction.on_durable(partial(decider.listeners.unlocked, decider.account, None))
     return Done(failures.forgive_all(decider.state))
 
 

@@ -207,8 +207,7 @@ class Decider:
 
     def _leave_turn(self, group: Group) -> None:
         if group.ticket is not None:
-            leave = partial(self.room.turns.leave, group.ticket, used=False)
-            self.transaction.on_commit(leave)
+            self.transaction.on_commit(partial(self.room.turns.leave, group.ticket, used=False))
         group.ticket = group.served = None
 
     # Decisions.

@@ -169,8 +169,7 @@ class WorkerAccounts:
         if isinstance(outcome, Lease) and isinstance(request, Ask):
             if len(self._granted) >= MAX_LEASES:
                 del self._granted[next(iter(self._granted))]
-            granted = _Granted(request, self._remote.generation, self._drops)
-            self._granted[outcome.token] = granted
+            self._granted[outcome.token] = _Granted(request, self._remote.generation, self._drops)
         return outcome
 
     def _counting(self, request: Ask) -> Waits:

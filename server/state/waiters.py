@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from .limits import plain
 from .logins import Credential
 from .vocabulary import Ask, AskTurn, Outcome
 
@@ -101,8 +100,7 @@ class Queue:
         group = self.groups.get(place)
         if group is None:
             if isinstance(request, Ask) and request.space == "login":
-                budget = request.budget or plain(request.account)
-                credential = Credential(request.key, request.account, budget, request.source)
+                credential = Credential.of(request)
             group = self.groups[place] = Group(place, request, self, credential)
         group.waiters[waiter] = None
         waiter.group = group

@@ -120,7 +120,7 @@ class Values:
         return True
 
     def flush(self, epoch: int) -> None:
-        """Set all sessions aside, in constant time: they belong to an earlier epoch."""
+        """Set all sessions aside, without a look at each: they belong to an earlier epoch."""
         self._epoch = epoch
         accounts = self._tables[ACCOUNT]
         if accounts[None]:

@@ -768,7 +768,7 @@ async def test_the_reservation_of_a_killed_worker_blocks_nobody(house):
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert (told.value.code, told.value.retry_after) == ("box_held", LASTS)
     # Of a process that has ended nobody has the lock any more.
-    house.journal.reservations._files[left.token]._close()
+    house.journal.reservations._files[left.token].close()
     assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
     assert house.kept == 0
 

@@ -60,7 +60,7 @@ class RealClient:
 
 
 UNANSWERED = "it never answers a call that the server refuses with 403"
-NOT_TRIED = "it may be able to log in with a browser, and is not driven to"
+NOT_TRIED = "it may be able to log in with a browser, which is not tested"
 ONLY_TEXT = "it passes only the text to the model"
 NO_MODEL = "it calls tools only for a model, and there is none here"
 WITHOUT_MODEL = set(Ability) - {Ability.LIST}

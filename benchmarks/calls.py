@@ -21,7 +21,7 @@ def check_auth(
     password: str = PASSWORD,
     authorization: str | None = None,
 ) -> bytes:
-    """Return the bytes of one call on a connection that is kept.
+    """Return the bytes of one call on a persistent connection.
 
     Args:
         revision: `LEGACY` or `MODERN`.

@@ -1,4 +1,4 @@
-"""What it costs the cache daemon that nothing that was told is lost by a crash."""
+"""What it costs the cache daemon that a crash loses nothing that was confirmed."""
 
 from __future__ import annotations
 

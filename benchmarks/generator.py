@@ -146,7 +146,7 @@ class Contestant:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection: a request, its answer, the next request."""
+    """One persistent connection: a request, its answer, the next request."""
 
     def __init__(self, contestant: Contestant) -> None:
         self._contestant = contestant

@@ -128,7 +128,7 @@ def against_sdk(effort: Effort) -> list[Line]:
 
 
 def against_fastmcp1(effort: Effort) -> list[Line]:
-    """Measure against one process of FastMCP 1, with what it brings and with a faster server."""
+    """Measure against one process of FastMCP 1, with its own server and with a faster one."""
     python = old_sdk()
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(system()).served

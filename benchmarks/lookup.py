@@ -53,7 +53,7 @@ def take_turns(
     """Measure all contestants, over new connections in each repetition.
 
     Args:
-        contestants: For each: name in the report, name in `asking`, socket, sessions held there.
+        contestants: For each: name in the report, name in `asking`, socket, sessions stored there.
         effort: How much.
         callers: How many ask at the same time.
         loop: `uvloop`, as in the workers, or `asyncio`.

@@ -52,7 +52,7 @@ PAUSES: Final = 0.1, 10.0
 """Shortest and longest pause in seconds between attempts to write: each is twice the last."""
 
 STOP_SECONDS: Final = 3.0
-"""Seconds allowed for the last commit: a disk that hangs must not keep the daemon from stopping."""
+"""Seconds allowed for the last commit: a disk that hangs must not stop the daemon from ending."""
 
 logger = logging.getLogger(__name__)
 

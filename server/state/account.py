@@ -128,7 +128,7 @@ class Effect(NamedTuple):
         what: `open`: the source tries this account until `at`. `failed`: it failed there at `at`.
             `closed`: it no longer tries it. `back`: it did not fail there. `refused`: another
             storage refuses the source until `at`.
-        telling: Whether the attempt told the guesser something.
+        telling: Whether the attempt revealed something to the guesser.
     """
 
     what: Literal["open", "failed", "closed", "back", "refused"]
@@ -143,8 +143,8 @@ class Counter:
 
     Attributes:
         failures: How many wrong passwords.
-        telling: How many of them told the guesser something: they were judged, or there was a right
-            pair to compare them with.
+        telling: How many of them revealed something to the guesser: they were judged, or there was
+            a right pair to compare them with.
         locks: Locks so far: the doubling level.
         until: When the last lock ends.
         last: When the last failure came.

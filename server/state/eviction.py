@@ -6,11 +6,11 @@ out no other:
 1. Accounts with a session have a bound: the least recently used is evicted.
 2. Locks earned by judged failures have a bound, and are never evicted. One without room is stored
    among the others, and strangers are refused for a while: further locks would be lost as well.
-3. All other accounts share a bound: those whose failures told nobody anything are evicted first,
+3. All other accounts share a bound: those whose failures revealed nothing are evicted first,
    then the least recently written.
 4. Sources have one bound: those over budget are never evicted, the others as in 3. When there are
    no others, no more are stored, and strangers are refused for a while; but not for failures that
-   told nobody anything.
+   revealed nothing.
 
 Of answers the least recently used is evicted.
 """

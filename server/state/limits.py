@@ -58,7 +58,7 @@ MAX_SOURCES: Final = 32
 of up to an hour. As many known sources as there can be are let in beside them."""
 
 MAX_SPELLINGS: Final = 8
-"""Accounts of one budget whose failures are told apart per source. Two would be an owner and a
+"""Accounts of one budget whose failures a source has counted apart. Two would be an owner and a
 neighbour whose e-mail differs by an accent; failures at further ones are never forgiven."""
 
 MAX_PAIRS: Final = 64

@@ -6,7 +6,7 @@ every source but those that have proved the password before, so that a guesser e
 the owner out. Each further wrong password after a lock doubles its length. The third belongs to a
 source: see `spraying`.
 
-What brings them down:
+What lowers them:
 
 1. A login that the portal has just accepted clears the failures of that account from that source,
    and their lock. Nothing else does: a cached session proves that its password was right once,
@@ -21,7 +21,7 @@ alone may tell the guesser something (`fits`, `compared`). Then:
 1. The portal accepts the pair: it was no guess, and takes nothing.
 2. The portal rejects it: it is a failure.
 3. The portal was asked and could not say, or the login was not made while it might be waited for
-   (the caller hung up, the pace kept it waiting, a worker ended): it is a failure all the same.
+   (the caller hung up, the pace delayed it, a worker ended): it is a failure all the same.
    Otherwise anyone who hangs up, and everyone while the portal is down, could guess for nothing.
 
 But a portal in trouble must not lock out owners, who cannot know that their password was not the

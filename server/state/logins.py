@@ -2,7 +2,7 @@
 
 A login is decided in this order:
 
-1. Locks, so that a cached session tells a guesser nothing.
+1. Locks, so that a cached session reveals nothing to a guesser.
 2. Budgets: a pair that does not fit beside the guesses not judged yet waits, without being
    compared, and begins again when there is room.
 3. What is cached, for callers who spell the e-mail as it was opened with or have proved that

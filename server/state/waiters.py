@@ -118,7 +118,7 @@ def start(coroutine: Coroutine[Any, Any, object], tasks: set[asyncio.Task[None]]
     """Run a coroutine at once, and make a task of it only if it has to wait; `tasks` contains that.
 
     With a storage in memory it waits for nothing but the disk, so that a request is answered within
-    the call that brings it.
+    the call that submits it.
     """
     try:
         waits_for = coroutine.send(None)

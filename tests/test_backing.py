@@ -33,6 +33,17 @@ from .waiting import PATIENCE
 
 NOW = BEGINNING + 5000.0
 ORIGIN = b"o" * 16
+CHECK = rows.check
+EUID = os.geteuid
+
+
+def row_of(value: bytes, *known: Known) -> bytes:
+    """The row of an account with a session."""
+    state = AccountState(key=b"k" * 32, value=value, expires=NOW + 900.0, known=[*known])
+    return encoding.dump(state, bytes(8))[1]
+
+
+BAD_KNOWN = row_of(b"SEALED", Known("192.0.2.1", NOW + 900.0, b""))[:-3]
 
 
 @pytest.fixture
@@ -48,6 +59,7 @@ def soon(monkeypatch):
     monkeypatch.setattr(module, "PAUSES", (0.01, 0.05))
     monkeypatch.setattr(module, "CLEAN_DROPPED", 0.01)
     monkeypatch.setattr(module, "CLEAN_REPLACED", 0.01)
+    monkeypatch.setattr(rows, "check", lambda *_: None)  # most rows here are any bytes
 
 
 class Memory:
@@ -116,20 +128,22 @@ def logged(caplog) -> list[str]:
 
 
 def test_what_was_written_is_there_after_a_restart_in_the_order_of_the_last_writes(folder):
+    sprayed = SourceState().dump(bytes(8))
+
     async def write():
         async with running(folder) as memory:
             for name in (b"one", b"two", b"three"):
-                assert await memory.keep(name, b"row of " + name)
+                assert await memory.keep(name, row_of(name))
             assert await memory.keep(b"two", None)
-            assert await memory.keep(b"one", b"again")
-            await memory.keep_row(of_source("192.0.2.1"), b"sprayed")
-            await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 3, 2, 1]))
+            assert await memory.keep(b"one", row_of(b"again"))
+            await memory.keep_row(of_source("192.0.2.1"), sprayed)
+            await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 3, 0, 0]))
 
     asyncio.run(write())
     found = SqliteBacking(folder / "sessions.snapshot").restore()
-    assert list(found.accounts) == [(b"three", b"row of three"), (b"one", b"again")]
-    assert list(found.sources) == [(b"192.0.2.1", b"sprayed")]
-    assert found.epochs == Epochs(ORIGIN, 3, 2, 1)
+    assert list(found.accounts) == [(b"three", row_of(b"three")), (b"one", row_of(b"again"))]
+    assert list(found.sources) == [(b"192.0.2.1", sprayed)]
+    assert found.epochs == Epochs(ORIGIN, 3, 0, 0)
 
 
 def test_file_and_folder_are_their_owners_alone_whatever_the_umask(folder):
@@ -222,6 +236,105 @@ def test_the_number_of_a_put_says_that_its_row_or_a_newer_one_is_on_the_disk(ste
     assert disk.rows == dict(puts)
 
 
+WRONG = ["link", "folder", "pipe", "open to others", "foreign"]
+
+
+def spoil(path: Path, what: str, monkeypatch) -> None:
+    """Move a file to `moved`, and put in its place what somebody else may have put there."""
+    moved = path.with_name("moved")
+    path.rename(moved)
+    match what:
+        case "link":
+            path.symlink_to(moved)
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path, 0o600)
+        case "open to others":
+            path.touch()
+            path.chmod(0o620)
+        case _:
+            path.touch(0o600)
+            monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
+
+
+class TestStart:
+    """A file that may have locks and cannot be used now is neither passed over nor replaced."""
+
+    @pytest.fixture
+    def path(self, folder):
+        async def write():
+            async with running(folder) as memory:
+                await memory.keep(b"one", b"row")
+
+        asyncio.run(write())
+        return database_path(folder / "x")
+
+    def refuses(self, folder) -> None:
+        with pytest.raises(StateFileUnusable):
+            restored(folder)
+
+    def is_whole(self, folder) -> bool:
+        return restored(folder) == {b"one": b"row"} and not list(folder.glob("*.bad"))
+
+    def test_a_file_that_another_program_reads_stops_it(self, folder, path):
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM rows").fetchone()
+            self.refuses(folder)
+        assert self.is_whole(folder)
+
+    @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY])
+    @pytest.mark.parametrize("step", ["_prepare", "_check"])
+    def test_a_disk_that_fails_stops_it(self, folder, path, monkeypatch, code, step):
+        def fail(self, *_):
+            exc = sqlite3.OperationalError("as the disk says")
+            exc.sqlite_errorcode = code
+            with self._guarded():
+                raise exc
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StateFile, step, fail)
+            self.refuses(folder)
+        assert self.is_whole(folder)
+
+    def test_a_log_that_cannot_be_opened_stops_it(self, folder, path):
+        log = path.with_name(path.name + "-wal")
+        log.mkdir()
+        self.refuses(folder)
+        log.rmdir()
+        assert self.is_whole(folder)
+
+    @pytest.mark.parametrize("what", WRONG)
+    def test_what_somebody_else_may_have_put_there_stops_it(self, folder, path, monkeypatch, what):
+        spoil(path, what, monkeypatch)
+        self.refuses(folder)
+        monkeypatch.setattr(os, "geteuid", EUID)
+        path.rename(folder / "elsewhere")
+        (folder / "moved").rename(path)
+        assert self.is_whole(folder)
+
+    def test_a_folder_that_cannot_be_searched_is_no_empty_one(self, folder, path, monkeypatch):
+        lstat = Path.lstat
+
+        def fail(self):
+            if self == path:
+                raise PermissionError(13, "Permission denied")
+            return lstat(self)
+
+        log = path.with_name(path.name + "-wal")
+        log.touch()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "lstat", fail)
+            self.refuses(folder)
+        assert log.exists()
+        assert self.is_whole(folder)
+
+    def test_a_folder_that_cannot_be_made_stops_it(self, tmp_path):
+        (tmp_path / "file").touch()
+        self.refuses(tmp_path / "file")
+
+
 class TestTrouble:
     def test_a_full_disk_delays_nobody_and_loses_nothing(self, folder, caplog):
         caplog.set_level(logging.INFO)
@@ -262,61 +375,25 @@ class TestTrouble:
         assert "database or disk is full" in said[0]
         assert "can be written again" in said[1]
 
-    def test_a_file_that_another_process_has_open_is_recreated_once_that_process_is_gone(
-        self, folder, caplog
-    ):
-        folder.mkdir(mode=0o700)
-        other = StateFile(database_path(folder / "x"))
-        other.open()
-        other.write([(b"aold", b"row")])
-
-        async def check():
-            async with running(folder) as memory:
-                assert memory.backing.failing
-                number = memory.put(b"one", b"row")
-                assert not await memory.backing.wait(number, PATIENCE)
-                await until(lambda: memory.backing.errors > 2)
-                other.close()
-                await until(lambda: memory.asked and not memory.backing.failing)
-                assert await memory.keep(b"two", b"row")
-
-        asyncio.run(check())
-        assert len([one for one in logged(caplog) if "locked" in one]) == 1
-        assert restored(folder) == {b"one": b"row", b"two": b"row"}
-
-    @pytest.mark.parametrize("what", ["link", "folder", "pipe", "open to others", "foreign"])
-    def test_what_somebody_else_may_have_put_there_is_not_believed(
+    @pytest.mark.parametrize("what", WRONG)
+    def test_what_somebody_else_may_have_put_there_is_not_touched(
         self, folder, monkeypatch, caplog, what
     ):
-        folder.mkdir(mode=0o700)
         path = database_path(folder / "x")
-        target = folder / "target"
-        target.write_bytes(b"")
-        match what:
-            case "link":
-                path.symlink_to(target)
-            case "folder":
-                path.mkdir()
-            case "pipe":
-                os.mkfifo(path, 0o600)
-            case "open to others":
-                path.touch()
-                path.chmod(0o620)
-            case _:
-                path.touch(0o600)
-                monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
 
         async def check():
             async with running(folder) as memory:
-                memory.put(b"one", b"row")
+                assert await memory.keep(b"one", b"row")
+                spoil(path, what, monkeypatch)
+                memory.put(b"two", b"row")
                 await until(lambda: memory.backing.errors > 2)
-                monkeypatch.undo()
+                assert not list(folder.glob("*.bad"))
+                monkeypatch.setattr(os, "geteuid", EUID)
                 path.rename(folder / "elsewhere")
                 await until(lambda: not memory.backing.failing)
 
         asyncio.run(check())
-        assert target.read_bytes() == b""
-        assert restored(folder) == {b"one": b"row"}
+        assert restored(folder) == {b"one": b"row", b"two": b"row"}
         assert len([one for one in logged(caplog) if "move it away" in one]) == 1
 
     def test_a_file_of_a_newer_version_is_left_as_it_is(self, folder, caplog):
@@ -486,6 +563,41 @@ class TestBroken:
         assert (folder / "sessions.db.bad").read_bytes() == content
         assert "set aside" in caplog.text
         assert [one.name for one in folder.glob("*.bad*")] == ["sessions.db.bad"]
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            (b"a" + b"b" * 32, b"x" * 7),
+            (b"a" + b"b" * 32, BAD_KNOWN),
+            (b"s192.0.2.1", b"x" * 9),
+            (EPOCHS, b"x"),
+            (rows.CLOCK, b"x"),
+        ],
+        ids=["header", "known sources", "source", "epochs", "clock"],
+    )
+    def test_a_row_with_the_right_checksum_that_nobody_can_decode_is_damage(
+        self, folder, monkeypatch, bad
+    ):
+        monkeypatch.setattr(rows, "check", CHECK)
+        folder.mkdir(mode=0o700)
+        file = StateFile(database_path(folder / "x"))
+        file.open()
+        file.write([(b"a" + b"a" * 32, row_of(b"SEALED")), bad])
+        file.close()
+        assert restored(folder) == {}
+        assert (folder / "sessions.db.bad").exists()
+
+    def test_a_row_that_cannot_be_decoded_later_on_is_damage_and_ends_no_flush(self, folder):
+        async def check():
+            async with running(folder) as memory:
+                await memory.keep(b"a" * 32, row_of(b"SEALED"))
+                memory.backing.put(of_account(b"b" * 32), BAD_KNOWN)
+                await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 1, 1, 1]))
+                await until(lambda: memory.asked and not memory.backing.failing)
+                await until(lambda: b"SEALED" not in files(folder))
+
+        asyncio.run(check())
+        assert restored(folder) == {}
 
     def test_another_programs_database_is_set_aside(self, folder):
         folder.mkdir(mode=0o700)
@@ -715,9 +827,3 @@ def test_no_session_or_lock_that_was_confirmed_is_missing_after_a_kill_at_any_mo
 def test_what_the_rows_are_has_one_version_with_all_its_parts():
     # Who raises one of the parts raises VERSION as well.
     assert {1: (1, 1)}[state_file.VERSION] == (encoding.FORMAT, spraying.FORMAT)
-
-
-def test_a_start_without_a_usable_folder_is_no_failure(tmp_path, caplog):
-    (tmp_path / "file").write_bytes(b"")
-    assert restored(tmp_path / "file") == {}
-    assert "Not a directory" in caplog.text

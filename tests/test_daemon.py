@@ -825,7 +825,7 @@ def test_help_lists_the_exit_codes_and_a_wrong_command_line_is_refused():
     helped = run("--help")
     assert helped.returncode == 0
     codes = [value for name, value in vars(daemon).items() if name.startswith("EXIT_")]
-    assert len(codes) == 6
+    assert len(codes) == 7
     for code in codes:
         assert re.search(rf"^ +{code} +\w", helped.stdout, re.MULTILINE), code
     wrong = run("--port", "1")
@@ -965,13 +965,28 @@ def test_sessions_outlive_a_restart(folder):
 
 
 def test_a_disk_that_cannot_be_written_does_not_stop_the_stop(folder):
-    folder.mkdir(mode=0o700)
-    (folder / "sessions.db").mkdir()
     with running_cache(folder) as cache:
+        cache.database.unlink()
+        cache.database.mkdir()
         with Wire(cache.path) as one:
             one.store()
         wait_for("it is noticed", lambda: stats(cache.path)["backing_failing"] == 1)
         assert cache.stop() == 0
+
+
+def test_without_a_file_that_may_have_locks_it_ends_in_one_line_and_has_them_later(folder):
+    with running_cache(folder) as cache:
+        with Wire(cache.path) as one:
+            one.store()
+        assert cache.stop() == 0
+    cache.database.chmod(0o620)
+    with starting_cache(folder) as cache:
+        assert cache.wait() == daemon.EXIT_FILE_UNUSABLE
+    assert len(cache.log) == 1
+    assert "sessions.db can be written by others" in cache.log[0]
+    cache.database.chmod(0o600)
+    with running_cache(folder) as cache, Wire(cache.path) as one:
+        assert status(one.login(1)) == "hit"
 
 
 # What it hides.

@@ -1,5 +1,6 @@
 """The snapshot of versions up to 0.1: what it locked stays locked, and nothing lasts longer."""
 
+import errno
 import hashlib
 import os
 
@@ -12,7 +13,7 @@ from server.cache import old_snapshot
 from server.cache.backing import SqliteBacking, database_path
 from server.cache.old_snapshot import HEADER, KIND, NotReadable, decode
 from server.cache.rows import BEGINNING
-from server.cache.state_file import StateFile
+from server.cache.state_file import StateFile, StateFileUnusable
 from server.state import encoding, locks
 from server.state.account import AccountState, Attempt, pair_of, whose
 from server.state.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES, Context, Limits, Policy
@@ -449,6 +450,18 @@ class TestFirstStart:
         assert why in caplog.text
         assert (folder / "sessions.snapshot.bad").read_bytes() == content
         assert not (folder / "sessions.snapshot").exists()
+
+    def test_one_that_cannot_be_read_now_stops_the_start_and_stays(self, folder, monkeypatch):
+        self.leave(folder, written(one_of_each()))
+
+        def fail(*_):
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", fail)
+            with pytest.raises(StateFileUnusable, match="cannot be read"):
+                self.begin(folder)
+        assert self.begin(folder)[1].keys() == {VICTIM, OWNER}
 
     @pytest.mark.parametrize("what", ["link", "pipe", "folder"])
     def test_what_is_no_file_is_not_waited_for(self, folder, tmp_path, caplog, what):

@@ -17,6 +17,7 @@ from ..settings.loading import at_next_start, load
 from ..settings.reloading import Reloading
 from . import daemon
 from .socket_file import AlreadyRunning, SocketFile
+from .state_file import StateFileBroken, StateFileUnusable
 
 NAME: Final = "cache"
 """Name of this process in each line it logs."""
@@ -61,6 +62,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(daemon.Daemon(reloading, socket_file).run())
+    except (StateFileUnusable, StateFileBroken) as exc:
+        return _refuse(
+            f"{str(exc).rstrip('.')}. It may have locks, so the daemon does not start without it; "
+            "supervisord tries again, and workers serve meanwhile. Close the program that has it "
+            "open, or repair it. If that is impossible, move it away: everybody logs in once more, "
+            "and all locks are open.",
+            daemon.EXIT_FILE_UNUSABLE,
+        )
     finally:
         socket_file.close()
 
@@ -74,9 +83,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _refuse(exc: ConfigurationError, code: int) -> int:
+def _refuse(why: ConfigurationError | str, code: int) -> int:
     # The text is written for the operator; a traceback would only hide it.
-    logger.error("%s", exc)
+    logger.error("%s", why)
     return code
 
 

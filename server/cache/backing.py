@@ -27,12 +27,13 @@ from ..errors import OigError
 from ..state.storage import EPOCHS, Epochs, Restored
 from . import old_snapshot, rows, state_file
 from .rows import BEGINNING, Moment
-from .state_file import StateFile
+from .state_file import StateFile, StateFileNewer
 
 NAME: Final = "sessions.db"
 
-START_SECONDS: Final = 5.0
-"""How long a start waits for another process to close the file: a daemon that is just ending."""
+START_SECONDS: Final = 1.0
+"""How long a start waits for another process to close the file. Less than `startsecs` in
+supervisord.conf, so that the pauses after failed starts grow."""
 
 TICK: Final = 2.0
 """Seconds between two checks of the file while nothing is written."""
@@ -92,27 +93,34 @@ class SqliteBacking:
         self._thread = threading.Thread(target=self._work, name="backing", daemon=True)
 
     def restore(self) -> Restored:
-        """Open the file and return its contents. To be called once, before `start`; never raises.
+        """Open the file and return its contents. To be called once, before `start`.
 
         1. There is an old snapshot, so a version that writes them ran last (this one removes it):
-           a new file is begun with its contents.
+           a new file is begun with its contents. While that fails, the snapshot stays.
         2. The file is whole: it is used. 3. It is broken: it is set aside, and a new one begun.
-        4. A newer version wrote it, or it cannot be used: it is left alone, and tried again later.
+        4. A newer version wrote it: it is left alone, and tried again later.
+        5. It cannot be used now, as when another process has it open: it may have locks, which
+           would be open without it, so there is no start. The same holds for a snapshot.
+
+        Raises:
+            StateFileUnusable: In case 5.
         """
         moment = self._moment()
         imported = old_snapshot.read(self._snapshot, moment.wall, BEGINNING)
         try:
             if imported is not None:
                 state_file.remove(self._file.path)
-            self._file.open(START_SECONDS)
+            self._file.open(START_SECONDS, rows.check)
             if imported is not None:
                 self._file.write(rows.rows_of(imported, moment))
-            old_snapshot.remove(self._snapshot)
+                old_snapshot.remove(self._snapshot)
             self._count = self._file.count()
             restored = imported or rows.restored_of(self._file, moment)
         except (OigError, OSError) as exc:
-            self._complain(exc)
             self._file.close()
+            if imported is None and not isinstance(exc, StateFileNewer):
+                raise
+            self._complain(exc)
             self._file = StateFile(self._file.path)  # its contents are not those of the memory
             return imported or Restored(None, BEGINNING)
         self._epochs = restored.epochs
@@ -214,13 +222,16 @@ class SqliteBacking:
     def _replace_lost(self) -> None:
         loss = self._file.loss()
         if loss is not None:
-            self._file.begin(loss)
-            # Puts were dropped while there was no file, so older rows must not come back.
-            with self._changed:
-                self._queued = {}
-            self._rows = {}
-            self._epochs = self._searched = None
-            self._call_on_loop(self._put_all)
+            self._begin(loss)
+
+    def _begin(self, why: str) -> None:
+        self._file.begin(why)
+        # Puts were dropped while there was no file, so older rows must not come back.
+        with self._changed:
+            self._queued = {}
+        self._rows = {}
+        self._epochs = self._searched = None
+        self._call_on_loop(self._put_all)
 
     def _write_queued(self) -> None:
         """Write the queue; what fails is written with the next."""
@@ -244,7 +255,12 @@ class SqliteBacking:
     def _take_flushed_out(self, epochs: Epochs, after: int) -> int | None:
         """Remove what was flushed from the next rows; return the last row's id, None at the end."""
         page = self._file.page(after, PAGE)
-        self._file.write(rows.without_flushed(page, epochs, self._now()))
+        try:
+            left = rows.without_flushed(page, epochs, self._now())
+        except ValueError as exc:
+            self._begin(f"{self._file.path} is damaged: {exc}.")
+            return None
+        self._file.write(left)
         return page[-1][0] if page else None
 
     def _clean(self) -> None:

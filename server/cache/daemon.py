@@ -4,6 +4,7 @@ Exit codes:
     0   stopped by SIGTERM or SIGINT
     64  the command line or a setting is wrong (EX_USAGE)
     73  the socket, or the folder it lies in, cannot be made or used (EX_CANTCREAT)
+    74  the file of sessions and locks is there and cannot be used now (EX_IOERR); start it again
     75  another cache daemon serves this socket (EX_TEMPFAIL)
     80  another daemon, or something else, has the path of the socket; start it again
     81  a second signal came before the stop was complete
@@ -39,6 +40,7 @@ from .socket_file import PathTaken, SocketFile
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 64
 EXIT_CANNOT_CREATE: Final = 73
+EXIT_FILE_UNUSABLE: Final = 74
 EXIT_ALREADY_RUNNING: Final = 75
 EXIT_SUPPLANTED: Final = 80
 EXIT_FORCED: Final = 81
@@ -62,6 +64,9 @@ class Daemon:
     Only workers make one: a daemon that starts without the file must not make another.
 
     `socket_file` is already bound, and closed at the end.
+
+    Raises:
+        StateFileUnusable: The accounts' file, or a snapshot, cannot be used now.
     """
 
     def __init__(self, reloading: Reloading, socket_file: SocketFile) -> None:

@@ -30,7 +30,7 @@ from ..state.limits import KEY_BYTES, MAX_KNOWN, MAX_SOURCES, TTL_MAX, plain, ta
 from ..state.logins import put_handle
 from ..state.spraying import NAME_BYTES, SourceState, Tried
 from ..state.storage import TAG_BYTES, Epochs, Restored
-from .state_file import ASIDE, flaw_of
+from .state_file import ASIDE, StateFileUnusable, flaw_of
 
 HEADER: Final = struct.Struct(">8sHQ32s")
 
@@ -49,6 +49,9 @@ MAX_COUNT: Final = 2**31
 OUTDATED: Final = ".outdated"
 """End of the name of the file that marks a snapshot as older than a flush."""
 
+NO_FILE_CODES: Final = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
+"""What opening a link, a folder and a socket fails with."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -57,7 +60,11 @@ class NotReadable(OigError):
 
 
 def read(path: Path, wall_now: float, now: float) -> Restored | None:
-    """Return the contents of a snapshot; None if there is none. Sets aside one it cannot read."""
+    """Return the contents of a snapshot; None if there is none. Sets aside one it cannot believe.
+
+    Raises:
+        StateFileUnusable: It cannot be read now.
+    """
     try:
         data = _content(path)
         if data is None:
@@ -282,8 +289,9 @@ def _content(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        why = "it is a symbolic link" if exc.errno == errno.ELOOP else exc.strerror
-        flaw = f"cannot be read: {why}"
+        if exc.errno not in NO_FILE_CODES:
+            raise StateFileUnusable(f"{path} cannot be read: {exc.strerror}") from None
+        flaw = "is no regular file"
     raise NotReadable(f"The snapshot {path} {flaw}.")
 
 

@@ -20,6 +20,8 @@ from .state_file import StateFile
 CLOCK: Final = b"mclock"
 """Name of the row with the storage's clock and the moment at which it was read."""
 
+UNDECODABLE: Final = "a row cannot be decoded"
+
 BEGINNING: Final = 1e7
 """First reading of the storage's clock: all times of an old snapshot come after 0."""
 
@@ -85,12 +87,31 @@ def restored_of(file: StateFile, moment: Moment) -> Restored:
     meta = dict(file.read(b"m"))
     clock = BEGINNING
     if CLOCK in meta:
-        then, *before = msgpack.unpackb(meta[CLOCK])
-        clock = then + Moment(*before).until(moment)
+        then, before = _clock_of(meta[CLOCK])
+        clock = then + before.until(moment)
     accounts, sources = (
         ((name[1:], row) for name, row in rows) for rows in (file.read(b"a"), file.read(b"s"))
     )
     return Restored(epochs_of(meta.get(EPOCHS)), clock, accounts, sources)
+
+
+def check(name: bytes, row: bytes) -> None:
+    """Decode a row.
+
+    Raises:
+        ValueError: It cannot be decoded.
+    """
+    try:
+        if name == EPOCHS:
+            epochs_of(row)
+        elif name == CLOCK:
+            _clock_of(row)
+        elif name[:1] == b"s":
+            SourceState.load(row)
+        elif name[:1] == b"a":
+            encoding.load(row)
+    except Exception:  # noqa: BLE001 - what bytes lead to that nobody wrote is not known
+        raise ValueError(UNDECODABLE) from None
 
 
 def without_flushed(
@@ -99,9 +120,20 @@ def without_flushed(
     """Return the rows with anything flushed, without that; None in place of one with nothing left.
 
     Until these are written nobody uses the rest, as each row has the epochs it was written in.
+
+    Raises:
+        ValueError: One of them cannot be decoded.
     """
-    left = [(name, row, _unflushed(name, row, epochs, now)) for _, name, row in rows]
+    try:
+        left = [(name, row, _unflushed(name, row, epochs, now)) for _, name, row in rows]
+    except Exception:  # noqa: BLE001 - as in `check`
+        raise ValueError(UNDECODABLE) from None
     return [(name, fresh) for name, row, fresh in left if fresh != row]
+
+
+def _clock_of(row: bytes) -> tuple[float, Moment]:
+    now, *moment = msgpack.unpackb(row)
+    return now, Moment(*moment)
 
 
 def _unflushed(name: bytes, row: bytes, epochs: Epochs, now: float) -> bytes | None:

@@ -13,7 +13,7 @@ import sqlite3
 import stat
 import time
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -50,6 +50,10 @@ class StateFileUnusable(OigError):
     """The file cannot be used now; that may change, and its contents are not at fault."""
 
 
+class StateFileNewer(StateFileUnusable):
+    """A newer version of the program wrote it."""
+
+
 class StateFileBroken(OigError):
     """The file is damaged, or not of this program."""
 
@@ -81,14 +85,17 @@ class StateFile:
         """Whether a file, open or not, has what was read and written here."""
         return self._own is not None
 
-    def open(self, patience: float = 0.0) -> None:
+    def open(
+        self, patience: float = 0.0, check: Callable[[bytes, bytes], object] = lambda *_: None
+    ) -> None:
         """Open the file and read all of it; begin a new one if there is none or it is broken.
 
-        `patience` is how many seconds to wait for another process that has it open.
+        `patience` is how many seconds to wait for another process that has it open. `check` raises
+        `ValueError` for a name and row that cannot be decoded.
         """
         try:
             self._open(patience)
-            self._check()
+            self._check(check)
         except StateFileBroken as exc:
             self.begin(str(exc))
         self._own = self._place()
@@ -100,7 +107,7 @@ class StateFile:
 
         1. It is damaged.
         2. It was removed, replaced or cut, or its log was while it was open.
-        3. Its contents were not written here: another process had it open meanwhile.
+        3. Its contents were not written here: it could not be used until now.
         """
         was_open = self._database is not None
         if not was_open and os.path.lexists(self.path):
@@ -186,7 +193,9 @@ class StateFile:
         uri = f"{self.path.absolute().as_uri()}?mode=rw"
         with self._guarded():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not os.path.lexists(self.path):
+            try:
+                self.path.lstat()
+            except FileNotFoundError:  # after any other error there may be a file
                 # A log left behind would be taken for the new file's.
                 self._log.unlink(missing_ok=True)
                 # SQLite gives what it makes beside a file the rights of that file.
@@ -204,7 +213,7 @@ class StateFile:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
-            raise StateFileUnusable(
+            raise StateFileNewer(
                 f"{self.path} is of version {version}, written by a newer version of the program; "
                 f"this one reads up to {VERSION}. It is left as it is"
             )
@@ -238,12 +247,15 @@ class StateFile:
             return Place((file.st_dev, file.st_ino), (log.st_dev, log.st_ino), file.st_size)
         return None
 
-    def _check(self) -> None:
+    def _check(self, check: Callable[[bytes, bytes], object]) -> None:
         if self._ask("PRAGMA quick_check(1)") != [("ok",)]:
             raise StateFileBroken(f"{self.path} is damaged.")
         for kind in (b"a", b"s", b"m"):
-            for _ in self.read(kind):
-                pass
+            for name, row in self.read(kind):
+                try:
+                    check(name, row)
+                except ValueError as exc:
+                    raise StateFileBroken(f"{self.path} is damaged: {exc}.") from None
 
     def _ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._guarded() as database:

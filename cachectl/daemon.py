@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from server.as_user import as_owner, as_user, elsewhere, user_name
 from server.cache.blocking import BlockingClient, RefusedError
-from server.cache.credentials import ForeignUserError
 from server.cache.hello import Welcome
+from server.cache.peer_credentials import ForeignUserError
 from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
 
 from .failures import NotRunning, Refused, Unreachable, Usage

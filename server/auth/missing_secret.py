@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..cache.blocking import BlockingClient, RefusedError
-from ..cache.credentials import ForeignUserError
+from ..cache.peer_credentials import ForeignUserError
 from ..errors import CacheUnavailable, OigError, ProtocolError
 from ..keys.secret import make_secret
 

@@ -13,8 +13,8 @@ from typing import Any, Final, Self
 
 from ..errors import CacheUnavailable, OigError, RemoteProtocolError
 from . import wire
-from .credentials import connected
 from .hello import Hello, Welcome
+from .peer_credentials import connected
 from .verbs import Notice, Reply, Scalar
 
 READ_BYTES: Final = 64 * 1024

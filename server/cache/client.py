@@ -14,11 +14,11 @@ from ..state.decider import Listeners
 from ..state.remote import Waits
 from ..state.vocabulary import Hit, Outcome, Request
 from .back_off import BackOff
-from .credentials import ForeignUserError, connected
 from .handshake import DIFFERENT, Handshake
 from .hello import Hello, Welcome
 from .messages import answer_to, said
 from .multiplexer import Answer, Channel
+from .peer_credentials import ForeignUserError, connected
 from .verbs import Notice, Reply, Scalar, is_sealed
 
 COMPARE_SECONDS: Final = 2.0

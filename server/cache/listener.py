@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Final
 
 from .connections import Connections
-from .credentials import is_trusted, peer_uid
+from .peer_credentials import is_trusted, peer_uid
 from .server_connection import READ_BYTES, TOTALS, Connection, ConnectionLimits
 from .service import Service
 from .socket_file import SocketFile

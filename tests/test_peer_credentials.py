@@ -18,8 +18,8 @@ import pytest
 from cachectl.__main__ import main
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.cache.credentials import ForeignUserError, is_trusted, peer_uid
 from server.cache.hello import Hello
+from server.cache.peer_credentials import ForeignUserError, is_trusted, peer_uid
 from server.errors import CacheUnavailable
 
 from .cache_process import run_folder, running_cache

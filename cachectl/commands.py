@@ -9,6 +9,7 @@ from . import render
 from .blocks import Report
 from .connections import connections
 from .daemon import Daemon, fingerprint
+from .disk import if_written
 from .forgetting import forget_owner
 from .journal import journal
 from .options import Options
@@ -70,14 +71,14 @@ def unlock(options: Options) -> Report:
     if options.source is not None:
         with Daemon(options.socket) as daemon:
             (dropped,) = daemon.call("unlock", "source", options.source, fields=(int,))
-        return render.unlock_source_report(options.source, dropped)
+            return if_written(daemon, render.unlock_source_report(options.source, dropped))
     assert options.email is not None  # one of them is required
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
     with Daemon(options.socket) as daemon:
         daemon.refuse_other_secret()
         (dropped,) = daemon.call("unlock", "budget", budget, fields=(int,))
-    return render.unlock_report(account, dropped)
+        return if_written(daemon, render.unlock_report(account, dropped))
 
 
 def flush(options: Options) -> Report:
@@ -101,7 +102,9 @@ def flush(options: Options) -> Report:
             daemon.refuse_other_secret()
         which = () if account is None else (account,)
         dropped_sessions, dropped_lockouts = daemon.call("flush", what, *which, fields=(int, int))
-    return render.flush_report(what, account, dropped_sessions, dropped_lockouts)
+        report = render.flush_report(what, account, dropped_sessions, dropped_lockouts)
+        # What has expired is of no use to anybody who finds it again.
+        return report if what == "expired" else if_written(daemon, report)
 
 
 def _confirm(options: Options) -> None:

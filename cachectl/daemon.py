@@ -31,6 +31,14 @@ START = (
 )
 
 
+CHANGES = frozenset({"flush", "unlock", "forget", "reload"})
+"""Verbs that change something."""
+
+LATER = (
+    "What was asked may be done all the same, now or later: run this again when the daemon answers."
+)
+
+
 class Daemon:
     """A connection to the daemon; a context manager.
 
@@ -71,7 +79,7 @@ class Daemon:
             Refused: The daemon answered with an error.
             Unreachable: It did not answer, or what answers is no such daemon.
         """
-        with self._in_words():
+        with self._in_words(verb):
             answer = self._client.call(verb, *args)
         if len(answer) < len(fields) or not all(map(_fits, answer, fields)):
             raise self._foreign()
@@ -114,11 +122,12 @@ class Daemon:
             )
 
     @contextmanager
-    def _in_words(self) -> Iterator[None]:
+    def _in_words(self, verb: str = "hello") -> Iterator[None]:
         try:
             yield
         except CacheUnavailable as exc:
-            raise self._unreachable(exc.__cause__) from None
+            words = str(self._unreachable(exc.__cause__))
+            raise Unreachable(f"{words} {LATER}" if verb in CHANGES else words) from None
         except RefusedError as exc:
             if exc.code == "shutdown":
                 raise Unreachable(f"The cache daemon at {self._path} is just stopping.") from None

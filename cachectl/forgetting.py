@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from .blocks import Report
 from .daemon import Daemon, fingerprint, settings
+from .disk import wait_until_erased
 from .failures import NotRunning, Refused
 from .forgotten_report import forgotten_report
 from .options import Options
 from .units import amount
-
-PATIENCE = 10.0
-"""Seconds that the disk may take: one that needs longer is broken."""
-
-LOOK_SECONDS = 0.05
-"""How often the daemon is asked whether it has written it."""
 
 
 def forget_owner(options: Options) -> Report:
@@ -40,7 +34,7 @@ def forget_owner(options: Options) -> Report:
             daemon.refuse_other_secret()
             connections = _Connections.removed(account)
             (erased,) = daemon.call("forget", "account", account, budget, fields=(Mapping,))
-            _wait_for_disk(daemon)
+            wait_until_erased(daemon)
     except NotRunning as exc:
         from server.cache.backing import database_path  # noqa: PLC0415 - seldom needed
 
@@ -87,20 +81,6 @@ class _Connections(NamedTuple):
         if not self.number:
             return "Nothing was removed."
         return f"Nothing was removed but {amount(self.number, 'connection')}."
-
-
-def _wait_for_disk(daemon: Daemon) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        (stats,) = daemon.call("stats", None, fields=(Mapping,))
-        if not stats.get("backing_outdated"):
-            return
-        if time.monotonic() > deadline:
-            raise Refused(
-                "The account was forgotten in memory, but the file on the disk could not be "
-                "rewritten and still holds it. var/log/cache.log says why; then run this again."
-            )
-        time.sleep(LOOK_SECONDS)
 
 
 def _changes(account: bytes) -> int | None:

@@ -22,7 +22,8 @@ secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
 
 exit codes:
   0  done
-  1  refused: by the daemon, at the prompt, or because the secret is missing
+  1  refused: by the daemon, at the prompt, or because the secret is missing;
+     or done in memory only, as the disk cannot be written
   2  wrong command line or environment
   3  the cache daemon is not reachable
 """

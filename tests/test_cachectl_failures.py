@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,12 +89,20 @@ def listening(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[No
 
 def answering(status: str, *fields: object) -> Callable[[socket.socket], None]:
     """Answer each request of a connection alike."""
+    return answering_by_verb(defaultdict(lambda: fields), status)
+
+
+def answering_by_verb(
+    fields: Mapping[str, Sequence[object]], status: str = "ok"
+) -> Callable[[socket.socket], None]:
+    """Answer each request of a connection with the fields of its verb."""
 
     def serve(connection: socket.socket) -> None:
         reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
         while data := connection.recv(65536):
             for body in reader.feed(data):
-                reply = Reply(request_of(body).id, status, fields)
+                request = request_of(body)
+                reply = Reply(request.id, status, tuple(fields[request.verb]))
                 connection.sendall(wire.encode(reply))
 
     return serve
@@ -173,6 +182,53 @@ def test_a_daemon_that_never_answers_is_distinguished_from_one_that_is_not_runni
     assert "is there and does not answer within 0.2 s" in words
     assert "supervisorctl -c supervisord.conf restart cache" in words
     assert "not running" not in words
+
+
+@pytest.mark.parametrize("does", ["does not answer", "closes the connection"])
+@pytest.mark.parametrize(
+    ("argv", "changes"),
+    [(["stats"], False), (["flush"], True), (["unlock", "--source", "192.0.2.1"], True)],
+)
+def test_what_was_asked_without_an_answer_may_still_be_done(
+    capsys, run_dir, monkeypatch, does, argv, changes
+):
+    monkeypatch.setattr("cachectl.daemon.TIMEOUT", 0.1)
+    waits = does == "does not answer"
+
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(65536) and waits:
+            pass
+
+    with listening(run_dir / "cache.sock", serve):
+        words = complaint(capsys, argv, 3)
+    assert does.replace("closes", "closed") in words
+    assert ("may be done all the same" in words) == changes
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["flush"],
+        ["flush", "--all", "--yes"],
+        ["flush", "--lockouts"],
+        ["flush", "--account", EMAIL],
+        ["unlock", EMAIL],
+        ["unlock", "--source", "192.0.2.1"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_dropped_in_memory_only_is_no_success(capsys, run_dir, argv):
+    dropped = {"hello": WELCOME, "stats": ({"backing_failing": 1},), "unlock": (2,)}
+    with listening(run_dir / "cache.sock", answering_by_verb({**dropped, "flush": (2, 2)})):
+        words = complaint(capsys, argv, 1)
+    assert "But only in memory" in words
+    assert "2 " in words
+
+
+def test_what_has_expired_does_no_harm_on_the_disk(capsys, run_dir):
+    fields = {"flush": (2, 0), "stats": ({"backing_failing": 1},)}
+    with listening(run_dir / "cache.sock", answering_by_verb(fields)):
+        assert main(["flush", "--expired"]) == 0
 
 
 def test_the_advice_to_restart_fits_the_server_that_runs(capsys, run_dir, monkeypatch, tmp_path):
@@ -346,7 +402,7 @@ def test_an_email_never_crosses_the_socket(capsys, run_dir, argv):
     received = bytearray()
 
     def serve(connection: socket.socket) -> None:
-        for number, fields in ((1, WELCOME), (2, (1, 0))):
+        for number, fields in ((1, WELCOME), (2, (1, 0)), (3, ({},))):
             received.extend(connection.recv(65536))
             connection.sendall(wire.encode(Reply(number, "ok", fields)))
 

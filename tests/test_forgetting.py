@@ -333,8 +333,11 @@ def test_a_file_that_cannot_be_written_is_a_failure(run_dir, capsys, monkeypatch
         cache.database.unlink(missing_ok=True)
         cache.database.mkdir()  # where no file can be
         with monkeypatch.context() as patch:
-            patch.setattr("cachectl.forgetting.PATIENCE", 1.0)
+            patch.setattr("cachectl.disk.PATIENCE", 1.0)
             assert main(["forget-owner", OWNER]) == 1
         assert "still holds it" in capsys.readouterr().err
+        assert main(["flush", "--all", "--yes"]) == 1
+        assert "if the daemon is killed" in capsys.readouterr().err
         cache.database.rmdir()
         assert main(["forget-owner", OWNER]) == 0
+        assert main(["flush", "--all", "--yes"]) == 0

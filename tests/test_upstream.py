@@ -14,9 +14,16 @@ from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
-from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins
+from server.errors import (
+    AccessDenied,
+    CredentialsRejected,
+    LocalProtocolError,
+    TooManyAttempts,
+    TooManyLogins,
+)
 from server.readings.boxes import list_boxes
 from server.state.fallback import SharedAccounts
+from server.state.vocabulary import Fulfil
 from server.tool_failure import ToolFailure
 from server.upstream.portal_reader import Upstream
 
@@ -121,17 +128,22 @@ async def test_errors_for_an_unknown_handle_and_a_missing_login_say_what_to_do()
         await house.close()
 
 
-async def test_an_answer_that_cannot_be_stored_delays_nobody():
+async def test_an_answer_that_cannot_be_stored_delays_nobody(monkeypatch):
     house = House()
-    upstream = Upstream(
-        house.accounts, house.access, house.client, Sealer(SECRET, InProcess.base_url), live_ttl=1e9
-    )
+    carry_out = house.accounts.call
+
+    async def call(request):
+        """As the client of the daemon does with what breaks the protocol."""
+        if isinstance(request, Fulfil) and request.space == "answer":
+            raise LocalProtocolError("ttl")
+        return await carry_out(request)
+
     try:
         granted = await house.access.open(caller(OWNERS[0]))
+        monkeypatch.setattr(house.accounts, "call", call)
         for _ in range(2):
-            with pytest.raises(ValueError, match="ttl"):
-                await asyncio.wait_for(upstream.live(granted), 60)
+            with pytest.raises(LocalProtocolError, match="ttl"):
+                await asyncio.wait_for(house.upstream.live(granted), 60)
             assert house.accounts.upkeep.stats()["fetches"] == 0
     finally:
-        await upstream.aclose()
         await house.close()

@@ -1,5 +1,7 @@
 """A connection to the cache daemon without a socket."""
 
+import asyncio
+
 from server.cache.connections import Connections
 from server.cache.hello import Hello
 
@@ -9,6 +11,7 @@ class Connected:
 
     def __init__(self, connections: Connections) -> None:
         self.waiting, self.leases = {}, {}
+        self.one_at_a_time = asyncio.Lock()
         self.hello: Hello | None = None
         self.tag: bytes | None = None
         self.secret_differs = False

@@ -57,6 +57,11 @@ for name in values:
 if "files" in values:
     import resource
     resource.setrlimit(resource.RLIMIT_NOFILE, (values["files"], values["files"]))
+if "lease_lasts" in values:
+    limits_of = daemon.limits_of
+    daemon.limits_of = lambda settings: dataclasses.replace(
+        limits_of(settings), lease_lasts=values["lease_lasts"]
+    )
 if "disk_hangs" in values:
     import threading
     state_file.StateFile.write = lambda *_: threading.Event().wait()
@@ -688,6 +693,15 @@ def test_without_room_the_longest_idle_connection_gives_way(folder):
             assert (reply.fields[0]["connections"], reply.fields[0]["kicked_total"]) == (4, 1)
             assert reply.fields[0]["refused_total"] == 0
         cache.wait_logged("gave way")
+
+
+def test_a_connection_whose_leases_ran_out_is_idle(folder):
+    limits = patched(connections=2, idle_seconds=0.0, lease_lasts=0.1)
+    with starting_cache(folder, FAST, limits) as cache, contextlib.ExitStack() as stack:
+        cache.wait_ready()
+        for key in (KEY, b"K" * 32):
+            assert stack.enter_context(Wire(cache.path)).lease(1, key)
+        wait_for("another one is served", lambda: serves(cache.path))
 
 
 def test_no_number_of_idle_connections_shuts_anybody_out(folder):

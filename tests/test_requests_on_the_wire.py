@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from server.cache import verbs
@@ -13,7 +15,7 @@ from server.settings.reloading import Reloading
 from server.settings.table import Settings
 from server.state.limits import RETRY_AFTER_MAX
 from server.state.memory import MemoryStorage
-from server.state.storage import StorageAway
+from server.state.storage import StorageAway, of_account
 from server.state.vocabulary import (
     Ask,
     AskTurn,
@@ -186,3 +188,38 @@ def test_a_request_is_answered_though_the_storage_cannot_be_asked(verb, args):
         house.loop.settle()
         assert connection.sent == [Reply(7, "error", AWAY)]
         assert connection.waiting == {}
+
+
+class CountingStorage(MemoryStorage):
+    """A storage that counts how many go through its accounts at once."""
+
+    going, most = 0, 0
+
+    async def accounts(self, latest=None):
+        self.going += 1
+        self.most = max(self.most, self.going)
+        for _ in range(3):
+            await asyncio.sleep(0)
+            yield of_account(ACCOUNT), bytes(200)
+        self.going -= 1
+
+
+def test_lists_of_one_connection_are_made_one_after_another():
+    with houses() as build:
+        house = build(storage=lambda limits, loop: CountingStorage(limits, loop.time))
+        connections = Connections("1", 2, lambda: house.storage.epochs, lambda: b"d" * 16)
+        service = Service(house.accounts, connections, dict, Reloading(Settings))
+        first, second, ended = (Connected(connections) for _ in range(3))
+
+        def ask():
+            for number in range(1, 6):
+                service.handle(first, Request(number, "list", ("sessions", 5)))
+            service.handle(second, Request(1, "list", ("sessions", 5)))
+            service.handle(ended, Request(1, "list", ("sessions", 5)))
+            service.drop(ended)
+
+        house.loop.do(ask)
+        house.loop.settle()
+        assert house.storage.most == 2
+        assert first.sent == [Reply(number, "ok", (0, [])) for number in range(1, 6)]
+        assert (second.sent, ended.sent) == ([Reply(1, "ok", (0, []))], [])

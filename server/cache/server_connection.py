@@ -102,7 +102,8 @@ class Connection(asyncio.BufferedProtocol):
 
     Attributes:
         waiting: Unanswered requests by id; None for one that cannot be withdrawn.
-        leases: Tokens of leases granted to it, by the id of the request.
+        leases: Tokens of leases granted to it and when they end, by the id of the request.
+        one_at_a_time: Taken by work for it that goes through many accounts.
         hello: What a worker said of itself; None for `cachectl`, and before the first hello.
         tag: Of the client's secret; None until it has named one.
         secret_differs: Whether that is not the daemon's.
@@ -114,7 +115,8 @@ class Connection(asyncio.BufferedProtocol):
         self, handler: Handler, limits: ConnectionLimits, counts: Counter[str], room: memoryview
     ) -> None:
         self.waiting: dict[int, Waiter | None] = {}
-        self.leases: dict[int, bytes] = {}
+        self.leases: dict[int, tuple[bytes, float]] = {}
+        self.one_at_a_time = asyncio.Lock()
         self.hello: Hello | None = None
         self.tag: bytes | None = None
         self.secret_differs = False
@@ -222,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
         """When it last sent a request, by `perf_counter`; infinite while it is not idle."""
         busy = (
             self.waiting
-            or self.leases
+            or any(ends > perf_counter() for _, ends in self.leases.values())
             or self._ending
             or self._transport is None
             or self._half_frame is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from time import perf_counter
 from typing import Any, Final
 
 from ..errors import ConfigurationError, RemoteProtocolError
@@ -121,7 +122,9 @@ class Service:
         request = asked(verb, args)
         if isinstance(request, (Fulfil, Fail)):
             leases = connection.leases
-            connection.leases = {one: leases[one] for one in leases if leases[one] != request.token}
+            connection.leases = {
+                one: lease for one, lease in leases.items() if lease[0] != request.token
+            }
         reply = partial(self._reply, connection, number)
         waiter = self._accounts.submit(request, reply, connection)
         if not waiter.done:
@@ -144,7 +147,7 @@ class Service:
         if isinstance(outcome, Lease):
             if len(connection.leases) >= MAX_LEASES:
                 del connection.leases[next(iter(connection.leases))]
-            connection.leases[number] = outcome.token
+            connection.leases[number] = outcome.token, perf_counter() + outcome.lasts
         connection.send(reply_to(number, outcome))
 
     def _cancel(self, connection: Connection, number: int, target: int) -> None:
@@ -152,9 +155,9 @@ class Service:
         if waiter is not None:
             del connection.waiting[target]
             self._accounts.cancel(waiter)
-        token = connection.leases.pop(target, None)
-        if token is not None:
-            self._accounts.give_up(token)
+        lease = connection.leases.pop(target, None)
+        if lease is not None:
+            self._accounts.give_up(lease[0])
         connection.send(Reply(number, "ok"))
 
     # For operators.
@@ -188,17 +191,24 @@ class Service:
     def _later(
         self, connection: Connection, number: int, work: Coroutine[Any, Any, object]
     ) -> None:
-        """Run work over many accounts, and reply `ok` with its result as the fields."""
+        """Run work over many accounts, and reply `ok` with its result as the fields.
+
+        One after another for each connection: many at once would leave the loop no time.
+        """
 
         async def run() -> None:
-            try:
-                done = await work
-            except StorageAway:
-                reply = reply_to(number, Away())
-            else:
-                reply = Reply(number, "ok", done if isinstance(done, tuple) else (done,))
-            connection.waiting.pop(number, None)
-            connection.send(reply)
+            async with connection.one_at_a_time:
+                if number not in connection.waiting:  # the connection has ended
+                    work.close()
+                    return
+                try:
+                    done = await work
+                except StorageAway:
+                    reply = reply_to(number, Away())
+                else:
+                    reply = Reply(number, "ok", done if isinstance(done, tuple) else (done,))
+                connection.waiting.pop(number, None)
+                connection.send(reply)
 
         connection.waiting[number] = None
         task = asyncio.get_running_loop().create_task(run())

@@ -79,13 +79,14 @@ class Accounts:
             return None
         storage = self._storage
         data = storage.peek(name)
-        if data is None or data[_KEY_AT:_SPELLING_AT] != key:
+        if data is None:
             return None
         seen, form, flushed, careful, expires, spelled, tag, size, known = _unpack_for_hit(data)
         now = storage.now()
         if (
-            expires <= now
-            or careful > now
+            careful > now  # before the key: under a lock a right one must take no longer
+            or data[_KEY_AT:_SPELLING_AT] != key
+            or expires <= now
             or not size
             or not spelled
             or form != FORMAT

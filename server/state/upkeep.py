@@ -160,10 +160,10 @@ class Upkeep:
         await transaction.load_source(name[1:].decode())
         await transaction.commit()
 
-    async def _accounts(self) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def _accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """Yield accounts and their values, and give the loop its turn now and then."""
         seen = 0
-        async for one in self._storage.accounts():
+        async for one in self._storage.accounts(latest):
             seen += 1
             if seen % PAGE == 0:
                 await asyncio.sleep(0)
@@ -228,7 +228,7 @@ class Upkeep:
     async def _sessions(self, limit: int) -> Page:
         storage, rows = self._storage, []
         now, epoch = storage.now(), storage.epochs.sessions
-        async for account, data in storage.accounts(2 * limit):
+        async for account, data in self._accounts(2 * limit):
             header = header_of(data)
             if not header.value_size or header.expires <= now or header.flushed != epoch:
                 continue

@@ -5,6 +5,7 @@ Names are HMACs and addresses of callers; the rows contain sealed bytes and numb
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,12 +14,15 @@ from typing import Final, NamedTuple
 import msgpack  # type: ignore[import-untyped]
 
 from ..state import encoding
+from ..state.limits import Policy
 from ..state.spraying import SourceState
 from ..state.storage import EPOCHS, TAG_BYTES, Epochs, Restored, of_account
 from .state_file import StateFile
 
 CLOCK: Final = b"mclock"
 """Name of the row with the storage's clock and the moment at which it was read."""
+
+NO_EPOCHS: Final = Epochs(b"")
 
 UNDECODABLE: Final = "a row cannot be decoded"
 
@@ -96,20 +100,24 @@ def restored_of(file: StateFile, moment: Moment) -> Restored:
 
 
 def check(name: bytes, row: bytes) -> None:
-    """Decode a row.
+    """Decode a row and use it as a start does, so that fields of another type show as well.
 
     Raises:
-        ValueError: It cannot be decoded.
+        ValueError: Nobody can use it.
     """
     try:
         if name == EPOCHS:
-            epochs_of(row)
+            _, *counts = Epochs(*msgpack.unpackb(row))
+            sum(counts)
         elif name == CLOCK:
-            _clock_of(row)
+            then, before = _clock_of(row)
+            math.isfinite(then + before.until(before))
         elif name[:1] == b"s":
-            SourceState.load(row)
+            SourceState.load(row).entry(Policy(), BEGINNING)
         elif name[:1] == b"a":
-            encoding.load(row)
+            state = encoding.load(row)
+            state.refresh(NO_EPOCHS, BEGINNING)
+            encoding.kind_of(state, BEGINNING)
     except Exception:  # noqa: BLE001 - what bytes lead to that nobody wrote is not known
         raise ValueError(UNDECODABLE) from None
 

@@ -186,5 +186,5 @@ async def test_each_grant_has_its_own_share_of_the_login_queue():
     some = grants(MAX_WAITING_OF_SOURCE + 1)
     answers = [asyncio.get_running_loop().create_future() for _ in some]
     for grant, answer in zip(some, answers, strict=True):
-        waits.begin(answer, grant, key(RIGHT))
+        waits.begin(grant, key(RIGHT), answer)
     assert not any(answer.done() for answer in answers)

@@ -17,7 +17,7 @@ ACCOUNT = b"a" * 32
 
 def begun(waits, source, key):
     answer = asyncio.get_running_loop().create_future()
-    waits.begin(answer, source, key)
+    waits.begin(source, key, answer)
     return answer
 
 

@@ -55,7 +55,7 @@ class LoginWaits:
         """How many logins wait."""
         return self._tally.total
 
-    def begin(self, answer: Answer, source: str, key: bytes) -> None:
+    def begin(self, source: str, key: bytes, answer: Answer) -> None:
         """Count a waiter, until there is an answer or nobody awaits it any more.
 
         To be called in the context of the waiter.
@@ -65,9 +65,9 @@ class LoginWaits:
            many one network sends, others wait as long as the daemon lets them.
 
         Args:
-            answer: What is waited for. It fails with `CacheBusy` if that login must not wait.
             source: Where the caller is.
             key: Which login it is.
+            answer: What is waited for. It fails with `CacheBusy` if that login must not wait.
         """
         waits()
         login = source, key

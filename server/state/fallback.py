@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from ..errors import CacheBusy, CacheUnavailable
@@ -41,8 +42,8 @@ TRY_LATER: Final = vocabulary.Unavailable(vocabulary.PACED, 5.0)
 """The answer when there is no room to wait. Sending such callers to the portal would bring it the
 requests that nobody paces."""
 
-Begin = Callable[[asyncio.Future[Any], str, bytes], None]
-"""Counts a waiting login, by answer, source and key; may fail the answer with `CacheBusy`."""
+Begin = Callable[[str, bytes, asyncio.Future[Any]], None]
+"""Counts a waiting login, by source, key and answer; may fail the answer with `CacheBusy`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class WorkerAccounts:
         self._drops = 0
         self._granted: dict[bytes, _Granted] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._carried_out: dict[type, Callable[[Any], Awaitable[Outcome]]] = {
+        self._carried_out: dict[type, Callable[[Any], Coroutine[Any, Any, Outcome]]] = {
             Ask: self._ask,
             vocabulary.AskTurn: self._ask_portal,
             Fulfil: self._fulfil,
@@ -100,9 +101,9 @@ class WorkerAccounts:
         }
         client.listeners = Listeners(self._dropped, self._unlocked)
 
-    async def call(self, request: vocabulary.Request) -> Outcome:
+    def call(self, request: vocabulary.Request) -> Coroutine[Any, Any, Outcome]:
         """As `SharedAccounts.call`."""
-        return await self._carried_out[type(request)](request)
+        return self._carried_out[type(request)](request)
 
     async def ping(self) -> object:
         """As `SharedAccounts.ping`."""
@@ -173,8 +174,8 @@ class WorkerAccounts:
         return outcome
 
     def _counting(self, request: Ask) -> Waits:
-        context, source, key = copy_context(), request.source, request.key
-        return lambda answer: context.run(self._begin, answer, source, key)
+        run = copy_context().run
+        return partial(run, self._begin, request.source, request.key)  # type: ignore[call-arg]
 
     async def _fulfil(self, request: Fulfil) -> Outcome:
         granted, drops = self._granted.get(request.token), self._drops

@@ -34,9 +34,7 @@ START = (
 CHANGES = frozenset({"flush", "unlock", "forget", "reload"})
 """Verbs that change something."""
 
-LATER = (
-    "What was asked may be done all the same, now or later: run this again when the daemon answers."
-)
+LATER = " What was asked may be done all the same, now or later: run this again when it answers."
 
 
 class Daemon:
@@ -126,8 +124,8 @@ class Daemon:
         try:
             yield
         except CacheUnavailable as exc:
-            words = str(self._unreachable(exc.__cause__))
-            raise Unreachable(f"{words} {LATER}" if verb in CHANGES else words) from None
+            later = LATER if verb in CHANGES else ""
+            raise self._unreachable(exc.__cause__, later) from None
         except RefusedError as exc:
             if exc.code == "shutdown":
                 raise Unreachable(f"The cache daemon at {self._path} is just stopping.") from None
@@ -145,7 +143,7 @@ class Daemon:
             "another program, or a daemon of another version."
         )
 
-    def _unreachable(self, cause: BaseException | None) -> Unreachable:
+    def _unreachable(self, cause: BaseException | None, later: str = "") -> Unreachable:
         path = self._path
         match cause:
             case FileNotFoundError() | NotADirectoryError():
@@ -173,16 +171,16 @@ class Daemon:
             case TimeoutError() | BlockingIOError():
                 message = (
                     f"The cache daemon at {path} is there and does not answer within "
-                    f"{TIMEOUT:g} s. Look into cache.log in OIG_LOG_DIR; {_restart()}"
+                    f"{TIMEOUT:g} s.{later} Look into cache.log in OIG_LOG_DIR; {_restart()}"
                 )
             case None | ConnectionError():
                 message = (
                     f"The cache daemon at {path} closed the connection: it belongs to another "
-                    "user, has too many connections, or is just stopping."
+                    f"user, has too many connections, or is just stopping.{later}"
                 )
             case _:
                 reason = getattr(cause, "strerror", None) or type(cause).__name__
-                message = f"The cache daemon at {path} is not reachable: {reason}."
+                message = f"The cache daemon at {path} is not reachable: {reason}.{later}"
         return Unreachable(message)
 
 

@@ -24,9 +24,8 @@ def if_written(daemon: Daemon, report: Report) -> Report:
     """
     if _stats(daemon).get("backing_failing"):
         raise Refused(
-            f"{report.blocks[0]} But only in memory: the disk cannot be written now, and if the "
-            "daemon is killed before it can, what was dropped comes back. var/log/cache.log says "
-            "why; then run this again."
+            f"{report.blocks[0]} The disk cannot be written now: if the daemon is killed before it "
+            "can, what was dropped comes back. var/log/cache.log says why; then run this again."
         )
     return report
 

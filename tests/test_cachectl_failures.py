@@ -221,7 +221,7 @@ def test_what_is_dropped_in_memory_only_is_no_success(capsys, run_dir, argv):
     dropped = {"hello": WELCOME, "stats": ({"backing_failing": 1},), "unlock": (2,)}
     with listening(run_dir / "cache.sock", answering_by_verb({**dropped, "flush": (2, 2)})):
         words = complaint(capsys, argv, 1)
-    assert "But only in memory" in words
+    assert "what was dropped comes back" in words
     assert "2 " in words
 
 

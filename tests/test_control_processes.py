@@ -131,7 +131,7 @@ def test_an_apply_stopped_after_its_entry_sends_nothing_once_its_box_was_release
     else:
         ((left,), count) = house.journal.latest(9)[::-1]
         assert count == 1
-        assert house.journal.reservations.let_go(left.id, time.time())
+        assert house.journal.reservations.free_box(left.id, time.time())
     before = house.written()
     assert doomed.go_on().startswith("change_refused")
     assert house.written() == before

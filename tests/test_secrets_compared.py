@@ -475,6 +475,11 @@ def test_cachectl_works_with_a_daemon_that_has_no_secret_yet(folder, monkeypatch
     monkeypatch.setenv("OIG_RUN_DIR", str(folder))
     load_secret(folder / "secret")
     asked: list[str] = []
+    answers = {
+        "hello": welcome_with(None, 0),
+        "unlock": (1,),
+        "stats": ({"backing_failing": 0},),
+    }
 
     def serve(connection) -> None:
         reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
@@ -482,9 +487,9 @@ def test_cachectl_works_with_a_daemon_that_has_no_secret_yet(folder, monkeypatch
             for body in reader.feed(data):
                 request = request_of(body)
                 asked.append(request.verb)
-                fields = welcome_with(None, 0) if request.verb == "hello" else (1,)
+                fields = answers[request.verb]
                 connection.sendall(wire.encode(Reply(request.id, "ok", fields)))
 
     with listening(folder / "cache.sock", serve):
         assert main(["unlock", "jana@example.cz"]) == 0
-    assert asked == ["hello", "unlock"]
+    assert asked == ["hello", "unlock", "stats"]

@@ -240,7 +240,7 @@ async def test_a_stop_returns_the_lease(house):
 
 @pytest.mark.parametrize("reason", [*PORTAL_ERRORS, "paced", "shutdown", "something new"])
 def test_every_reason_for_another_calls_failure_has_a_message_and_a_wait(reason):
-    error = unavailable(reason, 12.3)
+    error = unavailable(Unavailable(reason, 12.3))
     assert isinstance(error, PortalError | TooManyLogins)
     told = ToolFailure.of(error)
     assert "13 seconds" in told.text
@@ -259,4 +259,4 @@ async def test_waiters_learn_why_the_login_failed(house):
 
 
 def test_a_timeout_elsewhere_is_a_timeout_here():
-    assert isinstance(unavailable(Unavailable("timeout", 1.0).reason, 1.0), PortalTimeout)
+    assert isinstance(unavailable(Unavailable("timeout", 1.0)), PortalTimeout)

@@ -174,6 +174,8 @@ def lasts_until(state: AccountState) -> float:
         state.next_at,
         *(one.last + account.FORGET_AFTER for one in state.all_counters() if one.last),
         *(row.until for row in chain(*state.lists())),
+        # A guess that nobody judges is a failure when it ends, whether anybody looks then or not.
+        *(one.until + account.FORGET_AFTER for one in state.guesses),
     )
     return ends
 

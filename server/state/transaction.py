@@ -41,7 +41,6 @@ class Transaction:
         self.freed: set[str] = set()
         self.forgiven: set[str] = set()
         self._storage = storage
-        self._epochs = storage.epochs
         self._loaded: dict[bytes, bytes | None] = {}
         # Of each account as loaded: the generation of its answers, and whether it had a session.
         self._before: dict[bytes, tuple[bytes, bool]] = {}
@@ -60,7 +59,8 @@ class Transaction:
         if state.value and state.expires <= self.context.now:
             self.counts["expired_total"] += 1
         generation = state.generation
-        state.refresh(self._epochs, self.context.now)
+        # Of another process too: they have come with the value.
+        state.refresh(self._storage.epochs, self.context.now)
         self._before[account] = generation, bool(state.value)
         self.states[account] = state
         locks.expire(state, self.context)
@@ -73,7 +73,7 @@ class Transaction:
             name = of_source(source)
             data = self._loaded[name] = await self._storage.load(name)
             state = self._sources[source] = SourceState.load(data)
-            state.refresh(self._epochs, self.context.now)
+            state.refresh(self._storage.epochs, self.context.now)
         return state
 
     def standing(self, source: str, budget: bytes) -> Standing:

@@ -56,11 +56,14 @@ class Upkeep:
         async for account, state in self._states():
             if source in state.sources:
                 dropped += await self._count(account, forget)
-        transaction = self._rounds.transaction()
-        tried = await transaction.load_source(source)
-        dropped += int(len(tried.failed()) > 1 or bool(tried.until))
-        tried.clear()
-        await transaction.commit()
+        while True:
+            transaction = self._rounds.transaction()
+            tried = await transaction.load_source(source)
+            is_listed = len(tried.failed()) > 1 or bool(tried.until)
+            tried.clear()
+            if await transaction.commit():
+                break
+        dropped += is_listed
         self._rounds.census.take(transaction)
         self._rounds.room.turns.forgive(source)
         self._rounds.wake_all()
@@ -88,13 +91,12 @@ class Upkeep:
         if not sessions and not locked:
             raise ValueError("unknown kind of flush")
         counted = await self._count_failures() if locked else 0
-        there = self._storage.stats()["sessions"] if sessions else 0
+        dropped = await self._count_sessions() if sessions else 0
         await self._storage.flush(sessions=sessions, locks=locked)
         if locked:
             self._rounds.census.forget_locks()
             self._rounds.room.turns.forgive(None)
             self._rounds.listeners.unlocked(None, None)
-        dropped = there if isinstance(there, int) else 0
         if sessions:
             room = self._rounds.room
             room.totals["flushed_total"] += dropped
@@ -189,6 +191,17 @@ class Upkeep:
             if len(state.failed()) > 1 or state.until > now:
                 yield source, state
 
+    async def _count_sessions(self) -> int:
+        """Return how many there are; where no storage counts them, all accounts are looked at."""
+        counted = self._storage.stats().get("sessions")
+        if isinstance(counted, int):
+            return counted
+        now, epoch = self._storage.now(), self._storage.epochs.sessions
+        headers = [header_of(data) async for _, data in self._storage.accounts()]
+        return sum(
+            one.value_size > 0 and one.expires > now and one.flushed == epoch for one in headers
+        )
+
     async def _count_failures(self) -> int:
         counted = [state.counters() async for _, state in self._states()]
         return sum(counted) + len([1 async for _ in self._source_states()])
@@ -245,8 +258,7 @@ class Upkeep:
             )
             if len(rows) >= limit:
                 break
-        total = storage.stats().get("sessions", len(rows))
-        return total if isinstance(total, int) else len(rows), rows
+        return await self._count_sessions(), rows
 
     async def _lockouts(self, limit: int) -> Page:
         now, policy = self._storage.now(), self._rounds.policy

@@ -27,7 +27,19 @@ from .leases import drop_dead
 from .limits import Context, Limits, Policy
 from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Census, Transaction
-from .vocabulary import SOON, Ask, AskTurn, Away, Get, Missing, Outcome, Unavailable, short
+from .vocabulary import (
+    SOON,
+    Ask,
+    AskTurn,
+    Away,
+    Fail,
+    Fulfil,
+    Get,
+    Missing,
+    Outcome,
+    Unavailable,
+    short,
+)
 from .waiters import Group, Queue, Waiter, start
 from .waiting_room import WaitingRoom
 
@@ -169,6 +181,7 @@ class Rounds:
                     await self._round(queue, fresh)
                 except StorageAway:
                     self._give_up(queue, fresh, Away())
+                    self._give_back_later(fresh)
                 except Exception:
                     logger.exception("a request could not be decided")
                     self._give_up(queue, fresh, Unavailable("unexpected", SOON))
@@ -206,6 +219,14 @@ class Rounds:
             self.room.drop(group)
         for waiter in waiters:
             self.room.reply(waiter, outcome)
+
+    def _give_back_later(self, fresh: list[Asked]) -> None:
+        """Give back leases whose end could not be stored: else they last for their whole time."""
+        loop = asyncio.get_running_loop()
+        for request, _ in fresh:
+            token = request.token if isinstance(request, (Fulfil, Fail)) else None
+            if token in self.room.leases:
+                loop.call_later(POLL_SECONDS, self.room.give_up, token)
 
     # A round.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from copy import copy
+from types import SimpleNamespace
 
 import pytest
 
 from server.state.account import AccountState
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.storage import TURNS, StorageAway
+from server.state.storage import OWNER_BYTES, TURNS, StorageAway
 from server.state.turn_taker import TurnTaker
 from server.state.vocabulary import Ask, Outcome
 from server.state.waiters import Group, Queue, Waiter
@@ -24,22 +26,21 @@ class SharedStorage(MemoryStorage):
     def __init__(self) -> None:
         super().__init__(LIMITS, lambda: 1000.0)
         self.is_shared = True
-        self.is_away = False
-        self.value: bytes | None = None
+        self.there = SimpleNamespace(value=None, is_away=False)
 
     async def load(self, name):
         assert name == TURNS
         await asyncio.sleep(0)
-        if self.is_away:
+        if self.there.is_away:
             raise StorageAway
-        return self.value
+        return self.there.value
 
     async def swap(self, name, old, new, entry):
-        before = self.value
+        before = self.there.value
         await asyncio.sleep(0)
-        if before is self.value and before == old:
-            self.value = new
-        return self.value is new
+        if before is self.there.value and before == old:
+            self.there.value = new
+        return self.there.value is new
 
     async def dead(self, owners):
         return frozenset()
@@ -54,7 +55,9 @@ class Process:
     def __init__(self, storage) -> None:
         self.served: list[Group] = []
         self.replies: list[Outcome] = []
-        self.taker = TurnTaker(storage, LIMITS, os.urandom, self.served.append)
+        own = copy(storage)  # each process has a name of its own, and all have what is there
+        own.owner = os.urandom(OWNER_BYTES)
+        self.taker = TurnTaker(own, LIMITS, os.urandom, self.served.append)
 
     def join(self, number: int) -> Group:
         account = number.to_bytes(32, "big")
@@ -103,13 +106,13 @@ async def test_all_are_sent_away_while_the_storage_is_away_and_nobody_asks_it_in
     await settle()
     running = list(one.served)
     assert len(running) == LIMITS.logins_at_once
-    storage.is_away = True
+    storage.there.is_away = True
     groups.append(one.join(9))
     await settle()
     assert [group for group in groups if group.served is False] == one.served[len(running) :]
     assert len(one.served) == len(groups)
     assert one.taker._timer is None
-    storage.is_away = False
+    storage.there.is_away = False
     one.taker.leave(running[0].ticket, used=True)
     group = one.join(10)
     await settle()

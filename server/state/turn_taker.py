@@ -37,6 +37,8 @@ class TurnTaker:
         self._random = random
         self._served = served
         self._groups: dict[bytes, Group] = {}
+        # Tickets of the turns that this process has.
+        self._taken: set[bytes] = set()
         # For the next step: joins, ends (and whether the turn was used), and news of sources, in
         # the order of arrival.
         self._joins: dict[bytes, Place] = {}
@@ -46,6 +48,7 @@ class TurnTaker:
         self._data: bytes | None = None
         self._running = self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -91,6 +94,7 @@ class TurnTaker:
     def leave(self, ticket: bytes, *, used: bool) -> None:
         """End a wait, or a turn."""
         self._groups.pop(ticket, None)
+        self._taken.discard(ticket)
         self._joins.pop(ticket, None)
         self._left[ticket] = used
         self._schedule()
@@ -108,6 +112,8 @@ class TurnTaker:
         """Take no more turns."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         for task in self._tasks:
             task.cancel()
         self._running = True
@@ -149,9 +155,13 @@ class TurnTaker:
             data = await storage.load(TURNS)
             if data is None or data != self._data:
                 self._turns = Turns.load(data)
-            places = *self._turns.waiting.values(), *self._turns.running.values()
-            others = {one.owner for one in places} - {storage.owner}
+            before = self._tickets()
+            self._end_unknown()
+            others = {one.owner for one in self._places()} - {storage.owner}
             self._apply(*changes, await storage.dead(others) if others else frozenset())
+            if not any(changes) and before == self._tickets():
+                self._data = data
+                return
             new = self._turns.dump(self._random(TAG_BYTES))
             entry = Entry(Kind.LOCKED, FOREVER, wake=True)
             done = await storage.swap(TURNS, data, new, entry)
@@ -176,6 +186,22 @@ class TurnTaker:
             turns.join(place, limits)
         turns.serve(limits, now)
 
+    def _places(self) -> list[Place]:
+        return [*self._turns.waiting.values(), *self._turns.running.values()]
+
+    def _tickets(self) -> tuple[set[bytes], set[bytes]]:
+        return set(self._turns.waiting), set(self._turns.running)
+
+    def _end_unknown(self) -> None:
+        """End what stands there as this process's and is not: its end could not be stored.
+
+        Otherwise four such turns would stop all logins for as long as a turn lasts.
+        """
+        known = self._groups.keys() | self._taken
+        for one in self._places():
+            if one.owner == self._storage.owner and one.ticket not in known:
+                self._turns.leave(one.ticket)
+
     def _report(self) -> None:
         """Report groups that wait no longer: they have their turn, or are refused one."""
         waiting, joining = self._turns.waiting, self._joins
@@ -184,6 +210,8 @@ class TurnTaker:
             group = self._groups.pop(ticket, None)
             if group is not None:
                 group.served = ticket in self._turns.running
+                if group.served:
+                    self._taken.add(ticket)
                 self._served(group)
 
     def _set_timer(self) -> None:
@@ -193,6 +221,14 @@ class TurnTaker:
         due = self._turns.due(self.limits)
         if due is not None:
             delay = max(0.001, due - self._storage.now())
-            if self._storage.is_shared:
-                delay = min(delay, POLL_SECONDS)
             self._timer = asyncio.get_running_loop().call_later(delay, self._run)
+        if self._groups and self._storage.is_shared and self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Look at what other processes change, as long as anybody waits here."""
+        async with self._storage.watch(TURNS) as changed:
+            while self._groups:
+                await changed(POLL_SECONDS)
+                self._schedule()
+        self._watching = None

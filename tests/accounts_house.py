@@ -69,9 +69,14 @@ class House:
     """All of it. What is asked under a lease goes to the account that it was granted for."""
 
     def __init__(
-        self, policy: Policy | None = None, storage: MakeStorage = in_memory, **limits: Any
+        self,
+        policy: Policy | None = None,
+        storage: MakeStorage = in_memory,
+        loop: SteppedLoop | None = None,
+        **limits: Any,
     ) -> None:
-        self.loop = SteppedLoop()
+        self.loop = loop or SteppedLoop()
+        self._ends_loop = loop is None
         self.limits = Limits(**limits)
         self.policy = policy or Policy()
         self.storage = storage(self.limits, self.loop)
@@ -92,7 +97,8 @@ class House:
     def close(self) -> None:
         self.loop.wait(self.accounts.stop())
         self.loop.settle()
-        self.loop.close()
+        if self._ends_loop:
+            self.loop.close()
 
     # Asking: the outcome if it comes at once, else a ticket.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from .waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -13,11 +16,15 @@ class SteppedLoop(asyncio.SelectorEventLoop):
     """Runs what is ready and what is due; `now` is for the test to move.
 
     What a callback raises, which a loop only logs, is raised by `settle`.
+
+    Attributes:
+        waits_for: Say whether a reply of a real server is awaited, which takes real time.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
+        self.waits_for: list[Callable[[], bool]] = []
         self._raised: list[BaseException] = []
         self.set_exception_handler(self._note)
 
@@ -30,10 +37,8 @@ class SteppedLoop(asyncio.SelectorEventLoop):
     def settle(self) -> None:
         """Run until nothing is ready and nothing is due."""
         for _ in range(10_000):
-            self.call_soon(self.stop)
-            self.run_forever()
-            if self._raised:
-                raise self._raised.pop()
+            self._turn()
+            self._await_replies()
             due = self.next_due()
             if not self._ready and (due is None or due > self.now):  # type: ignore[attr-defined]
                 return
@@ -64,8 +69,32 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         async def called() -> T:
             return call()
 
-        return self.run_until_complete(called())
+        return self.wait(called())
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what a coroutine does that waits for no time to pass."""
-        return self.run_until_complete(coroutine)
+        done = self.run_until_complete(coroutine)
+        self._await_replies()
+        return done
+
+    def hear(self, what: str, condition: Callable[[], Any]) -> None:
+        """Let messages of servers come, while the clock stands still, until a condition is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"not heard: {what}"
+            self._process_events(self._selector.select(0.05))  # type: ignore[attr-defined]
+            self.settle()
+
+    def _turn(self) -> None:
+        self.call_soon(self.stop)
+        self.run_forever()
+        if self._raised:
+            raise self._raised.pop()
+
+    def _await_replies(self) -> None:
+        while any(waits() for waits in self.waits_for):
+            self._turn()
+            if not self._ready and any(waits() for waits in self.waits_for):  # type: ignore[attr-defined]
+                events = self._selector.select(PATIENCE)  # type: ignore[attr-defined]
+                assert events, "a server does not answer"
+                self._process_events(events)  # type: ignore[attr-defined]

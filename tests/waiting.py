@@ -28,3 +28,11 @@ def let_pass(seconds: float, monkeypatch) -> None:
     loop = asyncio.get_running_loop()
     before = loop.time
     monkeypatch.setattr(loop, "time", lambda: before() + seconds)
+
+
+async def until(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> None:
+    """As `wait_until`, beside what else the loop does."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {patience} s: {what}"
+        await asyncio.sleep(0.01)  # nothing of ours sets it

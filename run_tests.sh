@@ -44,6 +44,7 @@ unpack() {
 unpack fail2ban-regex docs/fail2ban fail2ban
 unpack nginx docs/deploy/nginx.conf nginx
 unpack caddy docs/deploy/Caddyfile caddy
+unpack redis-server server/state/valkey.py redis-server redis-tools liblzf1 libjemalloc2 libatomic1
 unpack systemd-analyze docs/deploy/oig-cloud-mcp.service systemd libsystemd-shared
 unpack nft docs/deploy/nftables.conf nftables libnftables1 libnftnl11 libmnl0 libxtables12 libjansson4
 

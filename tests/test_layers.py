@@ -48,6 +48,7 @@ PLANTED = {
     "pages": ("server.tools.reading", "jinja2"),
     "terminal": ("server.log", "rich"),
     "measuring": ("server.app", "psutil"),
+    "valkey": ("server.state.accounts", "redis"),
 }
 """Of each contract, an import that it must not let through."""
 

@@ -1,0 +1,93 @@
+"""Answers of the portal on a Valkey or Redis server: a key each, which ends by itself.
+
+A sorted set per account and room has their keys, the longest stored first. It bounds their number,
+and finds them when they are to be dropped.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from .limits import TTL_MAX, Limits
+from .storage import Answer, Room
+from .valkey_clock import ServerClock
+from .valkey_connection import Connection
+
+FORMAT: Final = 1
+"""Of these bytes. An answer in a newer one is asked for again."""
+
+HEADER: Final = Struct("<Bdd4s")
+"""Format, expires, stored, generation; the value follows."""
+
+ROOMS: Final[tuple[Room, ...]] = ("fetched", "put")
+
+
+class ValkeyAnswers:
+    """The answers of all accounts.
+
+    Args:
+        connection: Leads to the server.
+        limits: How many an account may have.
+        clock: The server's.
+        prefix: Begins all keys.
+    """
+
+    def __init__(
+        self, connection: Connection, limits: Limits, clock: ServerClock, prefix: bytes
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._prefix = prefix
+        self._most = {"fetched": limits.answers_per_account, "put": limits.put_per_account}
+
+    async def read(self, account: bytes, key: bytes) -> Answer | None:
+        """As `Storage.read`."""
+        asked = [self._connection.get(self._key(room, account, key)) for room in ROOMS]
+        found = [_load(await one) for one in asked]
+        now = self._clock.now()
+        left = [one for one in found if one is not None and one.expires > now]
+        return max(left, key=lambda one: one.stored, default=None)
+
+    async def write(self, account: bytes, key: bytes, answer: Answer, room: Room) -> None:
+        """As `Storage.write`; of too many the longest stored goes."""
+        ask, milliseconds = self._connection.ask, self._connection.milliseconds
+        name, index = self._key(room, account, key), self._index(room, account)
+        header = HEADER.pack(FORMAT, answer.expires, answer.stored, answer.generation)
+        lasts = milliseconds(answer.expires - self._clock.now())
+        # The index first: an answer that is not in it could not be dropped.
+        ask("ZADD", index, answer.stored, name)
+        ask("PEXPIRE", index, milliseconds(TTL_MAX))
+        ask("SET", name, header + answer.value, "PX", lasts)
+        surplus = await ask("ZCARD", index) - self._most[room]
+        if surplus > 0:
+            await self._drop(index, await ask("ZRANGE", index, 0, surplus - 1))
+
+    async def drop_account(self, account: bytes) -> int:
+        """As `Storage.drop_answers`."""
+        dropped = 0
+        for room in ROOMS:
+            index = self._index(room, account)
+            dropped += await self._drop(index, await self._connection.ask("ZRANGE", index, 0, -1))
+        return dropped
+
+    async def _drop(self, index: bytes, names: list[bytes]) -> int:
+        if not names:
+            return 0
+        asked = self._connection.ask("UNLINK", *names)
+        await self._connection.ask("ZREM", index, *names)
+        dropped: int = await asked
+        return dropped
+
+    def _key(self, room: Room, account: bytes, key: bytes) -> bytes:
+        return self._prefix + room[:1].encode() + account + key
+
+    def _index(self, room: Room, account: bytes) -> bytes:
+        return self._prefix + b"i" + room[:1].encode() + account
+
+
+def _load(data: bytes | None) -> Answer | None:
+    if data is None or data[0] != FORMAT:
+        return None
+    _, expires, stored, generation = HEADER.unpack_from(data)
+    return Answer(data[HEADER.size :], expires, stored, generation)

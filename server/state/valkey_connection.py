@@ -1,0 +1,297 @@
+"""Commands to a Valkey or Redis server, and whether it is there.
+
+1. One trip is under way at a time. All that is asked meanwhile goes together with the next one, so
+   that sixty loads cost little more than one, and a write is never overtaken by a later one.
+2. A connection that has ended is nobody's fault: a server that was restarted has ended all. So a
+   trip is made once more over a new one. Whatever is sent here may be repeated.
+3. A server that does not answer in time, or refuses (out of memory, read-only, still loading), is
+   away. All who ask are told so at once, until a probe in the background has been answered and
+   has written: nobody but the probe waits for a server that is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import redis
+from redis.asyncio import Redis
+
+from .storage import StorageAway
+
+PATIENCE: Final = 1.0
+"""Seconds that a trip may take: a thousand times what it takes."""
+
+PROBE_SECONDS: Final = 0.25
+"""Seconds between two probes, so that a server is noticed within a second of its return."""
+
+LOG_SECONDS: Final = 60.0
+"""Least time between two lines that say that the server has gone: it may come and go."""
+
+AWAY_CODES: Final = frozenset(
+    {
+        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM"),
+        *("NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "WRONGPASS"),
+    }
+)
+"""Error codes after which every command would be refused. Any other is the fault of one command."""
+
+CODES: Final[dict[type[redis.RedisError], str]] = {
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.BusyLoadingError: "LOADING",
+    redis.exceptions.NoPermissionError: "NOPERM",
+    redis.exceptions.AuthenticationError: "NOAUTH",
+    redis.exceptions.MasterDownError: "MASTERDOWN",
+    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
+    redis.exceptions.TryAgainError: "TRYAGAIN",
+}
+"""The codes that redis-py turns into classes."""
+
+FAILURES: Final = (redis.RedisError, OSError, StorageAway)
+
+NOT_YET: Final = "it was not reached yet"
+CLOSED: Final = "it is not used any more"
+
+logger = logging.getLogger(__name__)
+
+
+class UnfitStorage(Exception):
+    """A server that must not be used as it is set up: the start refuses it."""
+
+
+class Connection:
+    """See above.
+
+    Args:
+        client: Leads there.
+        greet: Called over a new connection before anything else is asked; raises `UnfitStorage` for
+            a server that must not be used.
+
+    Attributes:
+        away: Why nothing can be asked now; None when it can.
+    """
+
+    def __init__(self, client: Redis, greet: Callable[[], Awaitable[None]]) -> None:
+        self.away: str | None = NOT_YET
+        self._unfit: UnfitStorage | None = None
+        self._client = client
+        self._greet = greet
+        self._gets: dict[bytes, list[asyncio.Future[Any]]] = {}
+        self._commands: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
+        self._probed = asyncio.Event()
+        self._logged_at = -LOG_SECONDS
+        self._is_logged = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits for a reply."""
+        return self._sending is not None
+
+    @staticmethod
+    def milliseconds(seconds: float) -> int:
+        """Return a time to live as commands take it."""
+        return max(1, round(seconds * 1000))
+
+    async def open(self) -> None:
+        """Connect; return when the server can be asked.
+
+        Raises:
+            StorageAway: It cannot; it is looked for in the background.
+            UnfitStorage: It must not be used.
+        """
+        self._look_for()
+        await self._probed.wait()
+        if self._unfit is not None:
+            raise self._unfit
+        if self.away is not None:
+            raise StorageAway(self.away)
+
+    def get(self, key: bytes) -> asyncio.Future[bytes | None]:
+        """Ask for a value. Those of one trip are of one moment.
+
+        Raises:
+            StorageAway: The server is away; or it is raised by what is returned.
+        """
+        future = self._future()
+        self._gets.setdefault(key, []).append(future)
+        return future
+
+    def ask(self, *command: Any) -> asyncio.Future[Any]:
+        """Send a command, after those that were sent before it. As `get`."""
+        future = self._future()
+        self._commands.append((command, future))
+        return future
+
+    def lose(self, why: str) -> None:
+        """Take the server for away, and look for it."""
+        if self.away is None:
+            now = time.monotonic()
+            if now - self._logged_at >= LOG_SECONDS:
+                self._logged_at, self._is_logged = now, True
+                logger.warning("the shared storage is away: %s", why)
+        self._refuse(why)
+        self._look_for()
+
+    async def aclose(self) -> None:
+        """End all connections; whoever waits is told that the server is away."""
+        self._refuse(CLOSED)
+        tasks = [one for one in (self._probing, self._sending) if one is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        # Those to Sentinels are the pool's own, and it forgets them.
+        watching = getattr(self._client.connection_pool, "sentinel_manager", None)
+        for client in (self._client, *([] if watching is None else watching.sentinels)):
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    # Trips.
+
+    def _future(self) -> asyncio.Future[Any]:
+        if self.away is not None:
+            if self.away != CLOSED:
+                self._look_for()
+            raise StorageAway(self.away)
+        loop = asyncio.get_running_loop()
+        if self._sending is None:
+            self._sending = loop.create_task(self._send())
+        return loop.create_future()
+
+    async def _send(self) -> None:
+        try:
+            while self._gets or self._commands:
+                gets, self._gets = self._gets, {}
+                commands, self._commands = self._commands, []
+                waiting = [future for futures in gets.values() for future in futures]
+                waiting += [future for _, future in commands]
+                try:
+                    replies = await self._trip(list(gets), [command for command, _ in commands])
+                except FAILURES as exc:
+                    why = _reason(exc)
+                    for future in waiting:
+                        _fail(future, why)
+                    self.lose(why)
+                    return
+                except BaseException:  # it was closed, or the fault is here
+                    for future in waiting:
+                        _fail(future, CLOSED)
+                    raise
+                self._deliver(gets, commands, replies)
+        finally:
+            self._sending = None
+
+    async def _trip(self, keys: list[bytes], commands: list[tuple[Any, ...]]) -> list[Any]:
+        asked = [("MGET", *keys), *commands] if keys else commands
+        try:
+            return await self._execute(asked)
+        except redis.ConnectionError:
+            return await self._execute(asked)
+
+    async def _execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        async with asyncio.timeout(PATIENCE):
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
+
+    def _deliver(
+        self,
+        gets: dict[bytes, list[asyncio.Future[Any]]],
+        commands: list[tuple[tuple[Any, ...], asyncio.Future[Any]]],
+        replies: list[Any],
+    ) -> None:
+        if gets:
+            values, *replies = replies
+            if isinstance(values, Exception):
+                values = [values] * len(gets)
+            waiting = zip(gets.values(), values, strict=True)
+            answered = [(one, value) for futures, value in waiting for one in futures]
+        else:
+            answered = []
+        answered += [(one, reply) for (_, one), reply in zip(commands, replies, strict=True)]
+        lost = None
+        for future, reply in answered:
+            if isinstance(reply, Exception):
+                why = _reason(reply)
+                _fail(future, why)
+                if _code(reply) in AWAY_CODES:
+                    lost = why
+                else:
+                    logger.warning("the shared storage refused a command: %s", why)
+            elif not future.done():
+                future.set_result(reply)
+        if lost is not None:
+            self.lose(lost)
+
+    # Whether it is there.
+
+    def _refuse(self, why: str) -> None:
+        self.away = why
+        waiting = [future for futures in self._gets.values() for future in futures]
+        waiting += [future for _, future in self._commands]
+        self._gets, self._commands = {}, []
+        for future in waiting:
+            _fail(future, why)
+
+    def _look_for(self) -> None:
+        """Look for the server in the background until it is there, unless somebody does."""
+        if self._probing is None:
+            self._probing = asyncio.get_running_loop().create_task(self._probe())
+
+    async def _probe(self) -> None:
+        try:
+            while not await self._is_there():
+                self._probed.set()
+                await asyncio.sleep(PROBE_SECONDS)
+            self.away = None
+            self._probed.set()
+            if self._is_logged:
+                self._is_logged = False
+                logger.info("the shared storage is back")
+        finally:
+            self._probing = None
+
+    async def _is_there(self) -> bool:
+        self._unfit = None
+        try:
+            await self._client.connection_pool.disconnect()
+            async with asyncio.timeout(PATIENCE):
+                await self._greet()
+        except UnfitStorage as exc:
+            self.away, self._unfit = str(exc), exc
+        except FAILURES as exc:
+            self.away = _reason(exc)
+        else:
+            return True
+        return False
+
+
+def _fail(future: asyncio.Future[Any], why: str) -> None:
+    if not future.done():
+        future.set_exception(StorageAway(why))
+        future.exception()  # nobody has to ask for it
+
+
+def _code(exc: BaseException) -> str:
+    for one in (exc, exc.__cause__):  # the cause, if a connection could not be made
+        for kind, code in CODES.items():
+            if isinstance(one, kind):
+                return code
+    return str(exc).partition(" ")[0] if isinstance(exc, redis.ResponseError) else ""
+
+
+def _reason(exc: BaseException) -> str:
+    """Return why a server cannot be asked, with nothing in it that was sent."""
+    if isinstance(exc, (TimeoutError, redis.TimeoutError)):
+        return "it does not answer"
+    code = _code(exc)
+    if code:
+        return f"it refuses with {code}" if code.isupper() else "it refuses a command"
+    return "it cannot be reached" if isinstance(exc, (redis.ConnectionError, OSError)) else str(exc)

@@ -1,0 +1,139 @@
+"""What a Valkey or Redis server says without being asked: which values change, and who lives.
+
+Two channels, over a connection of their own:
+
+    oig:changes     each change that others may wait for: the process that made it, and the name
+    oig:o<owner>    has a subscriber for as long as that process lives; nothing is said there
+
+1. Messages may be lost. A value that matters is looked at every `POLL_SECONDS` all the same.
+2. Nobody says that a process has died: its channel has no subscriber any more. But after a restart
+   or a fail-over no channel has one for a moment, and a lease must not be taken from a holder that
+   lives. So a process judges others only while it sees itself, and has for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any, Final
+
+import redis
+from redis.asyncio import Redis
+
+from .storage import OWNER_BYTES
+from .valkey_connection import PROBE_SECONDS, Connection
+
+SETTLED_SECONDS: Final = 2.0
+"""For so long this process has to see itself before it takes another for dead."""
+
+MISSING_SECONDS: Final = 0.75
+"""For so long another has to be missing: it may be connecting again."""
+
+
+class Notices:
+    """Those that this process hears, and those that it makes others hear.
+
+    Args:
+        connection: Asks the server.
+        client: Makes the connection that is listened to.
+        owner: Names this process.
+        prefix: Begins the names of channels.
+        clock: Seconds, on a clock that never goes back while this process lives.
+
+    Attributes:
+        changes: The channel of changes.
+        since: Since when this process listens, on that clock; None while it does not.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        client: Redis,
+        owner: bytes,
+        prefix: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        self.changes = prefix + b"changes"
+        self.since: float | None = None
+        self._connection = connection
+        self._client = client
+        self._owner = owner
+        self._prefix = prefix
+        self._clock = clock
+        self._watched: dict[bytes, set[asyncio.Event]] = {}
+        self._missing: dict[bytes, float] = {}
+        self._listening: asyncio.Task[None] | None = None
+
+    def message(self, name: bytes) -> bytes:
+        """Return what is to be published when a value has changed."""
+        return self._owner + name
+
+    @contextlib.asynccontextmanager
+    async def watch(self, name: bytes) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
+        """As `Storage.watch`."""
+        event = asyncio.Event()
+        watching = self._watched.setdefault(name, set())
+        watching.add(event)
+
+        async def changed(seconds: float) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await event.wait()
+            event.clear()
+
+        try:
+            yield changed
+        finally:
+            watching.discard(event)
+            if not watching and self._watched.get(name) is watching:
+                del self._watched[name]
+
+    async def dead(self, owners: Collection[bytes]) -> frozenset[bytes]:
+        """As `Storage.dead`: see case 2 above."""
+        asked = [self._owner, *owners]
+        channels = [self._prefix + b"o" + one for one in asked]
+        counts = (await self._connection.ask("PUBSUB", "NUMSUB", *channels))[1::2]
+        now = self._clock()
+        if not counts[0] or self.since is None or now - self.since < SETTLED_SECONDS:
+            self._missing.clear()
+            return frozenset()
+        missing = [one for one, count in zip(asked, counts, strict=True) if not count]
+        self._missing = {one: self._missing.get(one, now) for one in missing}
+        return frozenset(one for one in missing if now - self._missing[one] >= MISSING_SECONDS)
+
+    def restart(self) -> None:
+        """Listen over a new connection: the old one may be deaf without having ended."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self.since = None
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        self.since = None
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(redis.RedisError, OSError):
+                async with self._client.pubsub() as subscription:
+                    await subscription.subscribe(self.changes, self._prefix + b"o" + self._owner)
+                    await self._hear(subscription)
+            self.since = None
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _hear(self, subscription: Any) -> None:
+        while True:
+            message = await subscription.get_message(timeout=None)
+            if message is None:
+                continue
+            if message["type"] == "subscribe" and message["data"] == 2:
+                self.since = self._clock()
+            if message["type"] == "message" and message["channel"] == self.changes:
+                owner, name = message["data"][:OWNER_BYTES], message["data"][OWNER_BYTES:]
+                if owner != self._owner:
+                    for event in self._watched.get(name, ()):
+                        event.set()

@@ -1,0 +1,322 @@
+"""The storage on a real server: what it does beyond what holds of any."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from server.state import encoding
+from server.state.account import AccountState, Attempt, Handle
+from server.state.limits import Limits
+from server.state.storage import TURNS, Answer, StorageAway, of_account, of_source
+from server.state.valkey import ValkeyStorage
+from server.state.valkey_address import client_of
+from server.state.valkey_clock import STEP_SECONDS, ServerClock
+from server.state.valkey_connection import UnfitStorage
+
+from . import storage_contract
+from .storage_contract import HOUR, entry, state, tagged
+from .valkey_servers import PROGRAMS, running
+from .waiting import until
+
+ACCOUNT = b"a" * 32
+NAME = of_account(ACCOUNT)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def server(request):
+    with running(request.param) as started:
+        yield started
+
+
+@contextlib.asynccontextmanager
+async def opened(server, url=None, **more):
+    storage = ValkeyStorage(client_of(url or server.unix_url), more.pop("limits", Limits()), **more)
+    try:
+        await storage.open()
+        yield storage
+    finally:
+        await storage.aclose()
+
+
+@pytest.fixture
+async def storage(server):
+    async with opened(server) as made:
+        yield made
+    with server.client() as client:
+        client.flushall()
+
+
+@pytest.fixture
+async def other(server, storage):
+    async with opened(server) as made:
+        yield made
+
+
+class TestContract(storage_contract.StorageContract):
+    names = (TURNS, of_source("192.0.2.1"))
+
+
+class TestValues:
+    async def test_a_value_is_dropped_when_its_time_is_over(self, storage, server):
+        for name in (TURNS, of_source("192.0.2.1"), NAME):
+            await storage.swap(name, None, state(1), entry()._replace(lasts=50.0))
+            with server.client() as client:
+                assert 49.0 < client.pttl(b"oig:" + name) / 1000 <= 50.0
+        await storage.swap(NAME, state(1), state(2), entry()._replace(lasts=0.001))
+        await asyncio.sleep(0.01)
+        assert await storage.load(NAME) is None
+
+    async def test_all_that_is_written_is_dropped_in_the_end(self, storage, server):
+        handle = Handle(b"h" * 16, b"record", storage.now() + HOUR)
+        new = state(1, handles=[handle])
+        await storage.swap(NAME, None, new, entry(handles=(handle.handle,)))
+        now = storage.now()
+        await storage.write(ACCOUNT, b"q" * 32, Answer(b"x", now + 9.0, now, b"gene"), "fetched")
+        await storage.flush(sessions=True)
+        with server.client() as client:
+            keys = client.keys("*")
+            assert len(keys) == 5
+            assert [key for key in keys if client.pttl(key) <= 0] == []
+
+    async def test_a_swap_that_is_made_again_since_its_reply_got_lost_is_a_yes(self, storage):
+        for _ in range(2):
+            assert await storage.swap(TURNS, None, tagged(1, b"a"), entry())
+        assert await storage.load(TURNS) == tagged(1, b"a")
+
+    async def test_loads_of_one_loop_round_are_one_command(self, storage, server):
+        def commands() -> int:
+            with server.client() as client:
+                return client.info("commandstats")["cmdstat_mget"]["calls"]
+
+        await storage.load(NAME)
+        before = commands()
+        await asyncio.gather(*(storage.load(of_account(bytes([n]) * 32)) for n in range(50)))
+        assert commands() == before + 1
+
+    async def test_an_open_guess_is_there_until_a_failure_of_its_end_would_be_forgotten(self):
+        guess = Attempt(b"pair" * 2, "192.0.2.1", b"", known=False, until=1090.0)
+        assert encoding.lasts_until(AccountState(guesses=[guess])) == 1090.0 + 86400.0
+
+    async def test_one_that_another_has_put_there_of_another_kind_fails_for_itself(
+        self, storage, server, caplog
+    ):
+        with server.client() as client:
+            client.lpush(b"oig:" + NAME, b"x")
+        with pytest.raises(StorageAway, match="WRONGTYPE"):
+            await storage.swap(NAME, None, state(1), entry())
+        assert await storage.load(TURNS) is None
+        assert storage.away is None
+
+    async def test_all_values_are_listed_once_whatever_their_number(self, storage):
+        names = {bytes([n // 256, n % 256]) * 16 for n in range(1200)}
+        await asyncio.gather(
+            *(storage.swap(of_account(one), None, state(1), entry()) for one in names)
+        )
+        await storage.swap(of_source("192.0.2.1"), None, tagged(1, b"a"), entry())
+        listed = [name async for name, _ in storage.accounts()]
+        assert sorted(listed) == sorted(names)
+        assert [name async for name, _ in storage.accounts(10)] == []
+        assert [one async for one in storage.sources()] == [("192.0.2.1", tagged(1, b"a"))]
+
+
+class TestAnswers:
+    async def test_of_too_many_of_an_account_the_longest_stored_goes(self, storage, server):
+        limits = Limits(answers_per_account=3, put_per_account=2)
+        async with opened(server, limits=limits) as small:
+            now = small.now()
+            for number in range(5):
+                answer = Answer(b"x", now + 100.0, now + number, b"gene")
+                await small.write(ACCOUNT, bytes([number]) * 32, answer, "fetched")
+                await small.write(ACCOUNT, bytes([number + 100]) * 32, answer, "put")
+            left = [n for n in range(200) if await small.read(ACCOUNT, bytes([n]) * 32)]
+            assert left == [2, 3, 4, 103, 104]
+
+    async def test_one_that_has_run_out_is_none(self, storage):
+        now = storage.now()
+        await storage.write(ACCOUNT, b"q" * 32, Answer(b"x", now - 1.0, now, b"gene"), "put")
+        assert await storage.read(ACCOUNT, b"q" * 32) is None
+
+    async def test_one_of_a_newer_version_is_none(self, storage, server):
+        now = storage.now()
+        await storage.write(ACCOUNT, b"q" * 32, Answer(b"x", now + 9.0, now, b"gene"), "put")
+        with server.client() as client:
+            client.setrange(b"oig:p" + ACCOUNT + b"q" * 32, 0, b"\x02")
+        assert await storage.read(ACCOUNT, b"q" * 32) is None
+
+
+class TestBetweenProcesses:
+    async def test_a_change_wakes_who_watches_at_another_and_not_who_made_it(self, storage, other):
+        await heard(storage, other)
+        async with storage.watch(TURNS) as own, other.watch(TURNS) as there:
+            waiting = [asyncio.create_task(changed(30.0)) for changed in (own, there)]
+            await asyncio.sleep(0)
+            await storage.swap(TURNS, None, tagged(1, b"a"), entry(wake=True))
+            done, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert done == {waiting[1]}
+            left.pop().cancel()
+
+    async def test_a_watch_returns_when_nothing_has_changed(self, storage):
+        async with storage.watch(NAME) as changed:
+            await asyncio.wait_for(changed(0.01), 5.0)
+        assert storage._notices._watched == {}
+
+    async def test_epochs_come_with_every_load(self, storage, other):
+        assert other.epochs == storage.epochs
+        flushed = await storage.flush(sessions=True, locks=True)
+        await other.load(NAME)
+        assert other.epochs == flushed
+
+    async def test_a_handle_is_looked_for_once(self, storage, other):
+        handle = b"h" * 16
+        new = state(1, handles=[Handle(handle, b"record", storage.now() + HOUR)])
+        await storage.swap(NAME, None, new, entry(handles=(handle,)))
+        assert storage.peek_handle(handle) == ACCOUNT
+        assert other.peek_handle(handle) is None
+        assert await other.account_of(handle) == other.peek_handle(handle) == ACCOUNT
+
+
+async def heard(*storages):
+    """Return when all are subscribed."""
+    await until("subscribed", lambda: all(one._notices.since is not None for one in storages))
+
+
+class TestClock:
+    """The time is the server's."""
+
+    async def test_it_is_the_servers_whatever_the_hosts_is(self, storage, server):
+        async with opened(server, clock=ServerClock(lambda: 5.0, lambda: 7.0)) as frozen:
+            await frozen.swap(TURNS, None, tagged(1, b"a"), entry())
+            with server.client() as client:
+                seconds, micros = client.time()
+            assert abs(frozen.now() - seconds - micros / 1e6) < 30.0
+
+    def test_a_reply_that_took_long_moves_it_no_further_than_it_must(self):
+        at = 100.0
+        clock = ServerClock(lambda: at)
+        clock.learn(5000.0, at)
+        assert clock.now() == 5000.0
+        at = 110.0  # asked at 101: the server's time when it answered lies between
+        clock.learn(5004.0, 101.0)
+        assert clock.now() == 5010.0
+        clock.learn(5012.0, 109.0)
+        assert clock.now() == 5012.0
+
+    def test_it_stands_still_rather_than_go_back_by_a_little(self):
+        at = 100.0
+        clock = ServerClock(lambda: at)
+        clock.learn(5000.0, at)
+        assert clock.now() == 5000.0
+        clock.learn(5000.0 - STEP_SECONDS / 2, at)
+        assert clock.now() == 5000.0
+        at += STEP_SECONDS
+        assert clock.now() == 5000.0 + STEP_SECONDS / 2
+
+    def test_it_follows_a_server_whose_clock_was_set_back(self):
+        clock = ServerClock(lambda: 100.0)
+        clock.learn(5000.0, 100.0)
+        assert clock.now() == 5000.0
+        clock.learn(4000.0, 100.0)
+        assert clock.now() == 4000.0
+
+
+class TestStart:
+    @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
+    async def test_a_server_that_drops_values_at_will_is_refused(self, server, policy):
+        with server.client() as client:
+            client.config_set("maxmemory-policy", policy)
+            try:
+                with pytest.raises(UnfitStorage, match=f"{policy}.*noeviction"):
+                    async with opened(server):
+                        raise AssertionError("it was opened")
+            finally:
+                client.config_set("maxmemory-policy", "noeviction")
+
+    async def test_a_cluster_is_refused(self, server):
+        with (
+            running("redis", "--cluster-enabled", "yes") as cluster,
+            pytest.raises(UnfitStorage, match="Sentinel"),
+        ):
+            async with opened(cluster):
+                raise AssertionError("it was opened")
+
+    async def test_several_that_begin_at_once_agree_on_the_epochs(self, server):
+        async with contextlib.AsyncExitStack() as stack:
+            made = [ValkeyStorage(client_of(server.unix_url), Limits()) for _ in range(5)]
+            for one in made:
+                stack.push_async_callback(one.aclose)
+            await asyncio.gather(*(one.open() for one in made))
+            assert len({one.epochs for one in made}) == 1
+
+    async def test_it_works_over_tls(self):
+        with running("redis", tls=True) as server:
+            async with opened(server, server.url) as storage:
+                assert await storage.load(NAME) is None
+
+    async def test_it_works_with_a_password_that_is_not_in_the_address(self):
+        with running("redis", "--requirepass", "hunter2") as server:
+            client = client_of(server.unix_url, "hunter2")
+            storage = ValkeyStorage(client, Limits())
+            await storage.open()
+            assert await storage.load(NAME) is None
+            await storage.aclose()
+
+
+class TestAddress:
+    @pytest.mark.parametrize(
+        ("address", "expected"),
+        [
+            ("redis://h", {"host": "h", "port": 6379, "db": 0, "password": None}),
+            (
+                "redis://:p%40w@[::1]:7000/3",
+                {"host": "::1", "port": 7000, "db": 3, "password": "p@w"},
+            ),
+            ("rediss://me:pw@h:1?db=2", {"host": "h", "port": 1, "db": 2, "username": "me"}),
+            ("unix:///run/v.sock?db=4", {"path": "/run/v.sock", "db": 4}),
+            ("unix://:pw@/run/v.sock", {"path": "/run/v.sock", "password": "pw"}),
+        ],
+    )
+    def test_each_kind_is_understood(self, address, expected):
+        options = client_of(address).connection_pool.connection_kwargs
+        assert {name: options[name] for name in expected} == expected
+
+    def test_sentinels_are_asked_for_the_primary_of_a_name(self):
+        pool = client_of("redis+sentinel://:pw@a,b:1/main/2").connection_pool
+        manager = pool.sentinel_manager
+        places = [one.connection_pool.connection_kwargs for one in manager.sentinels]
+        assert [(one["host"], one["port"]) for one in places] == [("a", 26379), ("b", 1)]
+        assert pool.service_name == "main"
+        assert pool.connection_kwargs["db"] == 2
+        assert pool.connection_kwargs["password"] == "pw"
+        # Sentinels have a password of their own, or none.
+        assert [one["password"] for one in places] == [None, None]
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "",
+            "hunter2",
+            "http://:hunter2@h",
+            "redis://:hunter2@",
+            "redis://:hunter2@h:port",
+            "redis://:hunter2@h:99999",
+            "redis://:hunter2@h/db",
+            "redis://:hunter2@h?socket_timeout=hunter2",
+            "redis://:hunter2@h?ssl_ca_certs=/x",
+            "unix://:hunter2@run/v.sock",
+            "redis+sentinel://:hunter2@h",
+            "redis+cluster://:hunter2@h/main",
+        ],
+    )
+    def test_what_is_none_is_refused_without_being_repeated(self, address):
+        with pytest.raises(ValueError, match="no address of a Valkey") as caught:
+            client_of(address)
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__cause__ is None

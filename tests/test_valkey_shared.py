@@ -1,0 +1,27 @@
+"""Processes of several hosts over one real server."""
+
+import pytest
+
+from . import shared_contract
+from .valkey_house import hosts_over
+from .valkey_servers import PROGRAMS, running
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def server(request):
+    with running(request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def hosts(server):
+    with hosts_over(server) as build:
+        yield build
+
+
+class TestShared(shared_contract.SharedContract):
+    pass
+
+
+class TestDeaths(shared_contract.DeathsContract):
+    pass

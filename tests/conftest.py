@@ -32,6 +32,8 @@ LONGEST = (
     "test_upgrade",
     "test_secrets_compared",
     "test_reloading",
+    "test_accounts_valkey",
+    "test_valkey_mutations",
     "test_conformance",
     "test_control_fleet",
     "test_client_login",

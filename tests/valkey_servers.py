@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .front_proxies import UNPACKED, program
 from .system import free_port, temporary_folder
@@ -114,7 +116,7 @@ class Server:
 
     def client(self) -> redis.Redis:
         """Return a client of its own, for what a test looks at or breaks."""
-        return redis.Redis(unix_socket_path=str(self.socket))
+        return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
 
     def freeze(self) -> None:
         """Have it keep its connections, and answer nothing."""

@@ -34,13 +34,16 @@ logger = logging.getLogger(__name__)
 class Client(Protocol):
     """A connection to the daemon, renewed when it is lost.
 
-    `generation` counts its connections. The listeners are called when something was dropped or
-    unlocked at the daemon, before the first outcome that shows it; with None and None also when
-    that may have been missed.
+    The listeners are called when something was dropped or unlocked at the daemon, before the
+    first outcome that shows it; with None and None also when that may have been missed.
     """
 
-    generation: int
     listeners: Listeners
+
+    @property
+    def generation(self) -> int:
+        """Number of connections made so far."""
+        ...
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """Ask something about an account, and return the outcome.

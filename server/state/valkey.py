@@ -13,6 +13,7 @@ the clocks of hosts need not agree.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
@@ -77,6 +78,9 @@ class ValkeyStorage:
         random: Returns so many random bytes.
         replicas: So many replicas have to have what `durable` waits for.
         prefix: Begins all keys and channels.
+
+    Attributes:
+        generation: Number of times that the server was reached anew.
     """
 
     is_shared = True
@@ -95,6 +99,7 @@ class ValkeyStorage:
     ) -> None:
         self.owner = random(OWNER_BYTES)
         self.epochs = Epochs(b"")
+        self.generation = 0
         self._client = client
         self._clock = clock or ServerClock()
         self._random = random
@@ -123,6 +128,15 @@ class ValkeyStorage:
             UnfitStorage: It must not be used as it is set up.
         """
         await self._connection.open()
+
+    def on_announced(self, heard: Callable[[bytes], None], missed: Callable[[], None]) -> None:
+        """Have something called with what other processes announce, and when some may be missed."""
+        self._notices.on_drop, self._notices.on_subscribed = heard, missed
+
+    def announce(self, message: bytes) -> None:
+        """Send something to all other processes that are there."""
+        with contextlib.suppress(StorageAway):
+            self._connection.ask("PUBLISH", self._notices.drops, self.owner + message)
 
     def now(self) -> float:
         """As `Storage.now`."""
@@ -274,6 +288,7 @@ class ValkeyStorage:
                 raise reply
         self._clock.learn(at[0] + at[1] / 1e6, sent)
         self._learn(there)
+        self.generation += 1
         self._notices.restart()
 
     def _learn(self, data: bytes | None) -> Epochs:

@@ -1,8 +1,9 @@
 """What a Valkey or Redis server says without being asked: which values change, and who lives.
 
-Two channels, over a connection of their own:
+Three channels, over a connection of their own:
 
     oig:changes     each change that others may wait for: the process that made it, and the name
+    oig:drops       what was dropped on purpose: the process that did, and what `valkey_client` says
     oig:o<owner>    has a subscriber for as long as that process lives; nothing is said there
 
 1. Messages may be lost. A value that matters is looked at every `POLL_SECONDS` all the same.
@@ -43,6 +44,9 @@ class Notices:
 
     Attributes:
         changes: The channel of changes.
+        drops: The channel of drops.
+        on_drop: Called with what another process says there.
+        on_subscribed: Called when this process listens again, and may have missed something.
         since: Since when this process listens, on that clock; None while it does not.
     """
 
@@ -55,6 +59,9 @@ class Notices:
         clock: Callable[[], float],
     ) -> None:
         self.changes = prefix + b"changes"
+        self.drops = prefix + b"drops"
+        self.on_drop: Callable[[bytes], None] = lambda _: None
+        self.on_subscribed: Callable[[], None] = lambda: None
         self.since: float | None = None
         self._connection = connection
         self._client = client
@@ -120,7 +127,8 @@ class Notices:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):
                 async with self._client.pubsub() as subscription:
-                    await subscription.subscribe(self.changes, self._prefix + b"o" + self._owner)
+                    own = self._prefix + b"o" + self._owner
+                    await subscription.subscribe(self.changes, self.drops, own)
                     await self._hear(subscription)
             self.since = None
             await asyncio.sleep(PROBE_SECONDS)
@@ -130,10 +138,16 @@ class Notices:
             message = await subscription.get_message(timeout=None)
             if message is None:
                 continue
-            if message["type"] == "subscribe" and message["data"] == 2:
+            if message["type"] == "subscribe" and message["data"] == 3:
                 self.since = self._clock()
-            if message["type"] == "message" and message["channel"] == self.changes:
-                owner, name = message["data"][:OWNER_BYTES], message["data"][OWNER_BYTES:]
+                self.on_subscribed()
+            if message["type"] == "message":
+                owner, said = message["data"][:OWNER_BYTES], message["data"][OWNER_BYTES:]
                 if owner != self._owner:
-                    for event in self._watched.get(name, ()):
-                        event.set()
+                    self._take(message["channel"], said)
+
+    def _take(self, channel: bytes, said: bytes) -> None:
+        if channel == self.drops:
+            self.on_drop(said)
+        for event in self._watched.get(said, ()) if channel == self.changes else ():
+            event.set()

@@ -1,0 +1,159 @@
+"""Workers of two hosts over one server: what one drops the others hear, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from server.errors import CacheUnavailable
+from server.state.copies import Copies
+from server.state.decider import Listeners
+from server.state.fallback import WorkerAccounts
+from server.state.limits import FALLBACK, Limits, Policy
+from server.state.memory import MemoryStorage
+from server.state.valkey import ValkeyStorage
+from server.state.valkey_address import client_of
+from server.state.valkey_client import ValkeyClient
+from server.state.vocabulary import Ask, Done, Forget, Fulfil, Hit, Lease, Unlock
+
+from .accounts_house import HOME, account, key, value
+from .test_valkey import heard
+from .valkey_servers import running
+from .waiting import until
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+def server():
+    with running("redis", "--appendonly", "yes", "--appendfsync", "no") as started:
+        yield started
+
+
+class Heard(Listeners):
+    """Listeners that write down what they hear."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple] = []
+        super().__init__(
+            lambda *whose: self.lines.append(("dropped", *whose)),
+            lambda *whose: self.lines.append(("unlocked", *whose)),
+        )
+
+
+@contextlib.asynccontextmanager
+async def client_over(server):
+    storage = ValkeyStorage(client_of(server.unix_url), Limits())
+    client = ValkeyClient(storage, Limits(), Policy())
+    client.listeners = Heard()
+    client.storage = storage
+    await storage.open()
+    await heard(storage)
+    await until("it has compared", lambda: client._drops is not None)
+    try:
+        yield client
+    finally:
+        await client.stop()
+
+
+@pytest.fixture
+async def two(server):
+    async with client_over(server) as one, client_over(server) as other:
+        yield one, other
+
+
+def ask(number: int) -> Ask:
+    return Ask("login", account(number), key(number), HOME)
+
+
+async def log_in(client, number):
+    lease = await client.call(ask(number))
+    assert isinstance(lease, Lease)
+    request = Fulfil("login", account(number), key(number), lease.token, value(number), 3600.0)
+    assert await client.call(request) == Done()
+
+
+async def said(client, line):
+    await until(f"heard {line}", lambda: line in client.listeners.lines)
+
+
+async def test_what_one_drops_the_others_hear(two):
+    one, other = two
+    await log_in(one, 1)
+    await one.call(Forget("login", account(1), key(1)))
+    await said(other, ("dropped", account(1), None))
+    await one.call(Forget("account", account(1)))
+    await said(other, ("dropped", account(1), account(1)))
+    await one.call(Unlock(account(2)))
+    await said(other, ("unlocked", account(2), None))
+    await one.accounts.upkeep.flush("all")
+    await said(other, ("dropped", None, None))
+    await said(other, ("unlocked", None, None))
+    assert one.listeners.lines == other.listeners.lines
+
+
+async def test_who_was_cut_off_while_something_was_dropped_drops_all_copies(two):
+    one, other = two
+    await log_in(one, 1)
+    await other.storage._notices.aclose()
+    await one.call(Forget("login", account(1), key(1)))
+    other.storage._notices.restart()
+    await said(other, ("dropped", None, None))
+
+
+async def test_who_was_cut_off_and_missed_nothing_keeps_its_copies(two):
+    one, other = two
+    await log_in(one, 1)
+    await one.call(Forget("login", account(1), key(1)))
+    await said(other, ("dropped", account(1), None))
+    before = other._drops
+    await other.storage._notices.aclose()
+    other._drops, compared = before, asyncio.Event()
+    other.storage.on_announced(other._announced, lambda: (other._subscribed(), compared.set()))
+    other.storage._notices.restart()
+    await compared.wait()
+    await asyncio.gather(*other._tasks)
+    assert other.listeners.lines == [("dropped", account(1), None)]
+
+
+async def test_a_server_that_is_away_is_told_as_a_daemon_that_is(two, server):
+    one, _ = two
+    assert one.generation == 1
+    server.kill()
+    for asked in (lambda: one.call(ask(1)), one.ping):
+        with pytest.raises(CacheUnavailable, match="cannot be reached"):
+            await asked()
+    server.start()
+    await until("back", lambda: one.storage.away is None)
+    await one.ping()
+    assert one.generation == 2
+
+
+async def test_a_worker_serves_copies_and_logs_in_alone_and_hands_over(two, server):
+    one, other = two
+    worker = WorkerAccounts(one, Copies(MemoryStorage(FALLBACK), FALLBACK, Policy().cut()))
+    await log_in(worker, 1)
+    server.kill()
+    assert isinstance(await worker.call(ask(1)), Hit)
+    await log_in(worker, 2)
+    server.start()
+    await until("back", lambda: other.storage.away is None)
+    outcome = None
+
+    async def look():
+        nonlocal outcome
+        while not isinstance(outcome, Hit):
+            outcome = await other.call(ask(2))
+            if isinstance(outcome, Lease):  # it came before the hand-over
+                other.accounts.give_up(outcome.token)
+            await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(30.0):
+        await look()
+    assert outcome.value == value(2)
+    await worker.stop()

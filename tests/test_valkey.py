@@ -12,13 +12,13 @@ from server.state.account import AccountState, Attempt, Handle
 from server.state.limits import Limits
 from server.state.storage import TURNS, Answer, StorageAway, of_account, of_source
 from server.state.valkey import ValkeyStorage
-from server.state.valkey_address import client_of
 from server.state.valkey_clock import STEP_SECONDS, ServerClock
 from server.state.valkey_connection import UnfitStorage
+from server.state.valkey_fitness import NEEDED
 
 from . import storage_contract
 from .storage_contract import HOUR, entry, state, tagged
-from .valkey_servers import PROGRAMS, running
+from .valkey_servers import PROGRAMS, client_at, running
 from .waiting import until
 
 ACCOUNT = b"a" * 32
@@ -38,12 +38,25 @@ def server(request):
 
 @contextlib.asynccontextmanager
 async def opened(server, url=None, **more):
-    storage = ValkeyStorage(client_of(url or server.unix_url), more.pop("limits", Limits()), **more)
+    storage = ValkeyStorage(client_at(url or server.unix_url), more.pop("limits", Limits()), **more)
     try:
         await storage.open()
         yield storage
     finally:
         await storage.aclose()
+
+
+@contextlib.contextmanager
+def user_of(server, *rights):
+    """Give the address of a user with some rights, who may use all keys and channels of ours."""
+    with server.client() as client:
+        given = "on", ">pw", "~oig:*", "&oig:*", *rights
+        client.execute_command("ACL", "SETUSER", "ours", *given)
+        try:
+            yield f"unix://ours:pw@{server.socket}"
+        finally:
+            client.execute_command("ACL", "DELUSER", "ours")
+            client.flushall()
 
 
 @pytest.fixture
@@ -247,13 +260,67 @@ class TestStart:
             async with opened(cluster):
                 raise AssertionError("it was opened")
 
+    @pytest.mark.parametrize("right", ["INFO", "SET", "EVAL", "PUBLISH", "PUBSUB"])
+    async def test_a_user_without_a_right_that_is_needed_is_refused(self, server, right):
+        with (
+            user_of(server, "+@all", f"-{right.lower()}") as url,
+            pytest.raises(UnfitStorage, match=f"no right to {right}"),
+        ):
+            async with opened(server, url):
+                raise AssertionError("it was opened")
+
+    async def test_a_user_without_a_right_that_the_script_needs_is_refused(self, server):
+        with (
+            user_of(server, "+@all", "-del") as url,
+            pytest.raises(UnfitStorage, match="no right to EVAL"),
+        ):
+            async with opened(server, url):
+                raise AssertionError("it was opened")
+
+    async def test_a_user_with_the_rights_that_are_named_can_do_everything(self, server):
+        answer = Answer(b"answer", 2e9, 1.0, b"abcd")
+        with user_of(server, *NEEDED.split()) as url:
+            async with opened(server, url, limits=Limits(put_per_account=1)) as storage:
+                await heard(storage)
+                assert await storage.swap(NAME, None, state(1), entry(wake=True))
+                assert await storage.load(NAME) == state(1)
+                assert [one async for one in storage.accounts()] == [(NAME[1:], state(1))]
+                for number in (b"1", b"2"):
+                    await storage.write(NAME[1:], number * 32, answer, "put")
+                assert await storage.drop_answers(NAME[1:]) == 1
+                assert await storage.dead([b"o" * 8]) == frozenset()
+                await storage.flush(sessions=True)
+                storage._replicas = 1
+                await storage.durable(NAME)
+                await storage.count_replicas()
+                assert storage._replicas == 0
+                assert await storage.members.agree(b"tag", 60.0)
+                await storage.members.say(b"facts", 60.0)
+                assert await storage.members.all() == [b"facts"]
+                assert (await storage.members.server())["process_id"] > 0
+                assert await storage.swap(NAME, state(1), None, entry())
+                await storage.members.leave()
+                assert await storage.members.secret() is None
+
     async def test_several_that_begin_at_once_agree_on_the_epochs(self, server):
         async with contextlib.AsyncExitStack() as stack:
-            made = [ValkeyStorage(client_of(server.unix_url), Limits()) for _ in range(5)]
+            made = [ValkeyStorage(client_at(server.unix_url), Limits()) for _ in range(5)]
             for one in made:
                 stack.push_async_callback(one.aclose)
             await asyncio.gather(*(one.open() for one in made))
             assert len({one.epochs for one in made}) == 1
+
+    async def test_the_secret_that_was_named_first_holds(self, storage, other):
+        assert await storage.members.secret() is None
+        assert await storage.members.agree(b"ours", 60.0)
+        assert not await other.members.agree(b"theirs", 60.0)
+        assert await other.members.agree(b"ours", 60.0)
+        for one in (storage, other):
+            await one.members.say(b"facts", 60.0)
+        await storage.members.leave()
+        assert not await storage.members.agree(b"theirs", 60.0)
+        await other.members.leave()
+        assert await storage.members.agree(b"theirs", 60.0)
 
     async def test_it_works_over_tls(self):
         with running("redis", tls=True) as server:
@@ -262,61 +329,8 @@ class TestStart:
 
     async def test_it_works_with_a_password_that_is_not_in_the_address(self):
         with running("redis", "--requirepass", "hunter2") as server:
-            client = client_of(server.unix_url, "hunter2")
+            client = client_at(f"unix://:hunter2@{server.socket}")
             storage = ValkeyStorage(client, Limits())
             await storage.open()
             assert await storage.load(NAME) is None
             await storage.aclose()
-
-
-class TestAddress:
-    @pytest.mark.parametrize(
-        ("address", "expected"),
-        [
-            ("redis://h", {"host": "h", "port": 6379, "db": 0, "password": None}),
-            (
-                "redis://:p%40w@[::1]:7000/3",
-                {"host": "::1", "port": 7000, "db": 3, "password": "p@w"},
-            ),
-            ("rediss://me:pw@h:1?db=2", {"host": "h", "port": 1, "db": 2, "username": "me"}),
-            ("unix:///run/v.sock?db=4", {"path": "/run/v.sock", "db": 4}),
-            ("unix://:pw@/run/v.sock", {"path": "/run/v.sock", "password": "pw"}),
-        ],
-    )
-    def test_each_kind_is_understood(self, address, expected):
-        options = client_of(address).connection_pool.connection_kwargs
-        assert {name: options[name] for name in expected} == expected
-
-    def test_sentinels_are_asked_for_the_primary_of_a_name(self):
-        pool = client_of("redis+sentinel://:pw@a,b:1/main/2").connection_pool
-        manager = pool.sentinel_manager
-        places = [one.connection_pool.connection_kwargs for one in manager.sentinels]
-        assert [(one["host"], one["port"]) for one in places] == [("a", 26379), ("b", 1)]
-        assert pool.service_name == "main"
-        assert pool.connection_kwargs["db"] == 2
-        assert pool.connection_kwargs["password"] == "pw"
-        # Sentinels have a password of their own, or none.
-        assert [one["password"] for one in places] == [None, None]
-
-    @pytest.mark.parametrize(
-        "address",
-        [
-            "",
-            "hunter2",
-            "http://:hunter2@h",
-            "redis://:hunter2@",
-            "redis://:hunter2@h:port",
-            "redis://:hunter2@h:99999",
-            "redis://:hunter2@h/db",
-            "redis://:hunter2@h?socket_timeout=hunter2",
-            "redis://:hunter2@h?ssl_ca_certs=/x",
-            "unix://:hunter2@run/v.sock",
-            "redis+sentinel://:hunter2@h",
-            "redis+cluster://:hunter2@h/main",
-        ],
-    )
-    def test_what_is_none_is_refused_without_being_repeated(self, address):
-        with pytest.raises(ValueError, match="no address of a Valkey") as caught:
-            client_of(address)
-        assert "hunter2" not in str(caught.value)
-        assert caught.value.__cause__ is None

@@ -14,14 +14,13 @@ from server.state.fallback import WorkerAccounts
 from server.state.limits import FALLBACK, Limits, Policy
 from server.state.memory import MemoryStorage
 from server.state.valkey import ValkeyStorage
-from server.state.valkey_address import client_of
 from server.state.valkey_client import ValkeyClient
 from server.state.vocabulary import Ask, Done, Forget, Fulfil, Hit, Lease, Unlock
 
 from .accounts_house import HOME, account, key, value
 from .test_valkey import heard
-from .valkey_servers import running
-from .waiting import until
+from .valkey_servers import client_at, running
+from .waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ class Heard(Listeners):
 
 @contextlib.asynccontextmanager
 async def client_over(server):
-    storage = ValkeyStorage(client_of(server.unix_url), Limits())
+    storage = ValkeyStorage(client_at(server.unix_url), Limits())
     client = ValkeyClient(storage, Limits(), Policy())
     client.listeners = Heard()
     client.storage = storage
@@ -58,7 +57,7 @@ async def client_over(server):
     try:
         yield client
     finally:
-        await client.stop()
+        await client.aclose()
 
 
 @pytest.fixture
@@ -132,6 +131,31 @@ async def test_a_server_that_is_away_is_told_as_a_daemon_that_is(two, server):
     await until("back", lambda: one.storage.away is None)
     await one.ping()
     assert one.generation == 2
+
+
+async def test_a_server_that_is_unfit_is_not_used_and_the_log_says_why(server, caplog):
+    with server.client() as connection:
+        connection.config_set("maxmemory-policy", "allkeys-lru")
+        client = ValkeyClient(
+            ValkeyStorage(client_at(server.unix_url), Limits()), Limits(), Policy()
+        )
+        reporting = asyncio.create_task(client.keep_compared())
+        for _ in range(2):
+            with pytest.raises(CacheUnavailable, match="allkeys-lru"):
+                await client.call(ask(1))
+        connection.config_set("maxmemory-policy", "noeviction")
+        async with asyncio.timeout(PATIENCE):
+            while not isinstance(await found(client), Lease):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        reporting.cancel()
+        await client.aclose()
+    (told,) = caplog.messages
+    assert told.startswith("the shared storage is not used: its maxmemory-policy is allkeys-lru")
+
+
+async def found(client):
+    with contextlib.suppress(CacheUnavailable):
+        return await client.call(ask(1))
 
 
 async def test_a_worker_serves_copies_and_logs_in_alone_and_hands_over(two, server):

@@ -26,7 +26,10 @@ from .valkey_servers import running
 
 STATE = Path(valkey.__file__).parent
 
-MODULES = ("valkey_clock", "valkey_connection", "valkey_notices", "valkey_answers", "valkey")
+MODULES = (
+    *("valkey_clock", "valkey_connection", "valkey_fitness", "valkey_notices", "valkey_answers"),
+    *("valkey_members", "valkey"),
+)
 """In the order in which they import each other."""
 
 SUITES = (shared_contract, storage_contract, test_valkey, test_valkey_troubles)
@@ -129,24 +132,60 @@ MUTATIONS = [
     ),
     Mutation(
         "a server that drops values at will is refused",
-        "valkey",
-        'policy != "noeviction"',
-        "False",
+        "valkey_fitness",
+        "if isinstance(memory, dict) and",
+        "if False and",
         "test_a_server_that_drops_values_at_will_is_refused",
         {"policy": "allkeys-lru"},
     ),
     Mutation(
         "a Cluster is refused",
-        "valkey",
+        "valkey_fitness",
         'cluster.get("cluster_enabled")',
         "False",
         "test_a_cluster_is_refused",
     ),
     Mutation(
+        "a user who may not do what is needed is refused",
+        "valkey_fitness",
+        'if code in {"NOPERM", "NOAUTH", "WRONGPASS"}:',
+        "if False:",
+        "test_a_user_without_a_right_that_is_needed_is_refused",
+        {"right": "PUBLISH"},
+    ),
+    Mutation(
+        "a user who may not do what the script does is refused",
+        "valkey_fitness",
+        "any(one in str(reply) for one in FORBIDDEN)",
+        "False",
+        "test_a_user_without_a_right_that_the_script_needs_is_refused",
+    ),
+    Mutation(
+        "the secret that was named first holds",
+        "valkey_members",
+        "return there in {tag, None}",
+        "return True",
+        "test_the_secret_that_was_named_first_holds",
+    ),
+    Mutation(
+        "the secret of those who have gone holds no longer",
+        "valkey_members",
+        "if not await self.all():",
+        "if False:",
+        "test_the_secret_that_was_named_first_holds",
+    ),
+    Mutation(
+        "the secret of those who are there holds",
+        "valkey_members",
+        "if not await self.all():",
+        "if True:",
+        "test_the_secret_that_was_named_first_holds",
+    ),
+    Mutation(
         "a server that cannot be written to is away",
-        "valkey",
-        "for reply in replies[2:]:",
-        "for reply in ():",
+        "valkey_fitness",
+        "    for reply in replies:\n",
+        "    for reply in ():\n",
         "test_one_that_refuses_to_write_is_away_until_it_does",
         {"why": "READONLY"},
     ),
@@ -308,7 +347,7 @@ MUTATIONS = [
     Mutation(
         "one command that fails takes no other along",
         "valkey_connection",
-        "if _code(reply) in AWAY_CODES:",
+        "if code_of(reply) in AWAY_CODES:",
         "if True:",
         "test_one_that_another_has_put_there_of_another_kind_fails_for_itself",
     ),

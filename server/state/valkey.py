@@ -6,6 +6,7 @@ It decides nothing. Its only script replaces a value whose tag is the one that w
     oig:mepochs                                 how often what was flushed
     oig:h<handle>                               the account of a handle
     oig:f..., oig:p..., oig:i...                answers: see `valkey_answers`
+    oig:w<owner>, oig:k                         what each process says: see `valkey_members`
 
 Its channels are those of `valkey_notices`. The time is the server's, and comes with each swap: so
 the clocks of hosts need not agree.
@@ -17,7 +18,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
 import msgpack  # type: ignore[import-untyped]
 from redis.asyncio import Redis
@@ -38,7 +39,9 @@ from .storage import (
 )
 from .valkey_answers import ValkeyAnswers
 from .valkey_clock import ServerClock
-from .valkey_connection import Connection, UnfitStorage
+from .valkey_connection import Connection
+from .valkey_fitness import greet
+from .valkey_members import Members
 from .valkey_notices import Notices
 
 SWAP: Final = """
@@ -62,11 +65,6 @@ FOREVER: Final = 100 * 366 * 86400.0
 MAX_HANDLES: Final = 10_000
 """Handles whose account is remembered; it never changes."""
 
-PAGE: Final = 500
-
-EVICTS: Final = "its maxmemory-policy is {}, so it may drop any session or lock: set noeviction"
-CLUSTERED: Final = "it is a Cluster, which cannot read keys of several slots together: use Sentinel"
-
 
 class ValkeyStorage:
     """The values on the server.
@@ -76,11 +74,11 @@ class ValkeyStorage:
         limits: What there is room for in an account.
         clock: The server's clock.
         random: Returns so many random bytes.
-        replicas: So many replicas have to have what `durable` waits for.
         prefix: Begins all keys and channels.
 
     Attributes:
         generation: Number of times that the server was reached anew.
+        members: What the processes say that work with it.
     """
 
     is_shared = True
@@ -94,7 +92,6 @@ class ValkeyStorage:
         clock: ServerClock | None = None,
         *,
         random: Callable[[int], bytes] = os.urandom,
-        replicas: int = 0,
         prefix: bytes = PREFIX,
     ) -> None:
         self.owner = random(OWNER_BYTES)
@@ -103,11 +100,12 @@ class ValkeyStorage:
         self._client = client
         self._clock = clock or ServerClock()
         self._random = random
-        self._replicas = replicas
+        self._replicas = 0
         self._prefix = prefix
         self._connection = Connection(client, self._greet)
         self._notices = Notices(self._connection, client, self.owner, prefix, self._clock.local)
         self._answers = ValkeyAnswers(self._connection, limits, self._clock, prefix)
+        self.members = Members(self._connection, self.owner, prefix)
         self._handles: dict[bytes, bytes] = {}
 
     @property
@@ -224,9 +222,13 @@ class ValkeyStorage:
                 return self._learn(new)
 
     async def durable(self, *names: bytes) -> None:
-        """As `Storage.durable`: so many replicas have it as there are to be."""
+        """As `Storage.durable`: a replica has it, if there is any."""
         if self._replicas and names:
-            await self._connection.ask("WAIT", self._replicas, round(PATIENCE * 1000))
+            await self._connection.ask("WAIT", 1, round(PATIENCE * 1000))
+
+    async def count_replicas(self) -> None:
+        """Look how many there are now: one that has gone must not be waited for again and again."""
+        self._replicas = await self.members.replicas()
 
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """As `Storage.accounts`, in no certain order."""
@@ -266,28 +268,13 @@ class ValkeyStorage:
 
     async def _greet(self) -> None:
         """Look at a server that is new to this process, or was away."""
-        epochs = self._key(EPOCHS)
         first = self._packed(Epochs(self._random(ORIGIN_BYTES)))
         sent = self._clock.local()
-        pipeline: Any = self._client.pipeline(transaction=False)
-        pipeline.info("memory").info("cluster").time()
-        # This writes, or would: a replica refuses it, and a server that is full.
-        pipeline.set(epochs, first, nx=True).get(epochs)
-        replies = await pipeline.execute(raise_on_error=False)
-        memory, cluster, at, _, there = replies
-        for reply in replies[:2]:
-            if isinstance(reply, Exception):
-                raise reply
-        policy = memory.get("maxmemory_policy", "unknown")
-        if policy != "noeviction":
-            raise UnfitStorage(EVICTS.format(policy))
-        if cluster.get("cluster_enabled"):
-            raise UnfitStorage(CLUSTERED)
-        for reply in replies[2:]:
-            if isinstance(reply, Exception):
-                raise reply
-        self._clock.learn(at[0] + at[1] / 1e6, sent)
-        self._learn(there)
+        places = self._key(EPOCHS), first, SWAP, self._key(b"probe"), self._notices.own
+        greeting = await greet(self._client, *places)
+        self._clock.learn(greeting.time, sent)
+        self._learn(greeting.value)
+        self._replicas = greeting.replicas
         self.generation += 1
         self._notices.restart()
 
@@ -326,14 +313,6 @@ class ValkeyStorage:
 
     async def _values(self, kind: bytes) -> AsyncIterator[tuple[bytes, bytes]]:
         """Yield the names and values of a kind, each once."""
-        start, seen, cursor = self._key(kind), set[bytes](), None
-        while cursor != 0:
-            match = "MATCH", start + b"*", "COUNT", PAGE
-            found = await self._connection.ask("SCAN", cursor or 0, *match)
-            cursor, keys = int(found[0]), set(found[1]) - seen
-            seen |= keys
-            asked = [(key, self._connection.get(key)) for key in keys]
-            for key, value in asked:
-                data = await value
-                if data is not None:
-                    yield key[len(start) :], data
+        start = self._key(kind)
+        async for key, data in self._connection.values(start):
+            yield key[len(start) :], data

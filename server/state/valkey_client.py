@@ -9,39 +9,68 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
-from ..errors import CacheUnavailable
+from ..errors import CacheUnavailable, SecretDiffers
 from .accounts import Accounts
 from .decider import Listeners
 from .limits import Limits, Policy
 from .remote import Waits
 from .storage import EPOCHS, StorageAway
 from .valkey import ValkeyStorage
-from .vocabulary import Outcome, Request
+from .valkey_connection import UnfitStorage
+from .valkey_reports import Reports
+from .vocabulary import SHAPES, Outcome, Request
+
+MEND_SECONDS: Final = 60.0
+"""How long callers are asked to wait while secrets differ: an operator has to act."""
+
+OTHER: Final = (
+    "This part of the server was started with another secret than the rest, so it opens nothing "
+    "that was made there. Nothing was done."
+)
+
+logger = logging.getLogger(__name__)
 
 
 class ValkeyClient:
-    """As `remote.Client`.
+    """As `remote.Client`, and whatever else a worker wants of the daemon.
 
     Args:
         storage: The values.
         limits: Numbers and times, which must be those of all workers.
         policy: Budgets of wrong passwords, likewise.
+        tag: Of the secret that this process works with; None compares nothing.
+        about: What this process says of itself, such as its name.
 
     Attributes:
         accounts: Decides; for operators as well.
         listeners: As `Client.listeners`.
     """
 
-    def __init__(self, storage: ValkeyStorage, limits: Limits, policy: Policy) -> None:
+    def __init__(
+        self,
+        storage: ValkeyStorage,
+        limits: Limits,
+        policy: Policy,
+        *,
+        tag: bytes | None = None,
+        about: Mapping[str, object] | None = None,
+    ) -> None:
         self.accounts = Accounts(storage, limits, policy)
         self.listeners = Listeners()
         self._storage = storage
+        self._about = about or {}
+        self._reports = Reports(storage, tag, self._facts)
+        self._shapes = dict.fromkeys(SHAPES, 0)
+        self._digest: Callable[[], bytes] = bytes
+        self._reload: Callable[[], None] = lambda: None
         self._drops: tuple[bytes, int] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.accounts.listeners.dropped = self._dropped
         self.accounts.listeners.unlocked = self._unlocked
         storage.on_announced(self._announced, self._subscribed)
@@ -51,9 +80,17 @@ class ValkeyClient:
         """Number of times that the server was reached anew."""
         return self._storage.generation
 
+    @property
+    def secret_differs(self) -> bool:
+        """Whether the others work with another secret. Calls raise `SecretDiffers` then."""
+        return self._reports.secret_differs
+
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """As `Client.call`."""
         try:
+            await self._begun()
+            if self.secret_differs:
+                raise SecretDiffers(OTHER, retry_after=MEND_SECONDS)
             return await self.accounts.call(request, waits=waits or (lambda _: None))
         except StorageAway as exc:
             raise self._unavailable(exc) from exc
@@ -61,17 +98,61 @@ class ValkeyClient:
     async def ping(self) -> None:
         """As `Client.ping`."""
         try:
+            await self._begun()
             await self._storage.ping()
         except StorageAway as exc:
             raise self._unavailable(exc) from exc
 
-    async def stop(self) -> None:
+    def use(self, limits: Limits, policy: Policy) -> None:
+        """Go by other numbers from now on, and ask again for what was rejected by the old ones."""
+        self.accounts.use(limits, policy)
+        self.accounts.forget_rejections()
+
+    def count_shape(self, kind: str) -> None:
+        """Have an answer of the portal counted that has one of `SHAPES`."""
+        self._shapes[kind] += 1
+
+    def follow(
+        self,
+        digest: Callable[[], bytes],
+        reload: Callable[[], None],
+        compared: Callable[[bool], None],
+    ) -> None:
+        """Have all know the live settings of this process, and read them again when asked to.
+
+        Nobody is right where several hosts have files of their own: `compared` is never called, and
+        operators see in the statistics which processes go by the same settings.
+        """
+        del compared
+        self._digest, self._reload = digest, reload
+
+    def say_settings(self) -> None:
+        """Report at once: the live settings have changed, or could not be read."""
+        self._start(self._say())
+
+    async def keep_compared(self) -> None:
+        """Connect, and report every few seconds, until cancelled."""
+        try:
+            await self._reports.keep()
+        except UnfitStorage as exc:
+            logger.error("the shared storage is not used: %s", exc)  # noqa: TRY400 - says it all
+            await self._reports.keep()
+
+    async def aclose(self) -> None:
         """Answer all waiters, and end."""
         for task in self._tasks:
             task.cancel()
+        await self._reports.leave()
         await self.accounts.stop()
 
-    # What was dropped.
+    async def _begun(self) -> None:
+        """Return when the server was asked once: nobody is sent away because he came first."""
+        if not self.generation:
+            with contextlib.suppress(UnfitStorage):
+                await self._storage.open()
+        await self._reports.compared()
+
+    # What others are told, and tell.
 
     def _dropped(self, account: bytes | None, budget: bytes | None) -> None:
         self._storage.announce(msgpack.packb(["dropped", account, budget]))
@@ -82,6 +163,10 @@ class ValkeyClient:
         self._storage.announce(msgpack.packb(["unlocked", budget, source]))
         self.listeners.unlocked(budget, source)
 
+    def reload(self) -> None:
+        """Have all other processes read their settings again."""
+        self._storage.announce(msgpack.packb(["settings"]))
+
     def _announced(self, message: bytes) -> None:
         what, *whose = msgpack.unpackb(message)
         if what == "dropped":
@@ -89,15 +174,15 @@ class ValkeyClient:
             self.listeners.dropped(*whose)
         elif what == "unlocked":
             self.listeners.unlocked(*whose)
+        elif what == "settings":
+            self._reload()
 
     def _count(self) -> None:
         if self._drops is not None:
             self._drops = self._drops[0], self._drops[1] + 1
 
     def _subscribed(self) -> None:
-        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(self._compare())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._compare())
 
     async def _compare(self) -> None:
         """Drop all copies if something was dropped of which nothing was heard."""
@@ -108,6 +193,25 @@ class ValkeyClient:
             if origin != known[0] or drops > known[1]:
                 self.listeners.dropped(None, None)
             self._drops = origin, drops
+
+    # What is said of this process.
+
+    async def _say(self) -> None:
+        with contextlib.suppress(StorageAway):
+            await self._reports.say()
+
+    def _facts(self) -> dict[str, object]:
+        own = {**self._about, "settings": self._digest(), "secret_differs": self.secret_differs}
+        return {
+            **self.accounts.upkeep.stats(),
+            **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
+            "versions": [own],
+        }
+
+    def _start(self, coroutine: Any) -> None:
+        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _unavailable(self, exc: StorageAway) -> CacheUnavailable:
         return CacheUnavailable(f"The shared storage is away: {self._storage.away or exc}.")

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import redis
@@ -28,8 +27,8 @@ PATIENCE: Final = 1.0
 PROBE_SECONDS: Final = 0.25
 """Seconds between two probes, so that a server is noticed within a second of its return."""
 
-LOG_SECONDS: Final = 60.0
-"""Least time between two lines that say that the server has gone: it may come and go."""
+PAGE: Final = 500
+"""Keys that are looked at together."""
 
 AWAY_CODES: Final = frozenset(
     {
@@ -85,8 +84,6 @@ class Connection:
         self._sending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._probed = asyncio.Event()
-        self._logged_at = -LOG_SECONDS
-        self._is_logged = False
 
     @property
     def is_busy(self) -> bool:
@@ -128,13 +125,25 @@ class Connection:
         self._commands.append((command, future))
         return future
 
+    async def values(self, start: bytes) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Yield the keys that begin so and their values, each once.
+
+        Raises:
+            StorageAway: As `get`.
+        """
+        seen, cursor = set[bytes](), None
+        while cursor != 0:
+            match = "MATCH", start + b"*", "COUNT", PAGE
+            found = await self.ask("SCAN", cursor or 0, *match)
+            cursor, keys = int(found[0]), set(found[1]) - seen
+            seen |= keys
+            for key, value in [(key, self.get(key)) for key in keys]:
+                data = await value
+                if data is not None:
+                    yield key, data
+
     def lose(self, why: str) -> None:
         """Take the server for away, and look for it."""
-        if self.away is None:
-            now = time.monotonic()
-            if now - self._logged_at >= LOG_SECONDS:
-                self._logged_at, self._is_logged = now, True
-                logger.warning("the shared storage is away: %s", why)
         self._refuse(why)
         self._look_for()
 
@@ -221,7 +230,7 @@ class Connection:
             if isinstance(reply, Exception):
                 why = _reason(reply)
                 _fail(future, why)
-                if _code(reply) in AWAY_CODES:
+                if code_of(reply) in AWAY_CODES:
                     lost = why
                 else:
                     logger.warning("the shared storage refused a command: %s", why)
@@ -252,9 +261,6 @@ class Connection:
                 await asyncio.sleep(PROBE_SECONDS)
             self.away = None
             self._probed.set()
-            if self._is_logged:
-                self._is_logged = False
-                logger.info("the shared storage is back")
         finally:
             self._probing = None
 
@@ -279,7 +285,8 @@ def _fail(future: asyncio.Future[Any], why: str) -> None:
         future.exception()  # nobody has to ask for it
 
 
-def _code(exc: BaseException) -> str:
+def code_of(exc: BaseException) -> str:
+    """Return the error code of a refusal, such as `OOM`; empty of other failures."""
     for one in (exc, exc.__cause__):  # the cause, if a connection could not be made
         for kind, code in CODES.items():
             if isinstance(one, kind):
@@ -291,7 +298,7 @@ def _reason(exc: BaseException) -> str:
     """Return why a server cannot be asked, with nothing in it that was sent."""
     if isinstance(exc, (TimeoutError, redis.TimeoutError)):
         return "it does not answer"
-    code = _code(exc)
+    code = code_of(exc)
     if code:
         return f"it refuses with {code}" if code.isupper() else "it refuses a command"
     return "it cannot be reached" if isinstance(exc, (redis.ConnectionError, OSError)) else str(exc)

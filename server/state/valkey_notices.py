@@ -45,6 +45,7 @@ class Notices:
     Attributes:
         changes: The channel of changes.
         drops: The channel of drops.
+        own: The channel that says that this process lives.
         on_drop: Called with what another process says there.
         on_subscribed: Called when this process listens again, and may have missed something.
         since: Since when this process listens, on that clock; None while it does not.
@@ -60,6 +61,7 @@ class Notices:
     ) -> None:
         self.changes = prefix + b"changes"
         self.drops = prefix + b"drops"
+        self.own = prefix + b"o" + owner
         self.on_drop: Callable[[bytes], None] = lambda _: None
         self.on_subscribed: Callable[[], None] = lambda: None
         self.since: float | None = None
@@ -127,8 +129,7 @@ class Notices:
         while True:
             with contextlib.suppress(redis.RedisError, OSError):
                 async with self._client.pubsub() as subscription:
-                    own = self._prefix + b"o" + self._owner
-                    await subscription.subscribe(self.changes, self.drops, own)
+                    await subscription.subscribe(self.changes, self.drops, self.own)
                     await self._hear(subscription)
             self.since = None
             await asyncio.sleep(PROBE_SECONDS)

@@ -1,0 +1,127 @@
+"""What each process that works with a shared storage says of itself, every few seconds.
+
+Nobody sees all of them, as the daemon does. So each leaves what it is and has counted under a key
+that expires, and whoever wants to know adds up what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped]
+
+from .storage import StorageAway
+from .valkey import ValkeyStorage
+
+logger = logging.getLogger(__name__)
+
+SECONDS: Final = 5.0
+"""How often a process says so."""
+
+LASTS: Final = 15.0
+"""For how long that is there: one that missed two times is gone."""
+
+Facts = Mapping[str, Any]
+
+
+class Reports:
+    """Those of this process, and the comparison of its secret with the one that holds.
+
+    Args:
+        storage: Where they are.
+        tag: Of this process's secret; None compares nothing.
+        facts: Returns what is to be said.
+
+    Attributes:
+        secret_differs: Whether the others work with another secret.
+    """
+
+    def __init__(
+        self, storage: ValkeyStorage, tag: bytes | None, facts: Callable[[], Facts]
+    ) -> None:
+        self.secret_differs = False
+        self._storage = storage
+        self._tag = tag
+        self._facts = facts
+        self._compared = False
+
+    async def keep(self) -> None:
+        """Connect, and report until cancelled.
+
+        Raises:
+            UnfitStorage: The server must not be used as it is set up; later it is only away.
+        """
+        with contextlib.suppress(StorageAway):
+            await self._storage.open()
+        while True:
+            with contextlib.suppress(StorageAway):
+                await self.say()
+            await asyncio.sleep(SECONDS)
+
+    async def say(self) -> None:
+        """Report now, and compare secrets.
+
+        Raises:
+            StorageAway: The storage cannot be asked.
+        """
+        await self._compare()
+        await self._storage.count_replicas()
+        await self._storage.members.say(msgpack.packb(self._facts()), LASTS)
+
+    async def leave(self) -> None:
+        """Take back what was said, if the storage is there."""
+        if self._compared:
+            with contextlib.suppress(StorageAway):
+                await self._storage.members.leave()
+
+    async def compared(self) -> None:
+        """Return when secrets were compared.
+
+        Raises:
+            StorageAway: The storage cannot be asked.
+        """
+        if not self._compared:
+            await self._compare()
+
+    async def _compare(self) -> None:
+        if self._tag is not None:
+            differs = not await self._storage.members.agree(self._tag, LASTS)
+            if differs and not self.secret_differs:
+                logger.error(
+                    "this process works with another secret than the others on the shared storage, "
+                    "and refuses all calls: give all hosts the same file and restart"
+                )
+            self.secret_differs = differs
+        self._compared = True
+
+
+async def added_up(storage: ValkeyStorage) -> dict[str, Any]:
+    """Return the sum of all reports, and the list of those who made them.
+
+    Raises:
+        StorageAway: The storage cannot be asked.
+    """
+    return sums([msgpack.unpackb(one) for one in await storage.members.all()])
+
+
+def sums(reports: Iterable[Facts]) -> dict[str, Any]:
+    """Add up reports.
+
+    Whole numbers are added, and lists joined; anything else is of one process alone. What a process
+    of another version does not say, or says in another way, counts as nothing.
+    """
+    numbers: dict[str, int] = {}
+    lists: dict[str, list[Any]] = {}
+    for report in reports:
+        for name, value in report.items():
+            if isinstance(value, list):
+                lists[name] = lists.get(name, []) + value
+            elif isinstance(value, int):
+                numbers[name] = numbers.get(name, 0) + value
+    hits, misses = numbers.get("hits_total", 0), numbers.get("misses_total", 0)
+    ratio = hits / (hits + misses) if hits + misses else None
+    return {**lists, **numbers, "hit_ratio": ratio}

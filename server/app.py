@@ -18,7 +18,6 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .account_limits import policy_of
 from .auth.access import Access
 from .auth.allow_list import AllowList, ListedPortal
 from .auth.call_rate import CallRate
@@ -28,6 +27,7 @@ from .auth.login_waits import MAX_WAITING, LoginWaits
 from .auth.missing_secret import make_unless_in_use
 from .auth.sealing import Sealer
 from .auth.sessions import Sessions
+from .cache.client import CacheClient
 from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
@@ -107,11 +107,13 @@ def build_app(
     in_use = SecretUse(settings.secret_file, make_unless_in_use(settings.cache_socket))
     secret = in_use.secret
     source = Exemptions.of(settings).source
+    reloading = reloading or Reloading(lambda: settings)
     accounts, daemon = worker_accounts(
         settings,
         LoginWaits(most_waiting, source).begin,
         name=name,
         secret_tag=secret_tag(secret),
+        reloading=reloading,
         now=now,
     )
     portal = PortalClient.for_settings(
@@ -152,10 +154,8 @@ def build_app(
         calls.use(fresh.calls_per_minute)
         upstream.live_ttl, upstream.history_ttl = fresh.live_ttl, fresh.history_ttl
         liveness.idle = fresh.session_idle
-        accounts.use(policy_of(fresh))
         set_level(fresh.log_level)
 
-    reloading = reloading or Reloading(lambda: settings)
     reloading.add(use)
     following = Following(reloading, daemon)
 
@@ -184,6 +184,7 @@ def build_app(
     if settings.control == "on":
         plans = Plans(secret, settings.portal_url)
         waits = Waits(journal.places, stopping or asyncio.Event(), ticks=now)
+        assert isinstance(daemon, CacheClient)  # a shared storage is refused with control
         control = Control(access, upstream, portal, daemon, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
@@ -207,7 +208,12 @@ def build_app(
             await stack.enter_async_context(http.run())
             yield
 
-    ready = readyz(accounts.ping, lambda: daemon.secret_differs, lambda: following.differs)
+    ready = readyz(
+        accounts.ping,
+        lambda: daemon.secret_differs,
+        lambda: following.differs,
+        "cache daemon" if settings.cache_url is None else "shared storage",
+    )
     return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login, source)
 
 

@@ -1,20 +1,45 @@
-"""How a worker reaches the shared accounts: through the daemon, and locally without it."""
+"""How a worker reaches the accounts of all: by the daemon, or on a shared storage; or alone."""
 
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from .account_limits import policy_of
+from .account_limits import limits_of, policy_of
 from .cache.client import CacheClient
-from .cache.hello import Hello
+from .cache.hello import CHANGES, Hello
+from .settings.following import Leader
+from .settings.reloading import Reloading
 from .settings.table import Settings
+from .shared_storage import refuse_records, storage_of
 from .state.copies import Copies
 from .state.fallback import Begin, WorkerAccounts
 from .state.limits import FALLBACK
 from .state.memory import MemoryStorage
+from .state.remote import Client
+from .state.valkey_client import ValkeyClient
 from .version import program_version
+
+
+class Sharing(Client, Leader, Protocol):
+    """The daemon, or what is in its place."""
+
+    @property
+    def secret_differs(self) -> bool:
+        """Whether the others work with another secret."""
+        ...
+
+    def count_shape(self, kind: str) -> None:
+        """Have an answer of the portal counted that has one of `SHAPES`."""
+
+    async def keep_compared(self) -> None:
+        """Have secrets and versions compared though nobody calls, until cancelled."""
+
+    async def aclose(self) -> None:
+        """Pass on all leases, and end."""
 
 
 def worker_accounts(
@@ -23,18 +48,43 @@ def worker_accounts(
     *,
     secret_tag: bytes | None = None,
     name: str = "worker",
+    reloading: Reloading | None = None,
     now: Callable[[], float] = time.monotonic,
-) -> tuple[WorkerAccounts, CacheClient]:
-    """Make what the settings describe, and the way to the daemon. Nothing is connected yet.
+) -> tuple[WorkerAccounts, Sharing]:
+    """Make what the settings describe, and the way to what is shared. Nothing is connected yet.
 
     Args:
         settings: All settings.
         begin: As `WorkerAccounts`.
         secret_tag: Of the secret that this worker works with; None compares nothing.
         name: Name of this process, for the operator.
-        now: Seconds on a clock that never goes back, for the time without the daemon.
+        reloading: Reads the settings again; without it they stay as they are.
+        now: Seconds on a clock that never goes back, for the time alone.
+
+    Raises:
+        ConfigurationError: With a shared storage, something is switched on that needs records.
     """
-    hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
-    client = CacheClient(settings.cache_socket, hello)
     copies = Copies(MemoryStorage(FALLBACK, now), FALLBACK, policy_of(settings).cut())
-    return WorkerAccounts(client, copies, begin), client
+    reloading = reloading or Reloading(lambda: settings)
+    client: Sharing
+    if settings.cache_url is None:
+        hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
+        client = CacheClient(settings.cache_socket, hello)
+    else:
+        refuse_records(settings)
+        client = shared = ValkeyClient(
+            storage_of(settings, settings.cache_url),
+            limits_of(settings),
+            policy_of(settings),
+            tag=secret_tag,
+            about={
+                "name": f"{name} on {socket.gethostname()}",
+                "pid": os.getpid(),
+                "version": program_version(),
+                "changes": CHANGES,
+            },
+        )
+        reloading.add(lambda fresh: shared.use(limits_of(fresh), policy_of(fresh)))
+    accounts = WorkerAccounts(client, copies, begin)
+    reloading.add(lambda fresh: accounts.use(policy_of(fresh)))
+    return accounts, client

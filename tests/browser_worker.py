@@ -141,13 +141,13 @@ async def browser_workers(
         for number in range(count):
             name = f"worker-{number}"
             app = build_app(settings, name=name, transport=at_portal, wall=wall, now=now)
-            await stack.enter_async_context(_lifespan(app))
+            await stack.enter_async_context(lifespan(app))
             workers.append(Worker(settings, simulator, grants, app))
         yield workers
 
 
 @asynccontextmanager
-async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     to_app: asyncio.Queue[Any] = asyncio.Queue()
     from_app: asyncio.Queue[Any] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}

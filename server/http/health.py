@@ -15,8 +15,8 @@ from ..errors import CacheUnavailable
 from ..version import PROGRAM
 
 DIFFERS = (
-    "This worker and the cache daemon work with different secrets, and it refuses all calls; its "
-    "log says more."
+    "This worker and the {} work with different secrets, and it refuses all calls; its log says "
+    "more."
 )
 
 SETTINGS_DIFFER = (
@@ -25,7 +25,7 @@ SETTINGS_DIFFER = (
 )
 
 UNREACHABLE = (
-    "The cache daemon does not answer; the log of this worker says why. Until it is back, the "
+    "The {} does not answer; the log of this worker says why. Until it is back, the "
     "worker serves what it has copies of, and a few logins."
 )
 
@@ -44,6 +44,7 @@ def readyz(
     ping: Callable[[], Awaitable[object]],
     secret_differs: Callable[[], bool],
     settings_differ: Callable[[], bool],
+    shared: str = "cache daemon",
 ) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
 
@@ -54,6 +55,7 @@ def readyz(
         ping: Returns when the cache daemon answers, and raises CacheUnavailable if it does not.
         secret_differs: Whether it works with another secret.
         settings_differ: Whether it goes by other live settings.
+        shared: What the workers share.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
     reached is for the log. Of other workers it knows nothing: one that fails takes no connections,
@@ -65,9 +67,9 @@ def readyz(
         try:
             await ping()
         except CacheUnavailable:
-            degraded["cache"] = UNREACHABLE
+            degraded["cache"] = UNREACHABLE.format(shared)
         if secret_differs():
-            degraded["secret"] = DIFFERS
+            degraded["secret"] = DIFFERS.format(shared)
         if settings_differ():
             degraded["settings"] = SETTINGS_DIFFER
         if degraded:

@@ -153,7 +153,7 @@ class Remote:
             raise
         if self._is_logged:
             self._is_logged = False
-            logger.info("the cache daemon is back")
+            logger.info("the cache is back")
         return answer
 
     def _account_of(self, request: Request) -> bytes | None:

@@ -1,0 +1,156 @@
+"""Workers of two hosts over one Valkey or Redis server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import httpx2
+import pytest
+
+from server.app import build_app
+from server.settings.table import Settings
+from server.state import valkey_reports
+from server.storage_address import StorageAddress
+from simulator import Simulator
+from simulator import build_app as build_portal
+
+from .browser_worker import Worker, basic, lifespan
+from .oauth_grants import DEMO, PORTAL
+from .system import temporary_folder
+from .valkey_servers import running
+from .waiting import PATIENCE
+
+NAME = "oig.example.org"
+SECRET = "5" * 64
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def server():
+    # With everysec, what was written while a sync is under way is lost when it is killed.
+    durable = "--appendonly", "yes", "--appendfsync", "no"
+    with running("redis", "--requirepass", "hunter2", *durable) as started:
+        yield started
+
+
+@contextlib.asynccontextmanager
+async def host(server, simulator, folder, secret=SECRET, **changes):
+    """Start a worker of a host of its own."""
+    folder.mkdir()
+    (folder / "secret").write_text(secret)
+    (folder / "secret").chmod(0o600)
+    address = StorageAddress.read(f"unix://:hunter2@{server.socket}")
+    settings = Settings(
+        portal_url=PORTAL,
+        state_dir=folder,
+        run_dir=folder,
+        cache_url=address,
+        **{"login": "chat", "allowed_hosts": (NAME,), "login_burst": 100, **changes},
+    )
+    transport = httpx2.ASGITransport(build_portal(simulator))
+    app = build_app(settings, name=folder.name, transport=transport)
+    async with lifespan(app):
+        worker = Worker(settings, simulator, None, app)
+        worker.http.base_url = f"http://{NAME}"
+        yield worker
+
+
+@pytest.fixture
+def folder():
+    with temporary_folder() as made:
+        yield made
+
+
+@pytest.fixture
+async def hosts(server, folder, monkeypatch):
+    monkeypatch.setattr(valkey_reports, "SECONDS", 0.1)
+    if server.process is None:
+        server.start()
+    simulator = Simulator()
+    async with (
+        host(server, simulator, folder / "one") as one,
+        host(server, simulator, folder / "other") as other,
+    ):
+        for worker in (one, other):
+            await until_ready(worker)
+        yield one, other
+    with contextlib.closing(redis_of(server)) as client:
+        client.flushall()
+
+
+def redis_of(server):
+    client = server.client()
+    client.connection_pool.connection_kwargs["password"] = "hunter2"
+    return client
+
+
+async def check_auth(worker, password="demo"):
+    """Return what came of a call: how its session was had, or why it has none."""
+    response = await worker.call("check_auth", headers=basic(DEMO, password))
+    result = response.json()["result"]
+    if result["isError"]:
+        return result["_meta"]["cz.oig-cloud-mcp/error"]["code"]
+    return result["structuredContent"]["cache_status"]
+
+
+async def ready(worker):
+    return (await worker.http.get("/readyz")).json()["degraded"]
+
+
+async def until_ready(worker):
+    async with asyncio.timeout(PATIENCE):
+        while await ready(worker):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
+async def test_all_who_call_both_hosts_at_once_share_one_login(hosts):
+    calls = [check_auth(worker) for worker in hosts for _ in range(20)]
+    found = await asyncio.gather(*calls)
+    assert sorted(found) == ["new_session_created", *["session_from_cache"] * 39]
+    assert hosts[0].logins == 1
+
+
+async def test_a_lock_at_one_host_is_a_lock_at_the_other(hosts):
+    one, other = hosts
+    for number in range(5):
+        await check_auth(one, f"wrong {number}")
+    assert await check_auth(other) == "locked"
+    assert one.logins == 5
+
+
+async def test_while_the_server_is_gone_workers_serve_what_they_have_and_say_what_is_missing(
+    hosts, server, caplog
+):
+    caplog.set_level("INFO")
+    one, other = hosts
+    assert await ready(one) == {}
+    await asyncio.gather(*map(check_auth, hosts))
+    server.kill()
+    missing = await ready(one)
+    assert "shared storage does not answer" in missing["cache"]
+    assert [await check_auth(worker) for worker in hosts] == ["session_from_cache"] * 2
+    server.start()
+
+    await until_ready(other)
+    assert await check_auth(other) == "session_from_cache"
+    assert one.logins == 1
+    told = [one.getMessage() for one in caplog.records if one.name == "server.state.remote"]
+    away = "The shared storage is away: it cannot be reached. Serving from this worker's own copies"
+    assert told[0].startswith(away)
+    assert "the cache is back" in told
+    assert "hunter2" not in caplog.text
+
+
+async def test_a_host_with_another_secret_refuses_calls_and_says_so(hosts, server, folder, caplog):
+    async with host(server, hosts[0].simulator, folder / "third", secret="6" * 64) as third:
+        assert "different secrets" in (await ready(third)).get("secret", "")
+        refused = await third.call("check_auth", headers=basic())
+        assert refused.json()["result"]["isError"]
+        assert await ready(hosts[0]) == {}
+    assert "another secret than the others" in caplog.text
+    assert hosts[0].logins == 0

@@ -32,6 +32,7 @@ LONGEST = (
     "test_upgrade",
     "test_secrets_compared",
     "test_reloading",
+    "test_shared_start",
     "test_accounts_valkey",
     "test_valkey_mutations",
     "test_conformance",

@@ -14,6 +14,7 @@ from ..errors import ConfigurationError
 from ..settings.table import SOCKET_PATH_MAX_BYTES
 
 WORKERS = "fcgi-program:mcp"
+DAEMON = "program:cache"
 
 SOCKET_SUFFIX_BYTES = 8
 """supervisord binds its socket as `<path>.<its pid>` first, and renames it then."""
@@ -31,6 +32,12 @@ ONCE = re.compile(r"(?<!%)%\((ENV_[^)]*)\)s")
 """A variable that supervisord puts in when it first expands an option."""
 
 
+NO_DAEMON = (
+    f"supervisord.conf has no section [{DAEMON}], and OIG_CACHE_URL, with which no cache daemon is "
+    "needed, is not set. Put one of them right."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """What the top of supervisord.conf says.
@@ -42,6 +49,7 @@ class Layout:
         secure: Where clients reach workers that speak TLS, such as `https://oig.home.arpa:8000`;
             None where they speak none. supervisord.conf says nothing of it.
         public: `OIG_PUBLIC_URL`; None where clients call no other address than this machine.
+        daemon: Whether a cache daemon runs; not where `OIG_CACHE_URL` leads to what is shared.
     """
 
     host: str
@@ -49,6 +57,7 @@ class Layout:
     workers: int
     secure: str | None = None
     public: str | None = None
+    daemon: bool = True
 
     @classmethod
     def read(cls, source: str) -> Self:
@@ -69,7 +78,8 @@ class Layout:
                 f"[{WORKERS}] in supervisord.conf needs a socket such as tcp://0.0.0.0:8000 "
                 "and a number as numprocs."
             )
-        return cls(listening[1], int(listening[2]), int(workers))
+        daemon = parser.has_section(DAEMON)
+        return cls(listening[1], int(listening[2]), int(workers), daemon=daemon)
 
     @property
     def reachable_host(self) -> str:
@@ -196,13 +206,20 @@ def render(source: str, folders: Folders, layout: Layout, *, python: str, simula
     Args:
         source: Text of supervisord.conf.
         folders: Where everything lies.
-        layout: Host, port and number of workers.
+        layout: Host, port and number of workers, and whether there is a daemon.
         python: The Python that runs all programs. Its folder is on the PATH already that
             supervisord is started with: the copy sets none, for a quotation mark in one of its
             folders would end it there.
         simulator: Whether the portal simulator is started as well.
+
+    Raises:
+        ConfigurationError: The text has no daemon, and one is wanted.
     """
     parser = _parse(source)
+    if not layout.daemon:
+        parser.remove_section(DAEMON)
+    elif not parser.has_section(DAEMON):
+        raise ConfigurationError(NO_DAEMON)
     places = (
         ("%(here)s/var/log", folders.logs),
         ("%(here)s/var/run", folders.run),

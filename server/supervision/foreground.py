@@ -255,7 +255,8 @@ class Foreground:
             return _unready(next(p for p in processes if p.group == "simulator"))
         answer = probe(system.layout)
         if answer is not None:
-            return f"{answer}\n" + _unready(next(p for p in processes if p.group == "cache"))
+            daemon = next((p for p in processes if p.group == "cache"), None)
+            return answer if daemon is None else f"{answer}\n{_unready(daemon)}"
         return None
 
     def _note_pids(self) -> list[Process]:

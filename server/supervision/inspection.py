@@ -57,7 +57,9 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     layout, folders = wanted.layout, wanted.folders
     folders.check()
     prepare(folders, layout.workers)
-    check(wanted.settings)
+    away = check(wanted.settings)
+    if away is not None:
+        say(f"Warning: {away}")
     for warning in warnings(wanted):
         say(f"Warning: {warning}")
     try:

@@ -24,7 +24,7 @@ from ..settings.other_variables import SUPERVISORD_CONF
 from ..settings.places import ROOT
 from ..settings.table import Settings
 from ..version import program_version
-from .configuration import Folders, Layout, folders_in, shipped
+from .configuration import DAEMON, NO_DAEMON, Folders, Layout, folders_in, shipped
 
 EXIT_CONFIGURATION = 64
 
@@ -56,7 +56,13 @@ def disagreement(found: Found, settings: Settings, layout: Layout, folders: Fold
                 f"{has}. Start with oig-cloud-mcp serve, which goes by the settings, or write the "
                 "same into both."
             )
-    return None
+    # A daemon that nobody asks would look like the one place of all sessions and locks.
+    if layout.daemon and settings.cache_url is not None:
+        return (
+            "OIG_CACHE_URL is set, with which no cache daemon runs, and supervisord.conf has one. "
+            f"Start with oig-cloud-mcp serve, or remove [{DAEMON}] from supervisord.conf."
+        )
+    return None if layout.daemon or settings.cache_url is not None else NO_DAEMON
 
 
 def check_agreement(
@@ -94,11 +100,14 @@ def check_agreement(
         raise ConfigurationError(wrong)
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings) -> str | None:
     """Look at all that daemon and workers look at when they start.
 
     As they do, it makes the folder and the secret if there are none yet; the secret not while
     running processes use one.
+
+    Returns:
+        Why the shared storage is away; None if it is not, or there is none. They start without it.
 
     Raises:
         ConfigurationError: They would not start; the text says why and what to do.
@@ -114,6 +123,7 @@ def check(settings: Settings) -> None:
     with contextlib.suppress(SecretMissing):  # no setting and no file is wrong
         load_secret(settings.secret_file, make_unless_in_use(settings.cache_socket))
     from ..portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
+    from ..shared_storage import look_at_storage  # noqa: PLC0415 - as above
     from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
 
     pair = KeyPair.of(settings)
@@ -121,6 +131,7 @@ def check(settings: Settings) -> None:
         load(pair)
 
     PortalClient.for_settings(settings, version=program_version())
+    return look_at_storage(settings)
 
 
 def main() -> int:

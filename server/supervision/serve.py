@@ -64,7 +64,9 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
             environ[PINNED] = f"{environ[PINNED]} OIG_SIMULATOR_PORT={simulator_port}".strip()
         environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
     prepare(folders, layout.workers, simulator=demo)
-    _check(environ)
+    away = _check(environ)
+    if away is not None:
+        say(f"Warning: {away}")
     configuration = render(shipped(ROOT), folders, layout, python=sys.executable, simulator=demo)
     system = System(
         folders=folders,
@@ -154,10 +156,10 @@ def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
         raise CannotStart(words(left, wanted.folders, typed))
 
 
-def _check(environ: Mapping[str, str]) -> None:
+def _check(environ: Mapping[str, str]) -> str | None:
     """Report once, and now, what every process would report, only to be started again."""
     try:
-        check(find(environ).settings(environ))
+        return check(find(environ).settings(environ))
     except ModuleNotFoundError as exc:
         raise CannotStart(
             f"{exc.name} is not installed for {sys.executable}. Leave --no-install out, or install "

@@ -22,6 +22,9 @@ LOCALHOST = "localhost"
 DEMO = {"OIG_CONTROL": "on"}
 """Settings of a demo that nothing else says: its box is there to be tried out."""
 
+SHARED_DEMO = {"OIG_LOGIN": "chat"}
+"""The same with a shared storage, where there are no records: the demo logs in as in a chat."""
+
 
 def secure_origin(settings: Settings, port: int) -> str | None:
     """Return scheme, host and port of the address that clients use; None where there is no TLS.
@@ -78,7 +81,9 @@ class Wanted:
         """
         environ = options.environ(environ)
         found = find(environ, options.settings)
-        usual = DEMO if options.command == "demo" else {}
+        usual = {}
+        if options.command == "demo":
+            usual = SHARED_DEMO if "OIG_CACHE_URL" in found.values else DEMO
         found = replace(found, values={**usual, **found.values})
         settings = found.settings(environ)
         # An edited supervisord.conf of a checkout counts for values that no setting gives.
@@ -95,7 +100,8 @@ class Wanted:
             if variable in found.values:
                 layout = replace(layout, **{field: getattr(settings, field)})
         secure = secure_origin(settings, layout.port)
-        layout = replace(layout, secure=secure, public=settings.public_url)
+        daemon = settings.cache_url is None
+        layout = replace(layout, secure=secure, public=settings.public_url, daemon=daemon)
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
         return cls(found, settings, layout, fallback, usual, folders, environ)
 

@@ -1,0 +1,189 @@
+"""Starts with a shared storage: what is refused, what is left out, and what runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.errors import ConfigurationError
+from server.settings.loading import find
+from server.settings.table import Settings
+from server.shared_storage import look_at_storage, refuse_records
+from server.storage_address import StorageAddress
+from server.supervision.__main__ import main
+from server.supervision.configuration import Layout, folders_in, render
+from server.supervision.options import parse
+from server.supervision.preflight import disagreement
+from server.supervision.wanted import Wanted
+from server.worker_accounts import worker_accounts
+
+from .fleet import check_auth
+from .system import (
+    clean_environment,
+    copy_project,
+    family,
+    free_port,
+    started_command,
+    temporary_folder,
+)
+from .test_start_server import Terminal
+from .valkey_servers import running
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGURATION = (ROOT / "supervisord.conf").read_text()
+WITHOUT_DAEMON = CONFIGURATION.replace("[program:cache]", "[program:another]")
+ADDRESS = "redis://:hunter2@valkey.invalid"
+SHARED = {"OIG_CONFIG": os.devnull, "OIG_CACHE_URL": ADDRESS}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running("redis", "--requirepass", "hunter2") as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "OIG_LOGIN is browser: connected clients .* Set OIG_LOGIN=chat"),
+        ({"login": "chat", "control": "on"}, "OIG_CONTROL is on: changes .* Set OIG_CONTROL=off"),
+        ({"login": "chat"}, None),
+    ],
+)
+def test_what_needs_records_is_refused_with_the_reason(given, told):
+    settings = Settings(cache_url=StorageAddress.read(ADDRESS), **given)
+    for refuse in (refuse_records, worker_accounts):
+        if told is None:
+            refuse(settings)
+        else:
+            with pytest.raises(ConfigurationError, match=told):
+                refuse(settings)
+    refuse_records(Settings(**given))
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "control", "login"),
+    [
+        ("demo", {}, "off", "chat"),
+        ("demo", {"OIG_CONTROL": "on"}, "on", "chat"),
+        ("demo", {"OIG_LOGIN": "browser"}, "off", "browser"),
+        ("serve", {}, "off", "browser"),
+    ],
+)
+def test_a_demo_logs_in_as_in_a_chat_unless_it_is_told_otherwise(command, given, control, login):
+    wanted = Wanted.of(parse([command], "oig-cloud-mcp"), {**SHARED, **given})
+    assert (wanted.settings.control, wanted.settings.login) == (control, login)
+    passed = wanted.handed_on()
+    assert find(passed).settings(passed).login == login
+
+
+def test_the_copy_of_the_configuration_has_no_daemon():
+    wanted = Wanted.of(parse(["serve"], "oig-cloud-mcp"), SHARED)
+    assert not wanted.layout.daemon
+    text = render(CONFIGURATION, wanted.folders, wanted.layout, python="p", simulator=False)
+    assert "server.cache" not in text
+    assert "program:cache" not in text
+    assert not Layout.read(text).daemon
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "told"),
+    [
+        (CONFIGURATION, {}, None),
+        (CONFIGURATION, SHARED, "OIG_CACHE_URL is set, with which no cache daemon runs"),
+        (WITHOUT_DAEMON, SHARED, None),
+        (WITHOUT_DAEMON, {}, r"supervisord.conf has no section \[program:cache\]"),
+    ],
+)
+def test_supervisord_alone_runs_a_daemon_where_and_only_where_one_is_asked(source, given, told):
+    found = find({"OIG_CONFIG": os.devnull, **given})
+    folders = folders_in(source, Path("/srv/oig"))
+    said = disagreement(found, found.settings({}), Layout.read(source), folders)
+    assert said is None if told is None else told.replace("\\", "") in said
+
+
+def test_a_configuration_without_a_daemon_is_not_used_where_one_is_wanted():
+    folders = folders_in(WITHOUT_DAEMON, Path("/srv/oig"))
+    with pytest.raises(ConfigurationError, match="program:cache"):
+        render(WITHOUT_DAEMON, folders, Layout("0.0.0.0", 1, 2), python="p", simulator=False)
+
+
+def test_a_look_says_what_is_wrong_with_a_server_and_nothing_of_its_password(server):
+    def look(address):
+        return look_at_storage(Settings(cache_url=StorageAddress.read(address), login="chat"))
+
+    url = f"redis://:hunter2@127.0.0.1:{server.port}"
+    assert look(url) is None
+    away = look(f"redis://:hunter2@127.0.0.1:{free_port()}")
+    assert away is not None
+    assert "cannot be reached" in away
+    assert "hunter2" not in away
+    with pytest.raises(ConfigurationError, match="does not accept the user") as refused:
+        look(url.replace("hunter2", "hunter3"))
+    assert "hunter3" not in str(refused.value)
+
+
+@pytest.fixture
+def check(monkeypatch, capsys):
+    """Run `check --show` with some settings; return the exit code and what was said."""
+    with temporary_folder() as folder:
+        monkeypatch.setenv("OIG_CONFIG", os.devnull)
+        monkeypatch.setenv("OIG_STATE_DIR", str(folder / "state"))
+        monkeypatch.setenv("OIG_PORT", str(free_port()))
+        monkeypatch.setenv("OIG_LOGIN", "chat")
+
+        def run(url):
+            monkeypatch.setenv("OIG_CACHE_URL", url)
+            code = main(["check", "--show"])
+            printed = capsys.readouterr()
+            assert "hunter" not in printed.out + printed.err
+            return code, printed.out + printed.err
+
+        yield run
+
+
+def test_check_tries_the_server_and_shows_no_password(check, server):
+    code, said = check(f"unix://:hunter2@{server.socket}")
+    assert code == 0
+    assert "OIG_CACHE_URL " in said
+    assert "(set)" in said
+    assert "Warning: the shared storage" not in said
+    code, said = check(f"redis://:hunter2@127.0.0.1:{free_port()}")
+    assert code == 0
+    assert "Warning: the shared storage redis://127.0.0.1:" in said
+    code, said = check(f"unix://:hunter3@{server.socket}")
+    assert code == 64
+    assert "does not accept the user and password" in said
+    code, said = check("redis:/:hunter2@h")
+    assert code == 64
+    assert "OIG_CACHE_URL must be the address" in said
+
+
+def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
+    with temporary_folder() as folder:
+        project, port = copy_project(folder), free_port()
+        (folder / "address").write_text(f"redis://:hunter2@127.0.0.1:{server.port}\n")
+        (folder / "address").chmod(0o600)
+        environ = clean_environment(
+            OIG_CACHE_URL_FILE=str(folder / "address"), OIG_PORT=str(port), OIG_CONFIG=os.devnull
+        )
+        environ["OIG_STATE_DIR"] = str(folder / "state")
+        with started_command(project, environ, "demo") as process:
+            terminal = Terminal(process)
+            try:
+                terminal.wait_for("Stop       Ctrl-C")
+                url = f"http://localhost:{port}/mcp"
+                for status in ("new_session_created", "session_from_cache"):
+                    assert check_auth(url)["structuredContent"]["cache_status"] == status
+                lines = [" ".join(one.cmdline()) for one in family(process.pid)]
+                assert not any("server.cache" in line or "hunter2" in line for line in lines)
+                assert sum("-m server " in line for line in lines) == 2
+                process.send_signal(2)
+                assert terminal.ended() == 0
+            finally:
+                for left in family(process.pid):
+                    left.kill()
+        shown = [terminal.shown, *(path.read_text() for path in (folder / "state").rglob("*.*"))]
+        assert not any("hunter2" in text for text in shown)

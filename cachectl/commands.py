@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from . import render
 from .blocks import Report
 from .connections import connections
-from .daemon import Daemon, fingerprint
+from .daemon import fingerprint
 from .disk import if_written
 from .forgetting import forget_owner
 from .journal import journal
@@ -16,6 +16,7 @@ from .options import Options
 from .prompt import ask, refuse_without_terminal
 from .reloading import reload
 from .rotation import rotate_secret
+from .shared import shared
 from .stats_report import stats_report
 from .units import amount
 
@@ -39,29 +40,30 @@ def execute(options: Options) -> Report:
 
 def stats(options: Options) -> Report:
     """Show the daemon's statistics."""
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         (values,) = daemon.call("stats", None, fields=(Mapping,))
     return stats_report(values)
 
 
 def ping(options: Options) -> Report:
     """Time one exchange on a connection that is already open."""
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         started = time.perf_counter()
         met = daemon.hello()
-        return render.ping_report(met.program, met.pid, time.perf_counter() - started)
+        took = time.perf_counter() - started
+        return render.ping_report(daemon.called, met.program, met.pid, took)
 
 
 def sessions(options: Options) -> Report:
     """List the sessions."""
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         total, rows = daemon.call("list", "sessions", options.limit, fields=PAGE)
     return render.sessions_report(total, rows)
 
 
 def lockouts(options: Options) -> Report:
     """List the failed logins."""
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         total, rows = daemon.call("list", "lockouts", options.limit, fields=PAGE)
     return render.lockouts_report(total, rows)
 
@@ -69,13 +71,13 @@ def lockouts(options: Options) -> Report:
 def unlock(options: Options) -> Report:
     """Forget the failed logins of one account, or of one source."""
     if options.source is not None:
-        with Daemon(options.socket) as daemon:
+        with shared(options.socket) as daemon:
             (dropped,) = daemon.call("unlock", "source", options.source, fields=(int,))
             return if_written(daemon, render.unlock_source_report(options.source, dropped))
     assert options.email is not None  # one of them is required
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         daemon.refuse_other_secret()
         (dropped,) = daemon.call("unlock", "budget", budget, fields=(int,))
         return if_written(daemon, render.unlock_report(account, dropped))
@@ -97,7 +99,7 @@ def flush(options: Options) -> Report:
     )
     if what == "all" and not options.yes:
         _confirm(options)
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         if account is not None:
             daemon.refuse_other_secret()
         which = () if account is None else (account,)
@@ -109,7 +111,7 @@ def flush(options: Options) -> Report:
 
 def _confirm(options: Options) -> None:
     refuse_without_terminal(UNASKED)
-    with Daemon(options.socket) as daemon:
+    with shared(options.socket) as daemon:
         total, _ = daemon.call("list", "sessions", 1, fields=PAGE)
         failures, _ = daemon.call("list", "lockouts", 1, fields=PAGE)
     ask(

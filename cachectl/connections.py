@@ -13,10 +13,11 @@ from .connections_report import (
     ended_report,
     no_connections_report,
 )
-from .daemon import Daemon, fingerprint, settings
+from .daemon import fingerprint, settings
 from .failures import Refused, Unreachable
 from .options import MAX_ROWS, Options
 from .prompt import ask, refuse_without_terminal
+from .shared import shared
 from .units import amount, text
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _account(options: Options) -> bytes:
     assert options.account is not None
     account = fingerprint(options.account)
     # As for the journal: who has another secret than the server would find nothing.
-    with suppress(Unreachable), Daemon(options.socket) as daemon:
+    with suppress(Unreachable), shared(options.socket) as daemon:
         daemon.refuse_other_secret()
     return account
 

@@ -44,6 +44,8 @@ class Daemon:
         path: Its socket; None for the one in the settings.
     """
 
+    called = "cache daemon"
+
     def __init__(self, path: Path | None) -> None:
         self._path = path or settings().cache_socket
         self._client = BlockingClient(self._path, TIMEOUT)

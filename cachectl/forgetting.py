@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from .blocks import Report
-from .daemon import Daemon, fingerprint, settings
+from .daemon import fingerprint, settings
 from .disk import wait_until_erased
 from .failures import NotRunning, Refused
 from .forgotten_report import forgotten_report
 from .options import Options
+from .shared import shared
 from .units import amount
 
 
@@ -30,7 +31,7 @@ def forget_owner(options: Options) -> Report:
     budget = fingerprint(options.email, folded=True)
     connections = None
     try:
-        with Daemon(options.socket) as daemon:
+        with shared(options.socket) as daemon:
             daemon.refuse_other_secret()
             connections = _Connections.removed(account)
             (erased,) = daemon.call("forget", "account", account, budget, fields=(Mapping,))

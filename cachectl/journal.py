@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .blocks import Report
-from .daemon import Daemon, fingerprint, settings
+from .daemon import fingerprint, settings
 from .failures import Refused, Unreachable
 from .journal_report import journal_report, no_journal_report, released_report
 from .options import Options
 from .prompt import ask, refuse_without_terminal
+from .shared import shared
 from .units import text
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def journal(options: Options) -> Report:
     if account is not None:
         # Who has another secret than the server finds no change, though there are some. Without
         # the daemon there is nothing to compare with, and the journal can be read all the same.
-        with suppress(Unreachable), Daemon(options.socket) as daemon:
+        with suppress(Unreachable), shared(options.socket) as daemon:
             daemon.refuse_other_secret()
     stored = Journal(path)
     try:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .blocks import Report
 from .daemon import Daemon, check_settings
 from .failures import Refused, Usage
 from .options import Options
-from .render import reload_report
+from .render import reload_report, shared_reload_report
+from .shared import shared
 from .units import amount, known
+
+if TYPE_CHECKING:
+    from .shared import Shared
 
 PATIENCE = 5.0
 """Seconds that workers may take: they read some files each."""
@@ -29,22 +34,24 @@ def reload(options: Options) -> Report:
     try:
         if options.socket is None:
             check_settings()
-        found = Daemon(options.socket)
+        found = shared(options.socket)
     except Usage as exc:
         # The daemon would refuse it with the same words: one exit code for both.
         raise Refused(f"{exc} Nothing was changed.") from None
     with found as daemon:
         (taken,) = daemon.call("reload", fields=(Mapping,))
         workers, behind = _wait_for_workers(daemon)
+    is_daemon = isinstance(daemon, Daemon)
     if behind:
+        who = "The cache daemon" if is_daemon else "This host"
         raise Refused(
-            f"The cache daemon goes by the new settings, and {amount(behind, 'worker')} of "
+            f"{who} goes by the new settings, and {amount(behind, 'worker')} of "
             f"{workers} by others: var/log/mcp-*.log says why. Mend it and run this again"
         )
-    return reload_report(taken, workers)
+    return reload_report(taken, workers) if is_daemon else shared_reload_report(workers)
 
 
-def _wait_for_workers(daemon: Daemon) -> tuple[int, int]:
+def _wait_for_workers(daemon: Shared) -> tuple[int, int]:
     """Return how many workers there are, and how many of them still go by other settings."""
     deadline = time.monotonic() + PATIENCE
     while True:

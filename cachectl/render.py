@@ -133,6 +133,15 @@ def unlock_source_report(source: str, dropped: int) -> Report:
     return Report({"source": source, "unlocked": dropped}, (line,))
 
 
+def shared_reload_report(workers: int) -> Report:
+    """Report that so many workers on a shared storage have read their settings again."""
+    line = (
+        f"{amount(workers, 'worker')} on all hosts go by the settings here; the log of each says "
+        "what has changed."
+    )
+    return Report({"workers": workers}, (line,))
+
+
 def reload_report(taken: Mapping[str, Any], workers: int) -> Report:
     """Report the reply to `reload`, when so many workers go by what was read."""
     changed, restart = (
@@ -153,11 +162,10 @@ def reload_report(taken: Mapping[str, Any], workers: int) -> Report:
     return Report(data, tuple(lines))
 
 
-def ping_report(version: object, pid: object, seconds: float) -> Report:
-    """Report the reply to `ping`, which took so many seconds."""
+def ping_report(called: str, version: object, pid: object, seconds: float) -> Report:
+    """Report the reply to `ping` of what is called so, which took so many seconds."""
     line = (
-        f"The cache daemon {text(version)} (pid {text(pid)}) "
-        f"answered in {microseconds(seconds * 1e6)}."
+        f"The {called} {text(version)} (pid {text(pid)}) answered in {microseconds(seconds * 1e6)}."
     )
     milliseconds = round(seconds * 1e3, 3)
     return Report({"version": version, "pid": pid, "round_trip_ms": milliseconds}, (line,))

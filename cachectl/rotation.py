@@ -93,6 +93,11 @@ def _stopped(configured: Settings) -> Iterator[None]:
     from server.errors import ConfigurationError  # noqa: PLC0415
     from server.keys.rotation import SecretInUse, unused_secret  # noqa: PLC0415
 
+    if configured.cache_url is not None:
+        from .shared_storage import SharedStorage  # noqa: PLC0415 - as in shared.py
+
+        with SharedStorage(configured, configured.cache_url) as storage:
+            storage.refuse_processes()
     try:
         with unused_secret(configured.secret_file), no_daemon(configured.cache_socket):
             yield

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, NoReturn
 from server.readings.clock import written
 
 from .blocks import Block
-from .daemon import Daemon
 from .failures import Unreachable
 from .options import Options
 from .output import can_draw, fail, show_json
 from .rates import rates, rates_line, watch_line
+from .shared import shared
 from .stats_report import stats_report
 
 TERMINATED = 128 + signal.SIGTERM
@@ -54,7 +54,7 @@ def _ticks(socket: Path | None, seconds: float) -> Iterator[Tick]:
     due = time.monotonic()
     while True:
         try:
-            with Daemon(socket) as daemon:
+            with shared(socket) as daemon:
                 while True:
                     (stats,) = daemon.call("stats", None, fields=(Mapping,))
                     yield Tick(stats, rates(before, stats))

@@ -1,13 +1,17 @@
-"""Workers of two hosts over one Valkey or Redis server."""
+"""Workers of two hosts over one Valkey or Redis server: whole workers, and `cachectl`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from cachectl.__main__ import main
 from server.app import build_app
 from server.settings.table import Settings
 from server.state import valkey_reports
@@ -19,7 +23,7 @@ from .browser_worker import Worker, basic, lifespan
 from .oauth_grants import DEMO, PORTAL
 from .system import temporary_folder
 from .valkey_servers import running
-from .waiting import PATIENCE
+from .waiting import PATIENCE, until
 
 NAME = "oig.example.org"
 SECRET = "5" * 64
@@ -154,3 +158,85 @@ async def test_a_host_with_another_secret_refuses_calls_and_says_so(hosts, serve
         assert await ready(hosts[0]) == {}
     assert "another secret than the others" in caplog.text
     assert hosts[0].logins == 0
+
+
+@pytest.fixture
+def cachectl(hosts, monkeypatch, capsys):
+    """Run a command beside one host; return what it prints as JSON."""
+    settings = hosts[0].settings
+    monkeypatch.setenv("OIG_CONFIG", os.devnull)
+    monkeypatch.setenv("OIG_STATE_DIR", str(settings.state_dir))
+    monkeypatch.setenv("OIG_RUN_DIR", str(settings.run_dir))
+    monkeypatch.setenv("OIG_LOGIN", "chat")
+    monkeypatch.setenv("OIG_LOGIN_BURST", "100")
+    file = Path(settings.state_dir) / "address"
+    file.write_text(f"unix://:hunter2@{settings.cache_url.path}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("OIG_CACHE_URL_FILE", str(file))
+
+    async def run(*arguments, code=0):
+        # A loop of its own needs a thread of its own.
+        assert await asyncio.to_thread(main, [*arguments, "--json"]) == code
+        printed = capsys.readouterr()
+        assert "hunter2" not in printed.out + printed.err
+        return json.loads(printed.out)
+
+    return run
+
+
+async def reported(cachectl, name, number):
+    """Return the statistics once all processes have reported."""
+    async with asyncio.timeout(PATIENCE):
+        while (stats := await cachectl("stats")).get(name) != number:
+            pass
+    return stats
+
+
+async def test_statistics_of_all_processes_are_added_up(hosts, cachectl):
+    await asyncio.gather(*map(check_auth, hosts))
+    for worker in hosts:
+        await check_auth(worker)
+    stats = await reported(cachectl, "hits_total", 3)
+    assert stats["leases_granted_total"] == stats["sessions"] == 1
+    assert stats["workers"] == 2
+    assert [one["name"].partition(" on ")[0] for one in stats["versions"]] == ["one", "other"]
+    assert stats["secrets_differ"] == stats["workers_differing"] == 0
+    assert stats["version"].startswith(("redis ", "valkey "))
+
+
+async def test_what_an_operator_does_reaches_all_hosts(hosts, cachectl):
+    one, other = hosts
+    assert (await cachectl("ping"))["version"].startswith("redis ")
+    await check_auth(one)
+    assert (await cachectl("sessions"))["total"] == 1
+    assert (await cachectl("flush"))["sessions"] == 1
+    assert await check_auth(other) == "new_session_created"
+    for number in range(5):
+        await check_auth(one, f"wrong {number}")
+    assert (await cachectl("lockouts"))["total"] == 2
+    assert (await cachectl("unlock", DEMO))["unlocked"] == 2
+    assert await check_auth(other) == "session_from_cache"
+    assert (await cachectl("forget-owner", DEMO))["removed"]["sessions"] == 1
+    assert (await cachectl("sessions"))["total"] == 0
+
+
+async def test_a_reload_is_heard_by_all_hosts(hosts, server, cachectl, caplog):
+    caplog.set_level("INFO")
+    with contextlib.closing(redis_of(server)) as client:
+        await until("both listen", lambda: client.pubsub_numsub("oig:drops")[0][1] == 2)
+    await cachectl("reload")
+    await until("both have read", lambda: caplog.text.count("settings read again") == 2)
+
+
+async def test_cachectl_says_which_server_is_away(cachectl, server):
+    server.kill()
+    failed = await cachectl("stats", code=3)
+    assert f"unix://{server.socket} is away" in failed["error"]["message"]
+    server.start()
+
+
+async def test_a_secret_that_workers_of_any_host_use_is_not_replaced(hosts, cachectl):
+    await asyncio.gather(*map(check_auth, hosts))
+    refused = await cachectl("rotate-secret", "--yes", code=1)
+    assert "2 workers of this or another host" in refused["error"]["message"]
+    assert await ready(hosts[0]) == {}

@@ -14,13 +14,11 @@ from .cache.hello import CHANGES, Hello
 from .settings.following import Leader
 from .settings.reloading import Reloading
 from .settings.table import Settings
-from .shared_storage import refuse_records, storage_of
 from .state.copies import Copies
 from .state.fallback import Begin, WorkerAccounts
 from .state.limits import FALLBACK
 from .state.memory import MemoryStorage
 from .state.remote import Client
-from .state.valkey_client import ValkeyClient
 from .version import program_version
 
 
@@ -71,6 +69,10 @@ def worker_accounts(
         hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
         client = CacheClient(settings.cache_socket, hello)
     else:
+        # They load redis-py: 0.1 s and 10 MB, which a worker with a daemon need not have.
+        from .shared_storage import refuse_records, storage_of  # noqa: PLC0415
+        from .state.valkey_client import ValkeyClient  # noqa: PLC0415
+
         refuse_records(settings)
         client = shared = ValkeyClient(
             storage_of(settings, settings.cache_url),

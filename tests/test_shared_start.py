@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,3 +189,8 @@ def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
                     left.kill()
         shown = [terminal.shown, *(path.read_text() for path in (folder / "state").rglob("*.*"))]
         assert not any("hunter2" in text for text in shown)
+
+
+def test_a_worker_with_a_daemon_does_not_load_the_client_of_a_shared_storage():
+    code = "import sys, server.app; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

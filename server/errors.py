@@ -198,8 +198,17 @@ class CacheUnusable(OfOneKind):
     kind = Code.CACHE_UNUSABLE
 
 
+MISMATCHED = (
+    "This part of the server was started with another secret than the rest, so it opens nothing "
+    "that was made there. Nothing was done."
+)
+
+MEND_SECONDS = 60.0
+"""Retry-After of calls while secrets differ: an operator has to act."""
+
+
 class SecretDiffers(OfOneKind):
-    """The cache daemon works with another secret than this worker, which so refuses all calls."""
+    """What all workers share works with another secret than this one, which so refuses calls."""
 
     kind = Code.SECRET_DIFFERS
 

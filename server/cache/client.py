@@ -9,7 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..errors import CacheUnavailable, LocalProtocolError, OigError, SecretDiffers, VersionsDiffer
+from ..errors import (
+    MEND_SECONDS,
+    MISMATCHED,
+    CacheUnavailable,
+    LocalProtocolError,
+    OigError,
+    SecretDiffers,
+    VersionsDiffer,
+)
 from ..state.decider import Listeners
 from ..state.remote import Waits
 from ..state.vocabulary import Hit, Outcome, Request
@@ -24,15 +32,7 @@ from .verbs import Notice, Reply, Scalar, is_sealed
 COMPARE_SECONDS: Final = 2.0
 """How often a daemon is asked without any calls, until its secret is known to be the same."""
 
-MEND_SECONDS: Final = 60.0
-"""Retry-After of calls while secrets differ: an operator has to act."""
-
 STOPS: Final = "this worker stops"
-
-OTHER: Final = (
-    "This part of the server was started with another secret than the rest, so it opens nothing "
-    "that was made there. Nothing was done."
-)
 
 logger = logging.getLogger(__name__)
 
@@ -245,13 +245,13 @@ class CacheClient:
 
     def _refuse_other_secret(self, verb: str, args: tuple[Scalar, ...]) -> None:
         if self.secret_differs and is_sealed(verb, args):
-            raise SecretDiffers(OTHER, retry_after=MEND_SECONDS)
+            raise SecretDiffers(MISMATCHED, retry_after=MEND_SECONDS)
 
     def _failure(self, reply: Reply | Hit) -> OigError:
         """Return the error for callers; an answer to another request also ends the connection."""
         match reply:
             case Reply(status="error", fields=("secret", _)):
-                return SecretDiffers(OTHER, retry_after=MEND_SECONDS)
+                return SecretDiffers(MISMATCHED, retry_after=MEND_SECONDS)
             case Reply(status="error", fields=("arguments", message)):
                 return LocalProtocolError(message)
             case Reply(status="error", fields=(code, _)):

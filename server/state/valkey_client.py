@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
-from ..errors import CacheUnavailable, SecretDiffers
+from ..errors import MEND_SECONDS, MISMATCHED, CacheUnavailable, SecretDiffers
 from .accounts import Accounts
 from .decider import Listeners
 from .limits import Limits, Policy
@@ -25,14 +25,6 @@ from .valkey import ValkeyStorage
 from .valkey_connection import UnfitStorage
 from .valkey_reports import Reports
 from .vocabulary import SHAPES, Outcome, Request
-
-MEND_SECONDS: Final = 60.0
-"""How long callers are asked to wait while secrets differ: an operator has to act."""
-
-OTHER: Final = (
-    "This part of the server was started with another secret than the rest, so it opens nothing "
-    "that was made there. Nothing was done."
-)
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +82,7 @@ class ValkeyClient:
         try:
             await self._begun()
             if self.secret_differs:
-                raise SecretDiffers(OTHER, retry_after=MEND_SECONDS)
+                raise SecretDiffers(MISMATCHED, retry_after=MEND_SECONDS)
             return await self.accounts.call(request, waits=waits or (lambda _: None))
         except StorageAway as exc:
             raise self._unavailable(exc) from exc

@@ -22,9 +22,9 @@ import redis.asyncio
 import uvloop
 from redis.asyncio.connection import UnixDomainSocketConnection
 
-from server.state.vocabulary import Hit
+from server.state.vocabulary import Ask, Hit, Outcome
 
-from .filling import asked, client_of, key, value
+from .filling import asked, client_of, key, shared_client_of, value
 
 Look = Callable[[int], Awaitable[bytes | None]]
 
@@ -42,16 +42,30 @@ PATIENCE = 60.0
 async def cache_daemon(path: str, numbers: list[int]) -> AsyncIterator[Look]:
     """Look up in the cache daemon over one connection."""
     client = client_of(Path(path))
+    try:
+        yield _looks(client.call, numbers)
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def shared_storage(path: str, numbers: list[int]) -> AsyncIterator[Look]:
+    """Look up on a shared storage, as a worker does."""
+    client = shared_client_of(f"unix://{path}")
+    try:
+        yield _looks(client.call, numbers)
+    finally:
+        await client.aclose()
+
+
+def _looks(call: Callable[[Ask], Awaitable[Outcome]], numbers: list[int]) -> Look:
     requests = {number: asked(number) for number in numbers}
 
     async def look(number: int) -> bytes | None:
-        outcome = await client.call(requests[number])
+        outcome = await call(requests[number])
         return outcome.value if type(outcome) is Hit else None
 
-    try:
-        yield look
-    finally:
-        await client.aclose()
+    return look
 
 
 @asynccontextmanager
@@ -78,6 +92,8 @@ def contestant(job: dict[str, Any], numbers: list[int]) -> Any:
     match job["contestant"]:
         case "cache daemon":
             return cache_daemon(path, numbers)
+        case "shared storage":
+            return shared_storage(path, numbers)
         case "redis-py":
             # What the manual shows. Sequential calls find the same connection in the pool.
             return redis_client(numbers, lambda: redis.asyncio.Redis(unix_socket_path=path))

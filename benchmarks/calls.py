@@ -1,8 +1,9 @@
-"""Ready-made HTTP requests: `check_auth` as clients of two protocol revisions send it."""
+"""Ready-made HTTP requests: calls of tools as clients of two protocol revisions send them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 LEGACY = "2025-11-25"
 """The last revision with a handshake; without sessions a call may come alone."""
@@ -21,20 +22,37 @@ def check_auth(
     password: str = PASSWORD,
     authorization: str | None = None,
 ) -> bytes:
-    """Return the bytes of one call on a persistent connection.
+    """Return the bytes of one call of `check_auth`. As `call`.
 
     Args:
         revision: `LEGACY` or `MODERN`.
-        port: Where it will be sent, for the Host header.
+        port: Where it will be sent.
         email: The account.
         password: Its password.
         authorization: Header that logs in, in place of e-mail and password.
     """
     pair = {"email": email, "password": password}
-    params: dict[str, object] = {
-        "name": "check_auth",
-        "arguments": pair if authorization is None else {},
-    }
+    arguments = pair if authorization is None else {}
+    return call(revision, port, "check_auth", arguments, authorization)
+
+
+def call(
+    revision: str,
+    port: int,
+    tool: str,
+    arguments: Mapping[str, object],
+    authorization: str | None = None,
+) -> bytes:
+    """Return the bytes of one call on a persistent connection.
+
+    Args:
+        revision: `LEGACY` or `MODERN`.
+        port: Where it will be sent, for the Host header.
+        tool: Its name.
+        arguments: What it is called with.
+        authorization: Header that logs in.
+    """
+    params: dict[str, object] = {"name": tool, "arguments": arguments}
     headers = {
         "Host": f"127.0.0.1:{port}",
         "Content-Type": "application/json",
@@ -49,7 +67,7 @@ def check_auth(
             "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": {},
         }
-        headers |= {"Mcp-Method": "tools/call", "Mcp-Name": "check_auth"}
+        headers |= {"Mcp-Method": "tools/call", "Mcp-Name": tool}
     body = json.dumps(
         {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params},
         separators=(",", ":"),

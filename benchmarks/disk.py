@@ -8,20 +8,17 @@ from pathlib import Path
 
 from server.cache.backing import SqliteBacking
 from server.state.accounts import Accounts
-from server.state.limits import Limits, Policy
+from server.state.limits import Policy
 from server.state.memory import MemoryStorage
 from server.state.vocabulary import Done, Fulfil, Lease, Put
 
 from .effort import Effort
-from .filling import TTL, account, asked, key, value
+from .filling import LIMITS, TTL, account, asked, key, value
 from .naps import Naps
 from .result import Budget, Figure, Line, WrongAnswer
 from .system import scratch
 
 LATE = Budget("at most", 20.0)
-
-LIMITS = Limits(login_burst=10**7, logins_per_second=1e6, logins_at_once=10_000)
-"""The pace of logins protects a portal, not this."""
 
 PER_SECOND = 100
 SECONDS = 5

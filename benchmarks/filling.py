@@ -6,17 +6,26 @@ import asyncio
 import hashlib
 import ipaddress
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from server.cache.client import CacheClient
 from server.cache.hello import Hello
-from server.state.vocabulary import Ask, Fulfil, Lease
+from server.state.limits import Limits, Policy
+from server.state.redis_client import client_of as redis_client_of
+from server.state.valkey import ValkeyStorage
+from server.state.valkey_client import ValkeyClient
+from server.state.vocabulary import Ask, Done, Fulfil, Lease
+from server.storage_address import StorageAddress
 from server.version import program_version
 
 from .result import WrongAnswer
 
 VALUE_BYTES = 200
 """A sealed session has about as many."""
+
+RECORD_BYTES = 112
+"""The sealed record of a handle has about as many."""
 
 TTL = 43200.0
 AT_ONCE = 128
@@ -28,6 +37,9 @@ FILLING = {
     "OIG_LOGINS_AT_ONCE": str(2 * AT_ONCE),
 }
 """Settings under which a daemon can be filled: the pace of logins protects a portal, not this."""
+
+LIMITS = Limits(login_burst=10**7, logins_per_second=1e6, logins_at_once=10_000)
+"""The same for whatever decides in this process."""
 
 NETWORK = int(ipaddress.IPv4Address("10.0.0.0"))
 
@@ -63,28 +75,57 @@ def client_of(path: Path) -> CacheClient:
     return CacheClient(path, hello, timeout=10.0)
 
 
+def shared_client_of(url: str) -> ValkeyClient:
+    """Return a client of a shared storage, as a worker has it."""
+    storage = ValkeyStorage(redis_client_of(StorageAddress.read(url)), LIMITS)
+    return ValkeyClient(storage, LIMITS, Policy())
+
+
+async def log_in(client: CacheClient | ValkeyClient, number: int, *, handle: bool = False) -> None:
+    """Store a session as a login does: with a lease, and perhaps with a handle.
+
+    Raises:
+        CacheUnavailable: It cannot be stored now.
+    """
+    ask = asked(number)
+    lease = await client.call(ask)
+    if not isinstance(lease, Lease):
+        raise WrongAnswer(f"a lease was expected, not {type(lease).__name__}")
+    fulfil = Fulfil("login", ask.account, ask.key, lease.token, value(number), TTL)
+    if handle:
+        fulfil = fulfil._replace(handle=key(-number), record=bytes(RECORD_BYTES))
+    done = await client.call(fulfil)
+    if not isinstance(done, Done):
+        raise WrongAnswer(f"a session was not stored: {type(done).__name__}")
+
+
 def fill(path: Path, first: int, last: int) -> None:
     """Store the sessions from `first` to before `last` in the cache daemon, as logins do."""
-    asyncio.run(_fill(path, first, last))
+    asyncio.run(_fill(lambda: client_of(path), first, last))
 
 
-async def _fill(path: Path, first: int, last: int) -> None:
-    client = client_of(path)
+def fill_shared(url: str, first: int, last: int, *, handles: bool = False) -> None:
+    """Store them on a shared storage, with a handle each if there are to be any."""
+    asyncio.run(_fill(lambda: shared_client_of(url), first, last, handles=handles))
+
+
+async def _fill(
+    connect: Callable[[], CacheClient | ValkeyClient],
+    first: int,
+    last: int,
+    *,
+    handles: bool = False,
+) -> None:
+    client = connect()
     numbers = iter(range(first, last))
 
-    async def log_in() -> None:
+    async def some() -> None:
         for number in numbers:
-            ask = asked(number)
-            lease = await client.call(ask)
-            if not isinstance(lease, Lease):
-                raise WrongAnswer(f"a lease was expected, not {type(lease).__name__}")
-            await client.call(
-                Fulfil("login", ask.account, ask.key, lease.token, value(number), TTL)
-            )
+            await log_in(client, number, handle=handles)
 
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
-                group.create_task(log_in())
+                group.create_task(some())
     finally:
         await client.aclose()

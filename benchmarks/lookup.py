@@ -12,8 +12,8 @@ import redis.asyncio
 from .effort import Effort
 from .filling import FILLING, fill, key, value
 from .processes import ask
+from .redis_servers import redis_server
 from .result import Budget, Figure, Line, ratios
-from .rivals.start import redis_server
 from .system import daemon, scratch
 
 CALLERS = 64
@@ -81,10 +81,10 @@ def take_turns(
 
 def against_redis(effort: Effort) -> list[Line]:
     """Measure one caller, and 64 callers on one connection."""
-    with redis_server() as redis_path, scratch() as run_dir, daemon(run_dir, **FILLING):
-        path = run_dir / "cache.sock"
+    with redis_server() as server, scratch() as run_dir, daemon(run_dir, **FILLING):
+        path, redis_path = run_dir / "cache.sock", server.socket
         fill(path, 0, effort.few)
-        asyncio.run(_fill_redis(redis_path, effort.few))
+        asyncio.run(fill_redis(redis_path, effort.few))
         ours = (OURS, OURS, path, effort.few)
         plain = (REDIS, REDIS, redis_path, effort.few)
         single = (REDIS_SINGLE, REDIS_SINGLE, redis_path, effort.few)
@@ -132,7 +132,8 @@ def against_redis(effort: Effort) -> list[Line]:
     ]
 
 
-async def _fill_redis(path: Path, sessions: int) -> None:
+async def fill_redis(path: Path, sessions: int) -> None:
+    """Store sessions on a Redis server as plain values."""
     async with (
         redis.asyncio.Redis(unix_socket_path=str(path)) as client,
         client.pipeline(transaction=False) as pipeline,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import bearer, disk, http, late, lookup, memory, misses, startup, validation
+from . import bearer, disk, hosts, http, late, lookup, memory, misses, startup, validation
 from .effort import Effort
 from .result import Line
 
@@ -143,5 +143,20 @@ Resident memory, mean of two workers each, after the same number of requests; th
 it checks the schema too. By the schema that is published, and by the one that pydantic generates,
 which was published before. Processor time, the least of each repetition.""",
         validation.by_a_client,
+    ),
+    Part(
+        "hosts",
+        "workers on a shared storage, as several hosts have it, against the cache daemon",
+        """\
+Redis on the same machine, over its Unix socket: what a network adds is not in here. Calls: two
+workers with the daemon and two on the shared storage (`appendfsync always`) take turns, as in
+`http-sdk`; both with `OIG_LOGIN=chat`. Commands and bytes are those that the server counts over
+calls that come one after another. A login's decisions are the lease, the turn and the storing of a
+session, without a portal; each server of these has a disk of its own folder, and "waited for" means
+`WAIT 1`, which the program sends by itself where there is a replica. The memory of an owner is the
+growth of `used_memory`, with a source of its own for each owner; that of the demo's account the sum
+of `MEMORY USAGE`. For the fail-over a primary with a replica and three Sentinels is killed under
+logins. docs/scaling.md says what follows.""",
+        hosts.over_shared_storage,
     ),
 )

@@ -1,11 +1,15 @@
-"""One request, one answer, in blocking code: to see whether somebody serves."""
+"""One request, one answer, in blocking code: to see whether somebody serves, and what."""
 
 from __future__ import annotations
 
+import json
 import socket
+from collections.abc import Mapping
 
 from .answers import Answers
+from .calls import MODERN, call, check_auth
 from .processes import LOOPBACK, READY
+from .result import WrongAnswer
 
 
 def answered(port: int, request: bytes, *, seconds: float = READY) -> bytes:
@@ -23,3 +27,25 @@ def answered(port: int, request: bytes, *, seconds: float = READY) -> bytes:
             if answer is not None:
                 return answer
     raise ConnectionResetError("the connection was closed before the answer was complete")
+
+
+def handle_of(port: int) -> str:
+    """Log the demo's account in, and return its handle."""
+    return str(_result(answered(port, check_auth(MODERN, port)))["session"])
+
+
+def called(port: int, tool: str, arguments: Mapping[str, object]) -> Mapping[str, object]:
+    """Call a tool once, and return its result.
+
+    Raises:
+        WrongAnswer: It failed.
+    """
+    return _result(answered(port, call(MODERN, port, tool, arguments)))
+
+
+def _result(answer: bytes) -> Mapping[str, object]:
+    result = json.loads(answer.partition(b"\r\n\r\n")[2]).get("result", {})
+    if result.get("isError", True):
+        raise WrongAnswer(answer.decode(errors="replace"))
+    found: Mapping[str, object] = result["structuredContent"]
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 from server.cache.blocking import BlockingClient
 from server.errors import CacheUnavailable
+from server.keys.secret import make_secret
 
 from .processes import listening, port_of, running, wait_until
 
@@ -24,19 +26,21 @@ WORKERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Something that answers `check_auth` over HTTP.
+    """Something that answers tool calls over HTTP.
 
     Args:
         port: Where.
         pids: All its processes that take part in an answer.
         worker_pids: Those of them that speak HTTP.
         authorization: Header by which requests log in; in the arguments of the call if None.
+        handle: Session by which requests read live data; they are of `check_auth` if None.
     """
 
     port: int
     pids: tuple[int, ...]
     worker_pids: tuple[int, ...]
     authorization: str | None = None
+    handle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,12 @@ class System:
     Args:
         served: What answers over HTTP, the cache daemon's process included.
         portal: What it logs in to.
-        cache_socket: Of the cache daemon.
+        cache_socket: Of the cache daemon, if there is one.
     """
 
     served: Served
     portal: Portal
-    cache_socket: Path
+    cache_socket: Path = Path(os.devnull)
 
 
 @contextlib.contextmanager
@@ -187,3 +191,27 @@ def system(**settings: str) -> Iterator[System]:
         ):
             everybody = Served(served.port, (*served.pids, daemon_pid), served.worker_pids)
             yield System(everybody, simulated, run_dir / "cache.sock")
+
+
+@contextlib.contextmanager
+def host(url: str, storage_pid: int, **settings: str) -> Iterator[System]:
+    """Run the same on a shared storage, without a daemon.
+
+    Args:
+        url: Of the storage.
+        storage_pid: Its process, which takes part in an answer.
+        settings: Further variables.
+    """
+    with scratch() as run_dir, portal() as simulated:
+        make_secret(run_dir / "secret")
+        env = {
+            "OIG_RUN_DIR": str(run_dir),
+            "OIG_GRANTS": str(run_dir / "grants.db"),
+            "OIG_PORTAL_URL": simulated.url,
+            "OIG_CACHE_URL": url,
+            "OIG_LOGIN": "chat",
+            **settings,
+        }
+        with workers("server", run_dir / "ready", env) as served:
+            pids = (*served.pids, storage_pid)
+            yield System(Served(served.port, pids, served.worker_pids), simulated)

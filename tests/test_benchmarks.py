@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 from rich.console import Console
 
-from benchmarks import generator, lookup, misses, report, startup
+from benchmarks import generator, lookup, misses, report, shared_logins, startup
 from benchmarks.answers import Answers
 from benchmarks.calls import LEGACY, MODERN, check_auth
 from benchmarks.effort import Effort
@@ -121,12 +121,24 @@ async def test_the_rival_gives_the_same_answers():
     assert second.structured_content["cache_status"] == "session_from_cache"
 
 
-def test_lookups_are_measured():
+@pytest.fixture
+def redis_server():
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server")
+
+
+@pytest.mark.usefixtures("redis_server")
+def test_lookups_are_measured():
     lines = lookup.against_redis(TINY)
     assert all(len(line.values) == TINY.pairs for line in lines)
     assert sum(line.budget is not None for line in lines) == 2
+
+
+@pytest.mark.usefixtures("redis_server")
+def test_logins_over_a_shared_storage_are_measured():
+    compared, counted = shared_logins.decisions(TINY)
+    assert len(compared.values) == TINY.pairs
+    assert counted.values[0] > 0
 
 
 def test_without_a_redis_server_the_error_says_how_to_install_one(monkeypatch):

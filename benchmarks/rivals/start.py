@@ -10,11 +10,9 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-import redis
-
 from ..calls import LEGACY, check_auth
 from ..probe import answered
-from ..processes import ROOT, listening, port_of, running, wait_until
+from ..processes import ROOT, listening, port_of, running
 from ..result import NotMeasured
 from ..system import Served, scratch, workers
 
@@ -22,11 +20,6 @@ OLD_SDK = ROOT / "build" / "benchmarks-venv"
 """Where the environment of the old SDK stays from one run to the next; not in git."""
 
 INSTALL_SECONDS = 300.0
-
-REDIS_HINT = (
-    "there is no redis-server here. Debian and Ubuntu: apt install redis-server; Fedora: dnf "
-    "install redis; macOS: brew install redis. It is run from here, no service is needed"
-)
 
 
 @contextlib.contextmanager
@@ -81,29 +74,3 @@ def old_sdk() -> Path:
         raise NotMeasured(f"pip could not install {' '.join(packages)}") from exc
     done.touch()
     return python
-
-
-@contextlib.contextmanager
-def redis_server() -> Iterator[Path]:
-    """Run a Redis server that writes nothing to disk; gives the path of its socket.
-
-    Raises:
-        NotMeasured: It is not installed.
-    """
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
-        raise NotMeasured(REDIS_HINT)
-    with scratch() as folder:
-        path = folder / "redis.sock"
-        options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"]
-        with running([program, *options, "--dir", str(folder)]):
-            wait_until(lambda: _pings(path), "redis-server")
-            yield path
-
-
-def _pings(path: Path) -> bool:
-    with contextlib.closing(redis.Redis(unix_socket_path=str(path))) as client:
-        try:
-            return bool(client.ping())
-        except redis.ConnectionError:
-            return False

@@ -1,0 +1,162 @@
+"""Workers on a shared storage, as several hosts run them, against those with the cache daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from . import fail_over, owners, shared_logins
+from .calls import MODERN
+from .effort import Effort
+from .filling import FILLING, fill, fill_shared
+from .http import Runs, request_to, take_turns
+from .lookup import CALLERS, OURS, REDIS, fill_redis
+from .lookup import take_turns as look_up
+from .probe import answered, handle_of
+from .redis_servers import DURABLE, RedisServer, redis_server
+from .result import Figure, Line, ratios
+from .system import Served, daemon, host, scratch, system
+
+SHARED = "shared storage"
+
+SAME = {"OIG_LOGIN": "chat", "OIG_LIVE_TTL": "3600"}
+"""Settings of both: a shared storage needs the first; by the second live data stay cached."""
+
+REPORTS = frozenset({"info", "ping", "set", "pexpire"})
+"""Commands of the reports that each worker makes every few seconds, and of whoever counts here."""
+
+
+def over_shared_storage(effort: Effort) -> list[Line]:
+    """Measure calls, look-ups, logins, the memory of an owner, and a fail-over."""
+    return [
+        *_calls(effort),
+        *_lookups(effort),
+        *shared_logins.decisions(effort),
+        *shared_logins.waiting_for_a_replica(effort),
+        *owners.memory(effort),
+        *fail_over.seconds(effort),
+    ]
+
+
+def _calls(effort: Effort) -> list[Line]:
+    """Measure whole calls over HTTP, and count what they cost the storage."""
+    with _both() as (server, ours, shared):
+        lines = _compared("check_auth", ours, shared, effort)
+        commands = [_counted("check_auth", server, shared, effort)]
+        reading = [replace(one, handle=handle_of(one.port)) for one in (ours, shared)]
+        lines += _compared("get_live_data by handle", *reading, effort)
+        commands.append(_counted("get_live_data by handle", server, reading[1], effort))
+        connections = server.info("clients")["connected_clients"] - 1
+    per_worker = connections / len(shared.worker_pids)
+    return [
+        *lines,
+        *commands,
+        Line("connections of a worker to the shared storage", "connections", [per_worker]),
+    ]
+
+
+@contextlib.contextmanager
+def _both() -> Iterator[tuple[RedisServer, Served, Served]]:
+    with (
+        redis_server(*DURABLE) as server,
+        system(**SAME) as ours,
+        host(server.url, server.process.pid, **SAME) as shared,
+    ):
+        yield server, ours.served, shared.served
+
+
+def _compared(what: str, ours: Served, shared: Served, effort: Effort) -> list[Line]:
+    for served in (ours, shared):  # whatever is asked for is cached from now on
+        answered(served.port, request_to(served, MODERN))
+    theirs, mine = take_turns([(OURS, ours), (SHARED, shared)], MODERN, effort)
+    return [
+        Line(
+            f"throughput of a cached {what}, shared storage / cache daemon",
+            values=ratios(mine.rates, theirs.rates),
+            figures=[*_figures(mine, "server"), *_figures(theirs, "daemon")],
+        ),
+        Line(
+            f"processor time of a cached {what}, shared storage / cache daemon",
+            values=ratios(mine.cpu, theirs.cpu),
+        ),
+    ]
+
+
+def _figures(runs: Runs, storage: str) -> list[Figure]:
+    who, microseconds = runs.who, [1e6 * each for each in runs.storage]
+    return [*runs.figures(), Figure(f"{who}: of that the {storage}", "us/request", microseconds)]
+
+
+def _counted(what: str, server: RedisServer, shared: Served, effort: Effort) -> Line:
+    """Count what calls that come one after another cost the server."""
+    request, before = request_to(shared, MODERN), _counts(server)
+    answers = [answered(shared.port, request) for _ in range(effort.requests)]
+    after = _counts(server)
+    each = {name: (after[name] - before.get(name, 0)) / effort.requests for name in after}
+    named = sorted(name for name in each if name.startswith("cmdstat_") and each[name] >= 0.5)
+    commands = sum(
+        count
+        for name, count in each.items()
+        if name.startswith("cmdstat_") and name.removeprefix("cmdstat_") not in REPORTS
+    )
+    names = ", ".join(name.removeprefix("cmdstat_") for name in named)
+    return Line(
+        f"commands to the shared storage for a cached {what} ({names})",
+        "commands",
+        [commands],
+        figures=[
+            Figure("trips to it", "trips/call", [each["total_reads_processed"]]),
+            Figure("bytes to it", "bytes/call", [each["total_net_input_bytes"]]),
+            Figure("bytes from it", "bytes/call", [each["total_net_output_bytes"]]),
+            Figure("bytes to the caller", "bytes/call", [len(answers[-1])]),
+        ],
+    )
+
+
+def _counts(server: RedisServer) -> dict[str, float]:
+    commands = {name: float(one["calls"]) for name, one in server.info("commandstats").items()}
+    stats = {name: value for name, value in server.info("stats").items() if _is_number(value)}
+    return {**stats, **commands}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _lookups(effort: Effort) -> list[Line]:
+    """Measure look-ups alone, without HTTP, against the daemon and against redis-py's GET."""
+    with redis_server() as server, scratch() as run_dir, daemon(run_dir, **FILLING):
+        path = run_dir / "cache.sock"
+        fill(path, 0, effort.few)
+        fill_shared(server.url, 0, effort.few)
+        asyncio.run(fill_redis(server.socket, effort.few))
+        contestants = [
+            (who, who, at, effort.few)
+            for who, at in ((SHARED, server.socket), (OURS, path), (REDIS, server.socket))
+        ]
+        alone = look_up(contestants, effort)
+        many = look_up(contestants, effort, callers=CALLERS)
+    shared, ours, theirs = alone
+    many_shared, many_ours, many_theirs = many
+    return [
+        Line(
+            "time of a look-up, one at a time, shared storage / cache daemon",
+            values=ratios(shared.p50, ours.p50),
+            figures=[one.times() for one in alone],
+        ),
+        Line(
+            "the same, shared storage / redis-py's GET, which decides nothing",
+            values=ratios(shared.p50, theirs.p50),
+        ),
+        Line(
+            f"look-ups per second of one worker, {CALLERS} callers, shared storage / cache daemon",
+            values=ratios(many_shared.rates, many_ours.rates),
+            figures=[one.throughput() for one in many],
+        ),
+        Line(
+            f"the same, shared storage / redis-py's default pool of up to {CALLERS} connections",
+            values=ratios(many_shared.rates, many_theirs.rates),
+        ),
+    ]

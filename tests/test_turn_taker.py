@@ -12,10 +12,13 @@ import pytest
 from server.state.account import AccountState
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.storage import OWNER_BYTES, TURNS, StorageAway
+from server.state.storage import OWNER_BYTES, POLL_SECONDS, TURNS, StorageAway
 from server.state.turn_taker import TurnTaker
+from server.state.turns import MAX_FAILED, Turns
 from server.state.vocabulary import Ask, Outcome
 from server.state.waiters import Group, Queue, Waiter
+
+from .waiting import let_pass
 
 LIMITS = Limits(logins_at_once=2)
 
@@ -54,10 +57,13 @@ def storage():
 class Process:
     def __init__(self, storage) -> None:
         self.served: list[Group] = []
+        self.waiting: list[Group] = []
+        self.away: list[Group] = []
         self.replies: list[Outcome] = []
         own = copy(storage)  # each process has a name of its own, and all have what is there
         own.owner = os.urandom(OWNER_BYTES)
-        self.taker = TurnTaker(own, LIMITS, os.urandom, self.served.append)
+        told = self.served.append, self.waiting.append, self.away.append
+        self.taker = TurnTaker(own, LIMITS, os.urandom, *told)
 
     def join(self, number: int) -> Group:
         account = number.to_bytes(32, "big")
@@ -100,7 +106,56 @@ async def test_processes_that_step_at_once_give_each_turn_once(storage):
         process.taker.close()
 
 
-async def test_all_are_sent_away_while_the_storage_is_away_and_nobody_asks_it_in_vain(storage):
+async def test_only_a_login_that_has_no_turn_after_a_step_has_to_wait(storage):
+    one = Process(storage)
+    groups = [one.join(number) for number in range(3)]
+    assert [one.taker.is_joining(group) for group in groups] == [True] * 3
+    await settle()
+    assert [one.taker.is_joining(group) for group in groups] == [False] * 3
+    assert one.waiting == [group for group in groups if not group.served]
+    assert len(one.waiting) == 1
+    one.taker.close()
+
+
+async def test_rejections_noted_while_the_storage_is_away_are_stored_when_it_is_back(
+    storage, monkeypatch
+):
+    one, path = Process(storage), ("10.0.0.0/8", "10.1.0.0/16", "10.1.0.1")
+    storage.there.is_away = True
+    for number in range(2 * MAX_FAILED):
+        one.taker.rejected((path[0], path[1], str(number)))
+    one.taker.rejected(path)
+    one.join(1)
+    await settle()
+    storage.there.is_away = False
+    let_pass(POLL_SECONDS, monkeypatch)
+    await asyncio.sleep(0.01)
+    await settle()
+    failed = Turns.load(storage.there.value).failed
+    assert len(failed) == MAX_FAILED
+    assert path[2] in failed
+    one.taker.close()
+
+
+async def test_an_own_turn_that_ended_while_the_storage_was_away_ends_there_by_itself(
+    storage, monkeypatch
+):
+    one = Process(storage)
+    (group,) = [one.join(1)]
+    await settle()
+    storage.there.is_away = True
+    one.taker.leave(group.ticket, used=True)
+    await settle()
+    assert group.ticket in Turns.load(storage.there.value).running
+    storage.there.is_away = False
+    let_pass(POLL_SECONDS, monkeypatch)
+    await asyncio.sleep(0.01)
+    await settle()
+    assert Turns.load(storage.there.value).running == {}
+    one.taker.close()
+
+
+async def test_all_go_on_without_turns_while_the_storage_is_away(storage):
     one = Process(storage)
     groups = [one.join(number) for number in range(3)]
     await settle()
@@ -109,9 +164,8 @@ async def test_all_are_sent_away_while_the_storage_is_away_and_nobody_asks_it_in
     storage.there.is_away = True
     groups.append(one.join(9))
     await settle()
-    assert [group for group in groups if group.served is False] == one.served[len(running) :]
-    assert len(one.served) == len(groups)
-    assert one.taker._timer is None
+    assert one.away == [group for group in groups if group not in running]
+    assert one.served == running
     storage.there.is_away = False
     one.taker.leave(running[0].ticket, used=True)
     group = one.join(10)

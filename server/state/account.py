@@ -98,7 +98,7 @@ class Ended(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """The portal is `BUSY` or `OVERLOADED`, and left alone for a circle.
+    """The portal said at `since` that it is `BUSY` or `OVERLOADED`, and is left alone for a circle.
 
     The circle is a source, `KNOWN_SOURCES` or `READING`.
     """
@@ -106,6 +106,7 @@ class Busy(NamedTuple):
     circle: str | None
     until: float
     reason: str
+    since: float
 
 
 KNOWN_SOURCES: Final = ""
@@ -263,7 +264,8 @@ class AccountState:
 
     def refresh(self, epochs: Epochs, now: float) -> None:
         """Drop what was flushed or has expired; let counters fall. Guesses stay."""
-        if self.flushed < epochs.sessions:
+        # A later epoch than the storage's was lost with the server that had it.
+        if self.flushed != epochs.sessions:
             self.end_session()
             self.leases.clear()
         if self.unlocked < epochs.locks:

@@ -166,7 +166,7 @@ class Accounts:
                 once with `Waiting`. `give_up` or `drop_holder` gives back a lease in the outcome.
             holder: A connection or the like, which loses its leases when it ends.
         """
-        deadline = self._storage.now() + self._rounds.limits.longest_wait
+        deadline = self._rounds.room.now() + self._rounds.limits.longest_wait
         waiter = Waiter(request, reply, holder, deadline)
         if self._stopped:
             waiter.done = True

@@ -144,7 +144,7 @@ def leave_alone(
     others = [one for one in state.busy if one.circle != circle]
     if len(others) >= MAX_BUSY:
         others.remove(next(one for one in others if one.circle))  # the oldest of a stranger
-    state.busy = [*others, Busy(circle, until, reason)]
+    state.busy = [*others, Busy(circle, until, reason, context.now)]
     state.woken = True
 
 

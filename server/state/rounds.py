@@ -128,6 +128,7 @@ class Rounds:
     def context(self) -> Context:
         """Return what decisions know now."""
         now, owner = self._storage.now(), self._storage.owner
+        self.rejections_void = min(self.rejections_void, now + self.limits.rejected_memory)
         return Context(self.policy, self.limits, now, owner, self._random, self.rejections_void)
 
     def wake_all(self) -> None:
@@ -268,7 +269,8 @@ class Rounds:
             elif group not in new:
                 if group.credential is not None:
                     self.room.totals["misses_total"] += 1
-                self.room.reply_waiting(waiter)
+                if not self.room.turns.is_joining(group):
+                    self.room.reply_waiting(waiter)
         return new
 
     async def _decide(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from . import locks, spraying
+from . import clock_step, locks, spraying
 from .account import AccountState
 from .limits import Limits, Policy
 from .storage import POLL_SECONDS, TAG_BYTES, TURNS, Entry, Kind, Storage, StorageAway
-from .turns import Path, Place, Rank, Turns
+from .turns import MARGIN, MAX_FAILED, Path, Place, Rank, Turns
 from .waiters import Group, start
 
 TICKET_BYTES = 8
@@ -23,7 +23,11 @@ FOREVER = 7 * 86400.0
 
 
 class TurnTaker:
-    """The turns of this process; `served` is called with a group that has one or is refused one."""
+    """The turns of this process.
+
+    `served` is called with a group that has a turn or is refused one, `waits` with one that has to
+    wait for it, and `away` with one that cannot, as the storage is away.
+    """
 
     def __init__(
         self,
@@ -31,12 +35,18 @@ class TurnTaker:
         limits: Limits,
         random: Callable[[int], bytes],
         served: Callable[[Group], None],
+        waits: Callable[[Group], None],
+        away: Callable[[Group], None],
     ) -> None:
         self.limits = limits
         self._storage = storage
         self._random = random
         self._served = served
+        self._waits = waits
+        self._away = away
         self._groups: dict[bytes, Group] = {}
+        # Tickets of joins that are not stored yet, where processes share the turns.
+        self._joining: set[bytes] = set()
         # Tickets of the turns that this process has.
         self._taken: set[bytes] = set()
         # For the next step: joins, ends (and whether the turn was used), and news of sources, in
@@ -80,9 +90,11 @@ class TurnTaker:
         elif locks.is_suspect(states[1], source):
             rank = Rank.SUSPECT
         path, shared = spraying.path_of(source, policy), spraying.is_shared(source, policy)
-        until = now + self.limits.longest_wait + 5.0
+        until = now + self.limits.longest_wait + MARGIN
         ticket = group.ticket = self._random(TICKET_BYTES)
         self._groups[ticket] = group
+        if self._storage.is_shared:
+            self._joining.add(ticket)
         self._joins[ticket] = Place(
             ticket, self._storage.owner, credential.pair, path, shared, rank, until
         )
@@ -91,10 +103,15 @@ class TurnTaker:
         else:
             self._run()
 
+    def is_joining(self, group: Group) -> bool:
+        """Return whether it is not known yet if a group has to wait for its turn."""
+        return group.ticket in self._joining
+
     def leave(self, ticket: bytes, *, used: bool) -> None:
         """End a wait, or a turn."""
         self._groups.pop(ticket, None)
         self._taken.discard(ticket)
+        self._joining.discard(ticket)
         self._joins.pop(ticket, None)
         self._left[ticket] = used
         self._schedule()
@@ -132,22 +149,45 @@ class TurnTaker:
     async def _take_turns(self) -> None:
         try:
             while True:
+                changes = self._joins, self._left, self._news
+                self._joins, self._left, self._news = {}, {}, []
                 try:
-                    await self._step()
+                    await self._step(*changes)
                 except StorageAway:
-                    self._turns, self._data = Turns(), None
-                    self._joins.clear()
+                    self._fail(changes[2])
+                    break
                 self._report()
                 if not (self._joins or self._left or self._news):
+                    self._set_timer()
                     break
         finally:
             self._running = False
-        self._set_timer()
 
-    async def _step(self) -> None:
+    def _fail(self, news: list[Callable[[Turns, float], None]]) -> None:
+        """Let all groups go on without turns, and take the next step soon.
+
+        1. News of sources are applied then. The latest suffice: no more are remembered of them.
+        2. Turns that have ended here and not in the storage are found by `_end_unknown`.
+        """
+        self._news = (news + self._news)[-MAX_FAILED:]
+        self._turns, self._data = Turns(), None
+        groups, self._groups = self._groups, {}
+        for changes in (self._joins, self._left, self._joining):
+            changes.clear()
+        for group in groups.values():
+            self._away(group)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(POLL_SECONDS, self._run)
+
+    async def _step(
+        self,
+        joins: dict[bytes, Place],
+        left: dict[bytes, bool],
+        news: list[Callable[[Turns, float], None]],
+    ) -> None:
         """Apply all changes since the last step; may raise `StorageAway`."""
-        storage, changes = self._storage, (self._joins, self._left, self._news)
-        self._joins, self._left, self._news = {}, {}, []
+        storage, changes = self._storage, (joins, left, news)
         if not storage.is_shared:
             self._apply(*changes, frozenset())
             return
@@ -158,8 +198,9 @@ class TurnTaker:
             before = self._tickets()
             self._end_unknown()
             others = {one.owner for one in self._places()} - {storage.owner}
-            self._apply(*changes, await storage.dead(others) if others else frozenset())
-            if not any(changes) and before == self._tickets():
+            dead = await storage.dead(others) if others else frozenset()
+            is_set_back = self._apply(*changes, dead)
+            if not any(changes) and before == self._tickets() and not is_set_back:
                 self._data = data
                 return
             new = self._turns.dump(self._random(TAG_BYTES))
@@ -175,8 +216,10 @@ class TurnTaker:
         left: dict[bytes, bool],
         news: list[Callable[[Turns, float], None]],
         dead: frozenset[bytes],
-    ) -> None:
+    ) -> bool:
+        """Apply changes; return whether times were corrected as the clock was set back."""
         turns, limits, now = self._turns, self.limits, self._storage.now()
+        is_set_back = clock_step.correct_turns(turns, limits, now)
         turns.refresh(now, dead)
         for change in news:
             change(turns, now)
@@ -185,6 +228,7 @@ class TurnTaker:
         for place in joins.values():
             turns.join(place, limits)
         turns.serve(limits, now)
+        return is_set_back
 
     def _places(self) -> list[Place]:
         return [*self._turns.waiting.values(), *self._turns.running.values()]
@@ -213,6 +257,10 @@ class TurnTaker:
                 if group.served:
                     self._taken.add(ticket)
                 self._served(group)
+        stored = self._joining - joining.keys()
+        self._joining -= stored
+        for group in [self._groups[one] for one in stored if one in self._groups]:
+            self._waits(group)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

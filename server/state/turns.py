@@ -39,6 +39,9 @@ FAILED_LASTS: Final = 3600.0
 MAX_FAILED: Final = 256
 """For how long, and for how many sources, rejections by the portal are remembered here."""
 
+MARGIN: Final = 5.0
+"""Seconds by which a place outlasts the wait or lease that it is for."""
+
 Path = tuple[str, str, str]
 
 Parts = OrderedDict[Any, Any]
@@ -200,7 +203,7 @@ class Turns:
             place = self._next()
             self.full_at += 1.0 / limits.logins_per_second
             # A lease begins a moment later and lasts as long; it must not outlive its turn.
-            until = now + limits.lease_lasts + 5.0
+            until = now + limits.lease_lasts + MARGIN
             self.running[place.ticket] = place._replace(until=until)
 
     def ready_at(self, limits: Limits, count: int = 1) -> float:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-from . import encoding, locks
+from . import clock_step, encoding, locks
 from .account import AccountState
 from .commands import Work, flush
 from .decider import Decider
@@ -117,7 +117,7 @@ class Upkeep:
         """Return statistics under the names of `docs/protocol.md`."""
         rounds, room, now = self._rounds, self._rounds.room, self._storage.now()
         hits, misses = room.totals["hits_total"], room.totals["misses_total"]
-        leases = [one for one in room.leases.values() if one.until > now]
+        leases = [one for one in room.leases.values() if one.until > room.now()]
         logging_in = sum(one.credential is not None for one in leases)
         waiting = sum(len(one.waiters) for one in room.groups() if one.credential is not None)
         return {
@@ -177,6 +177,7 @@ class Upkeep:
         async for account, data in self._accounts():
             if header_of(data).lasting_size:
                 state = encoding.load(data)
+                clock_step.correct_account(state, context)
                 state.refresh(epochs, context.now)
                 locks.expire(state, context)
                 if state.counters():
@@ -186,6 +187,7 @@ class Upkeep:
         now, epochs = self._storage.now(), self._storage.epochs
         async for source, data in self._storage.sources():
             state = SourceState.load(data)
+            clock_step.correct_source(state, now)
             state.refresh(epochs, now)
             # A failure at a single account adds nothing to that account's own counter.
             if len(state.failed()) > 1 or state.until > now:

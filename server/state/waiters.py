@@ -20,9 +20,9 @@ Reply = Callable[[Outcome], object]
 class Waiter:
     """A request that has no answer yet.
 
-    It is answered by its `deadline`, and its leases end with its `holder`, such as a connection.
-    `waits` says whether it was sent `Waiting`, `done` whether it was answered or withdrawn. It has
-    a group only while it waits.
+    It is answered by its `deadline`, on the clock of `WaitingRoom.now`, and its leases end with its
+    `holder`, such as a connection. `waits` says whether it was sent `Waiting`, `done` whether it
+    was answered or withdrawn. It has a group only while it waits.
     """
 
     request: Any

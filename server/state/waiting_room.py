@@ -13,7 +13,7 @@ from .limits import Limits, plain
 from .logins import Credential
 from .storage import Storage
 from .turn_taker import TurnTaker
-from .vocabulary import PACED, SOON, Ask, Fail, Hit, Lease, Outcome, Unavailable, Waiting
+from .vocabulary import PACED, SOON, Ask, Away, Fail, Hit, Lease, Outcome, Unavailable, Waiting
 from .waiters import Group, Queue, Waiter
 
 MANY: Final = 3
@@ -46,13 +46,16 @@ class Abandoned(NamedTuple):
 
 
 class LeaseRecord(NamedTuple):
-    """A lease of a client of this process; a login has a credential and the ticket of its turn."""
+    """A lease of a client of this process; a login has a credential and the ticket of its turn.
+
+    It lasts `until`, on the clock of `WaitingRoom.now`.
+    """
 
     request: Ask
     credential: Credential | None
     ticket: bytes | None
     holder: Hashable
-    until: float
+    until: float = 0.0
 
 
 class WaitingRoom:
@@ -75,11 +78,14 @@ class WaitingRoom:
         wake: Callable[[Queue], None],
         submit: Callable[[bytes, Any], None],
     ) -> None:
-        self.turns = TurnTaker(storage, limits, random, lambda group: wake(group.queue))
+        self.turns = TurnTaker(
+            *(storage, limits, random, lambda group: wake(group.queue)),
+            *(self.reply_all_waiting, self._reply_away),
+        )
         self.totals = dict.fromkeys(TOTALS, 0)
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.leases: dict[bytes, LeaseRecord] = {}
-        self._now = storage.now
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = wake
         self._submit = submit
         # Groups whose pair may not be compared yet, by source.
@@ -121,6 +127,18 @@ class WaitingRoom:
             is_login = waiter.group is not None and waiter.group.credential is not None
             self.totals["waits_total" if is_login else "fetches_waits_total"] += 1
             waiter.reply(Waiting())
+
+    def reply_all_waiting(self, group: Group) -> None:
+        """Reply `Waiting` to all of a group, unless it is soon known that they need not wait."""
+        for waiter in () if self.turns.is_joining(group) else list(group.waiters):
+            self.reply_waiting(waiter)
+
+    def _reply_away(self, group: Group) -> None:
+        """Reply to all of a group that the storage is away."""
+        waiters, group.ticket = list(group.waiters), None
+        self.drop(group)
+        for waiter in waiters:
+            self.reply(waiter, Away())
 
     def withdraw(self, waiter: Waiter) -> None:
         """End the wait of a request without an answer."""
@@ -204,7 +222,7 @@ class WaitingRoom:
 
     def grant(self, waiter: Waiter, lease: Lease, record: LeaseRecord) -> None:
         """Give a lease to a waiter."""
-        self.leases[lease.token] = record
+        self.leases[lease.token] = record._replace(until=self.now() + lease.lasts)
         self.reply(waiter, lease)
 
     def give_up(self, token: bytes) -> None:
@@ -227,11 +245,17 @@ class WaitingRoom:
 
     def expire_leases(self) -> None:
         """End the leases whose time is over; queues have timers of their own for their groups."""
-        now = self._now()
+        now = self.now()
         while self.leases and next(iter(self.leases.values())).until <= now:
             self.end_lease(next(iter(self.leases)), lost=True)
 
-    # Time.
+    # Time, on the loop's clock: callers must not wait longer when the storage's is set back.
+
+    def now(self) -> float:
+        """Return seconds on the clock of deadlines, which never goes back."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
 
     def arm(self) -> None:
         """Set the timer for the next waiter's deadline or the next end of a lease."""
@@ -247,7 +271,7 @@ class WaitingRoom:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            delay = max(0.001, due - self._now())
+            delay = max(0.001, due - self.now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def close(self) -> None:
@@ -256,7 +280,7 @@ class WaitingRoom:
         self.turns.close()
 
     def _tick(self) -> None:
-        self._due, now = None, self._now()
+        self._due, now = None, self.now()
         self._send_away(list(takewhile(lambda one: one.deadline <= now, self.waiters)))
         self.expire_leases()
         self.arm()

@@ -42,6 +42,7 @@ class StorageContract:
         name = self.names[0]
         await storage.swap(name, None, tagged(1, b"a"), entry())
         assert await storage.swap(name, tagged(1, b"other"), tagged(2, b"b"), entry())
+        assert await storage.load(name) == tagged(2, b"b")
 
     async def test_a_value_that_was_dropped_is_none(self, storage):
         for name in self.names:

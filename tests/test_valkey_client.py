@@ -113,7 +113,9 @@ async def test_who_was_cut_off_and_missed_nothing_keeps_its_copies(two):
     before = other._drops
     await other.storage._notices.aclose()
     other._drops, compared = before, asyncio.Event()
-    other.storage.on_announced(other._announced, lambda: (other._subscribed(), compared.set()))
+    other.storage.on_announced(
+        other._announced, lambda: (other._subscribed(), compared.set()), other._count
+    )
     other.storage._notices.restart()
     await compared.wait()
     await asyncio.gather(*other._tasks)

@@ -118,8 +118,8 @@ class Decider:
                 self.room.note_seen(group)
         self._join_turns()
         if not self.queue.woken:  # else they may have an answer in the next round
-            for waiter in [waiter for group in waiting for waiter in group.waiters]:
-                self.room.reply_waiting(waiter)
+            for group in waiting:
+                self.room.reply_all_waiting(group)
         self.room.wake_unseen(self.transaction.freed, self.queue)
 
     def _join_turns(self) -> list[Group]:
@@ -160,6 +160,7 @@ class Decider:
         `budget` is the budget key of an account that was erased.
         """
         self.transaction.drops = True
+        self.transaction.erased = budget or self.transaction.erased
         self.transaction.on_durable(partial(self.listeners.dropped, self.account, budget))
 
     def store_answer(self, key: bytes, value: bytes, ttl: float, room: Room) -> None:
@@ -194,7 +195,7 @@ class Decider:
             self.answered.add(group)
         assert isinstance(group.request, Ask)
         until = self.context.now + lease.lasts
-        record = LeaseRecord(group.request, group.credential, group.ticket, first.holder, until)
+        record = LeaseRecord(group.request, group.credential, group.ticket, first.holder)
         self.transaction.on_commit(partial(self.room.grant, first, lease, record))
         group.ticket, pair = None, group.pair  # the turn belongs to the lease now
         for one in self.queue.groups.values():

@@ -156,9 +156,15 @@ class MemoryStorage:
         return frozenset(owners) - {self.owner}
 
     async def flush(
-        self, *, sessions: bool = False, locks: bool = False, dropped: bool = False
+        self,
+        *,
+        sessions: bool = False,
+        locks: bool = False,
+        dropped: bool = False,
+        whose: tuple[bytes | None, bytes | None] = (None, None),
     ) -> Epochs:
-        """As `Storage.flush`."""
+        """As `Storage.flush`; there are no other processes."""
+        del whose
         origin, drops, flushed, unlocked = self.epochs
         drops += sessions or dropped
         self.epochs = Epochs(origin, drops, flushed + sessions, unlocked + locks)

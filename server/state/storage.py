@@ -121,12 +121,15 @@ class Storage(Protocol):
     Attributes:
         owner: Names this process in leases.
         is_shared: Whether other processes change values as well.
-        epochs: The newest that this process has heard of.
     """
 
     owner: bytes
     is_shared: bool
-    epochs: Epochs
+
+    @property
+    def epochs(self) -> Epochs:
+        """The latest that this process has heard of."""
+        ...
 
     @property
     def crowded_until(self) -> float:
@@ -134,7 +137,10 @@ class Storage(Protocol):
         ...
 
     def now(self) -> float:
-        """Return seconds on a clock that never goes back, not even over restarts."""
+        """Return seconds on a clock that goes on over restarts.
+
+        That of a shared server may be set back: see `clock_step`.
+        """
         ...
 
     def peek(self, name: bytes) -> bytes | None:
@@ -193,9 +199,18 @@ class Storage(Protocol):
         ...
 
     async def flush(
-        self, *, sessions: bool = False, locks: bool = False, dropped: bool = False
+        self,
+        *,
+        sessions: bool = False,
+        locks: bool = False,
+        dropped: bool = False,
+        whose: tuple[bytes | None, bytes | None] = (None, None),
     ) -> Epochs:
-        """Raise the epochs by one, durably: `sessions` and `dropped` also raise `drops`."""
+        """Raise the epochs by one, durably: `sessions` and `dropped` also raise `drops`.
+
+        `whose` is the account of which something was dropped, None for all; and its budget key if
+        it was erased. Other processes hear of them.
+        """
         ...
 
     async def durable(self, *names: bytes) -> None:

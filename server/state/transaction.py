@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 
-from . import encoding, locks, spraying
+from . import clock_step, encoding, locks, spraying
 from .account import NO_GENERATION, READING, AccountState
 from .limits import Context
 from .locks import Standing
@@ -21,11 +22,12 @@ class Transaction:
     """Values of accounts and sources, as loaded and as changed.
 
     Attributes:
-        context: What decisions know besides the values; its time is when the transaction began.
+        context: What decisions know besides the values; its time is that of the first load.
         account: The account that it is about, if any.
         answers: Answers to store for the account, by key, each with its room.
         counts: What it adds to the statistics.
-        drops: Whether anything is dropped on purpose.
+        drops: Whether anything is dropped on purpose; `erased` is the budget key of an account of
+            which all was.
         freed: Sources with more left of their budgets than before.
         forgiven: Those of them that have no failure any more.
     """
@@ -37,6 +39,7 @@ class Transaction:
         self.answers: dict[bytes, tuple[Answer, Room]] = {}
         self.counts: defaultdict[str, int] = defaultdict(int)
         self.drops = False
+        self.erased: bytes | None = None
         self.swapped: list[bytes] = []
         self.freed: set[str] = set()
         self.forgiven: set[str] = set()
@@ -53,9 +56,9 @@ class Transaction:
         state = self.states.get(account)
         if state is not None:
             return state
-        name = of_account(account)
-        data = self._loaded[name] = await self._storage.load(name)
+        data = await self._load(of_account(account))
         state = AccountState() if data is None else encoding.load(data)
+        clock_step.correct_account(state, self.context)
         if state.value and state.expires <= self.context.now:
             self.counts["expired_total"] += 1
         generation = state.generation
@@ -70,9 +73,9 @@ class Transaction:
         """Return what a source has used of its budget, as of now."""
         state = self._sources.get(source)
         if state is None:
-            name = of_source(source)
-            data = self._loaded[name] = await self._storage.load(name)
+            data = await self._load(of_source(source))
             state = self._sources[source] = SourceState.load(data)
+            clock_step.correct_source(state, self.context.now)
             state.refresh(self._storage.epochs, self.context.now)
         return state
 
@@ -134,7 +137,7 @@ class Transaction:
         if not self._durable:
             return
         if self.drops:
-            await self._storage.flush(dropped=True)
+            await self._storage.flush(dropped=True, whose=(self.account, self.erased))
         await self._storage.durable(of_account(self.account), *self.swapped)
         for do in self._durable:
             do()
@@ -147,6 +150,14 @@ class Transaction:
     def woken(self) -> bool:
         """Return whether all groups should be looked at again."""
         return any(state.woken for state in self.states.values())
+
+    async def _load(self, name: bytes) -> bytes | None:
+        data = await self._storage.load(name)
+        if self._storage.is_shared and not self._loaded:
+            # A shared storage learns the time with what it loads.
+            self.context = replace(self.context, now=self._storage.now())
+        self._loaded[name] = data
+        return data
 
     # Swaps.
 

@@ -1,15 +1,16 @@
 """A storage on a Valkey or Redis server that the processes of all hosts share.
 
-It decides nothing. Its only script replaces a value whose tag is the one that was loaded. Its keys:
+It decides nothing: it replaces a value whose tag is still the loaded one. Its keys:
 
     oig:a<account>, oig:s<source>, oig:turns    values, each for as long as it matters
-    oig:mepochs                                 how often what was flushed
+    oig:mepochs                                 the epochs: see `valkey_epochs`
     oig:h<handle>                               the account of a handle
     oig:f..., oig:p..., oig:i...                answers: see `valkey_answers`
-    oig:w<owner>, oig:k                         what each process says: see `valkey_members`
+    oig:w<owner>, oig:k                         what each process reports: see `valkey_members`
+    oig:x<owner>                                for a moment, to try what a user may do
 
-Its channels are those of `valkey_notices`. The time is the server's, and comes with each swap: so
-the clocks of hosts need not agree.
+Its channels are those of `valkey_notices`. The time is the server's, and comes with each load, so
+that the clocks of hosts need not agree.
 """
 
 from __future__ import annotations
@@ -20,48 +21,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import msgpack  # type: ignore[import-untyped]
 from redis.asyncio import Redis
 
 from . import encoding
 from .limits import Limits
-from .storage import (
-    EPOCHS,
-    OWNER_BYTES,
-    PATIENCE,
-    TAG_BYTES,
-    Answer,
-    Entry,
-    Epochs,
-    Kind,
-    Room,
-    StorageAway,
-)
+from .storage import EPOCHS, OWNER_BYTES, PATIENCE, Answer, Entry, Epochs, Room, StorageAway
 from .valkey_answers import ValkeyAnswers
 from .valkey_clock import ServerClock
-from .valkey_connection import Connection
-from .valkey_fitness import greet
+from .valkey_connection import Connection, UnfitStorage
+from .valkey_epochs import SharedEpochs
+from .valkey_fitness import greet, refuse_eviction
 from .valkey_members import Members
 from .valkey_notices import Notices
-
-SWAP: Final = """
-local tag = redis.call('GETRANGE', KEYS[1], 0, 7)
-if tag == ARGV[1] then
-  if ARGV[2] == '' then redis.call('DEL', KEYS[1])
-  else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-  if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[4]) end
-end
-return {tag, redis.call('TIME')}
-"""
-"""The compare-and-swap. It is sent as it is each time, not by its digest: so nothing has to be done
-about a server that was restarted, failed over or made to forget its scripts."""
+from .valkey_swap import Swap
 
 PREFIX: Final = b"oig:"
-ORIGIN_BYTES: Final = 16
-
-FOREVER: Final = 100 * 366 * 86400.0
-"""Seconds for which the epochs are kept."""
-
 MAX_HANDLES: Final = 10_000
 """Handles whose account is remembered; it never changes."""
 
@@ -77,13 +51,13 @@ class ValkeyStorage:
         prefix: Begins all keys and channels.
 
     Attributes:
-        generation: Number of times that the server was reached anew.
-        members: What the processes say that work with it.
+        generation: Number of connections made so far.
+        members: What the processes report that work with it.
     """
 
     is_shared = True
     crowded_until = 0.0
-    """A server has room or is away: nothing goes for anything else."""
+    """A server has room or is away: nothing is evicted."""
 
     def __init__(
         self,
@@ -95,18 +69,22 @@ class ValkeyStorage:
         prefix: bytes = PREFIX,
     ) -> None:
         self.owner = random(OWNER_BYTES)
-        self.epochs = Epochs(b"")
         self.generation = 0
         self._client = client
         self._clock = clock or ServerClock()
-        self._random = random
         self._replicas = 0
         self._prefix = prefix
-        self._connection = Connection(client, self._greet)
+        self._connection = Connection(client, self._greet, self._clock)
         self._notices = Notices(self._connection, client, self.owner, prefix, self._clock.local)
+        self._epochs = SharedEpochs(self._connection, self._notices, self._key(EPOCHS), random)
         self._answers = ValkeyAnswers(self._connection, limits, self._clock, prefix)
         self.members = Members(self._connection, self.owner, prefix)
         self._handles: dict[bytes, bytes] = {}
+
+    @property
+    def epochs(self) -> Epochs:
+        """As `Storage.epochs`."""
+        return self._epochs.known
 
     @property
     def away(self) -> str | None:
@@ -127,14 +105,23 @@ class ValkeyStorage:
         """
         await self._connection.open()
 
-    def on_announced(self, heard: Callable[[bytes], None], missed: Callable[[], None]) -> None:
-        """Have something called with what other processes announce, and when some may be missed."""
+    def on_announced(
+        self,
+        heard: Callable[[bytes], None],
+        missed: Callable[[], None],
+        counted: Callable[[int], None],
+    ) -> None:
+        """Have something called with what other processes announce, and when some may be missed.
+
+        `counted` is called with the number of each drop that this process announces.
+        """
         self._notices.on_drop, self._notices.on_subscribed = heard, missed
+        self._epochs.counted = counted
 
     def announce(self, message: bytes) -> None:
         """Send something to all other processes that are there."""
         with contextlib.suppress(StorageAway):
-            self._connection.ask("PUBLISH", self._notices.drops, self.owner + message)
+            self._connection.ask("PUBLISH", self._notices.drops, self._notices.message(message))
 
     def now(self) -> float:
         """As `Storage.now`."""
@@ -161,22 +148,18 @@ class ValkeyStorage:
     async def load(self, name: bytes) -> bytes | None:
         """As `Storage.load`; the epochs are of the same moment."""
         epochs, value = (self._connection.get(self._key(one)) for one in (EPOCHS, name))
-        self._learn(await epochs)
+        self._epochs.learn(await epochs)
         return await value
 
     async def swap(self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry) -> bool:
-        """As `Storage.swap`. One that was sent twice, since the first reply got lost, is a yes."""
+        """As `Storage.swap`."""
         lasts = self._connection.milliseconds(entry.lasts)
         for handle in entry.handles:
             # First, since one that leads to an account without the handle does no harm.
             self._connection.ask("SET", self._key(b"h" + handle), name[1:], "PX", lasts)
-        before, sent = (old or b"")[:TAG_BYTES], self._clock.local()
-        tag, at = await self._connection.ask(
-            *("EVAL", SWAP, 1, self._key(name), before, new or b"", lasts),
-            *(self._notices.message(name) if entry.wake else b"", self._notices.changes),
-        )
-        self._clock.learn(int(at[0]) + int(at[1]) / 1e6, sent)
-        if tag != before and (new is None or tag != new[:TAG_BYTES]):
+        message = self._notices.message(name) if entry.wake else b""
+        swap = Swap(self._key(name), old, new, lasts, message, self._notices.changes)
+        if not swap.is_done(await self._connection.ask(*swap.command())):
             return False
         if name[:1] == b"a":
             await self._note_handles(name[1:], old, entry.handles)
@@ -210,28 +193,41 @@ class ValkeyStorage:
         return await self._notices.dead(owners)
 
     async def flush(
-        self, *, sessions: bool = False, locks: bool = False, dropped: bool = False
+        self,
+        *,
+        sessions: bool = False,
+        locks: bool = False,
+        dropped: bool = False,
+        whose: tuple[bytes | None, bytes | None] = (None, None),
     ) -> Epochs:
         """As `Storage.flush`."""
-        while True:
-            old = await self._connection.get(self._key(EPOCHS))
-            origin, drops, flushed, unlocked = self._learn(old)
-            drops += sessions or dropped
-            new = self._packed(Epochs(origin, drops, flushed + sessions, unlocked + locks))
-            if await self.swap(EPOCHS, old, new, Entry(Kind.LOCKED, FOREVER, wake=True)):
-                return self._learn(new)
+        epochs = await self._epochs.flush(sessions, locks, dropped, whose)
+        if sessions or locks:
+            await self.durable(EPOCHS)
+        return epochs
 
     async def durable(self, *names: bytes) -> None:
         """As `Storage.durable`: a replica has it, if there is any."""
         if self._replicas and names:
             await self._connection.ask("WAIT", 1, round(PATIENCE * 1000))
 
-    async def count_replicas(self) -> None:
-        """Look how many there are now: one that has gone must not be waited for again and again."""
-        self._replicas = await self.members.replicas()
+    async def look_again(self) -> None:
+        """Look at what may change while a connection lasts.
+
+        1. The number of replicas: one that has gone must not be waited for each time.
+        2. The policy: a server that evicts is away, just as the start refuses it.
+        """
+        asked = [self._connection.ask("INFO", section) for section in ("memory", "replication")]
+        memory, replication = [await one for one in asked]
+        self._replicas = int(replication["connected_slaves"])
+        try:
+            refuse_eviction(memory)
+        except UnfitStorage as exc:
+            self._connection.lose(str(exc))
+            raise StorageAway(str(exc)) from None
 
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
-        """As `Storage.accounts`, in no certain order."""
+        """As `Storage.accounts`, in no particular order."""
         async for name, data in self._values(b"a"):
             if latest is None or encoding.header_of(data).value_size:
                 yield name, data
@@ -268,27 +264,14 @@ class ValkeyStorage:
 
     async def _greet(self) -> None:
         """Look at a server that is new to this process, or was away."""
-        first = self._packed(Epochs(self._random(ORIGIN_BYTES)))
-        sent = self._clock.local()
-        places = self._key(EPOCHS), first, SWAP, self._key(b"probe"), self._notices.own
-        greeting = await greet(self._client, *places)
+        sent, probe = self._clock.local(), self._key(b"x" + self.owner)
+        places = self._epochs.key, self._epochs.first(), probe
+        greeting = await greet(self._client, *places, self._notices.channels)
         self._clock.learn(greeting.time, sent)
-        self._learn(greeting.value)
+        await self._epochs.restore(self._client.execute_command, greeting.value)
         self._replicas = greeting.replicas
         self.generation += 1
         self._notices.restart()
-
-    def _learn(self, data: bytes | None) -> Epochs:
-        if data is None:
-            why = "it has lost what it had"
-            self._connection.lose(why)
-            raise StorageAway(why)
-        self.epochs = Epochs(*msgpack.unpackb(data[TAG_BYTES:]))
-        return self.epochs
-
-    def _packed(self, epochs: Epochs) -> bytes:
-        packed: bytes = msgpack.packb(epochs)
-        return self._random(TAG_BYTES) + packed
 
     def _key(self, name: bytes) -> bytes:
         return self._prefix + name

@@ -1,8 +1,9 @@
 """The accounts on a Valkey or Redis server as a worker asks them, in place of the daemon.
 
 The same decisions as in the daemon are made here, over the values that all workers share. What one
-of them drops on purpose it announces to the others, whose copies it concerns. Announcements may get
-lost while a worker is cut off; how many there were says the number of drops in the epochs.
+of them drops on purpose the others hear of, since they may have copies. Each drop has a number, and
+its announcement is published in the step that raises the number: so a worker that was cut off, or
+missed one, finds out when it is subscribed again, and every `SECONDS` of `valkey_reports`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .remote import Waits
 from .storage import EPOCHS, StorageAway
 from .valkey import ValkeyStorage
 from .valkey_connection import UnfitStorage
+from .valkey_epochs import Raised
 from .valkey_reports import Reports
 from .vocabulary import SHAPES, Outcome, Request
 
@@ -57,19 +59,21 @@ class ValkeyClient:
         self.listeners = Listeners()
         self._storage = storage
         self._about = about or {}
-        self._reports = Reports(storage, tag, self._facts)
+        self._reports = Reports(storage, tag, self._facts, self._compare)
         self._shapes = dict.fromkeys(SHAPES, 0)
         self._digest: Callable[[], bytes] = bytes
         self._reload: Callable[[], None] = lambda: None
+        # The storage's origin, how many drops were heard of without a gap, and those after a gap.
         self._drops: tuple[bytes, int] | None = None
+        self._after_gap: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.accounts.listeners.dropped = self._dropped
         self.accounts.listeners.unlocked = self._unlocked
-        storage.on_announced(self._announced, self._subscribed)
+        storage.on_announced(self._announced, self._subscribed, self._count)
 
     @property
     def generation(self) -> int:
-        """Number of times that the server was reached anew."""
+        """Number of connections made so far."""
         return self._storage.generation
 
     @property
@@ -110,10 +114,10 @@ class ValkeyClient:
         reload: Callable[[], None],
         compared: Callable[[bool], None],
     ) -> None:
-        """Have all know the live settings of this process, and read them again when asked to.
+        """Report the live settings of this process, and read them again when asked to.
 
-        Nobody is right where several hosts have files of their own: `compared` is never called, and
-        operators see in the statistics which processes go by the same settings.
+        Where hosts have files of their own none of them is right: `compared` is never called, and
+        operators see in the statistics which processes have the same settings.
         """
         del compared
         self._digest, self._reload = digest, reload
@@ -123,7 +127,7 @@ class ValkeyClient:
         self._start(self._say())
 
     async def keep_compared(self) -> None:
-        """Connect, and report every few seconds, until cancelled."""
+        """Connect, report and compare drops every few seconds, until cancelled."""
         try:
             await self._reports.keep()
         except UnfitStorage as exc:
@@ -138,21 +142,20 @@ class ValkeyClient:
         await self.accounts.stop()
 
     async def _begun(self) -> None:
-        """Return when the server was asked once: nobody is sent away because he came first."""
+        """Return when the server was asked once, so that no early caller is refused."""
         if not self.generation:
             with contextlib.suppress(UnfitStorage):
                 await self._storage.open()
         await self._reports.compared()
 
-    # What others are told, and tell.
+    # Announcements.
 
     def _dropped(self, account: bytes | None, budget: bytes | None) -> None:
-        self._storage.announce(msgpack.packb(["dropped", account, budget]))
-        self._count()
-        self.listeners.dropped(account, budget)
+        self.listeners.dropped(account, budget)  # the others have heard of it by the epochs
 
     def _unlocked(self, budget: bytes | None, source: str | None) -> None:
-        self._storage.announce(msgpack.packb(["unlocked", budget, source]))
+        if budget is not None or source is not None:
+            self._storage.announce(msgpack.packb(["unlocked", budget, source]))
         self.listeners.unlocked(budget, source)
 
     def reload(self) -> None:
@@ -160,24 +163,42 @@ class ValkeyClient:
         self._storage.announce(msgpack.packb(["settings"]))
 
     def _announced(self, message: bytes) -> None:
-        what, *whose = msgpack.unpackb(message)
-        if what == "dropped":
-            self._count()
-            self.listeners.dropped(*whose)
-        elif what == "unlocked":
-            self.listeners.unlocked(*whose)
-        elif what == "settings":
-            self._reload()
+        try:
+            what, *fields = msgpack.unpackb(message)
+            if what == "raised":
+                self._raised(Raised.load(fields))
+            elif what == "unlocked":
+                self.listeners.unlocked(*fields)
+            elif what == "settings":
+                self._reload()
+        except (ValueError, TypeError):
+            # Of another version, or of a program that is none of ours: it may have been a drop.
+            logger.warning("a message on the shared storage was not understood")
+            self.listeners.dropped(None, None)
 
-    def _count(self) -> None:
-        if self._drops is not None:
-            self._drops = self._drops[0], self._drops[1] + 1
+    def _raised(self, raised: Raised) -> None:
+        if raised.is_unlocked:
+            self.listeners.unlocked(None, None)
+        if raised.is_dropped:
+            self._count(raised.drops)
+            self.listeners.dropped(raised.account, raised.budget)
+
+    def _count(self, number: int) -> None:
+        """Note a drop; those of other processes may come before or after an own one."""
+        if self._drops is None:
+            return
+        origin, heard = self._drops
+        self._after_gap.add(number)
+        while heard + 1 in self._after_gap:
+            heard += 1
+            self._after_gap.discard(heard)
+        self._drops = origin, heard
 
     def _subscribed(self) -> None:
         self._start(self._compare())
 
     async def _compare(self) -> None:
-        """Drop all copies if something was dropped of which nothing was heard."""
+        """Drop all copies if one drop or more was not heard of."""
         with contextlib.suppress(StorageAway):
             await self._storage.load(EPOCHS)
             origin, drops, *_ = self._storage.epochs
@@ -185,6 +206,7 @@ class ValkeyClient:
             if origin != known[0] or drops > known[1]:
                 self.listeners.dropped(None, None)
             self._drops = origin, drops
+            self._after_gap.clear()
 
     # What is said of this process.
 

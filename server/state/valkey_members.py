@@ -63,11 +63,6 @@ class Members:
         if not await self.all():
             await self._connection.ask("DEL", self._secret)
 
-    async def replicas(self) -> int:
-        """Return how many replicas follow the server."""
-        found = await self._connection.ask("INFO", "replication")
-        return int(found["connected_slaves"])
-
     async def server(self) -> dict[str, Any]:
         """Return what the server says of itself, under its own names."""
         return dict(await self._connection.ask("INFO", "server"))

@@ -1,7 +1,7 @@
-"""What each process that works with a shared storage says of itself, every few seconds.
+"""What each process that works with a shared storage reports of itself, every few seconds.
 
-Nobody sees all of them, as the daemon does. So each leaves what it is and has counted under a key
-that expires, and whoever wants to know adds up what is there.
+No process sees all of them, as the daemon does. So each writes what it is and has counted under a
+key that expires; the statistics are the sum of what is there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -20,33 +20,39 @@ from .valkey import ValkeyStorage
 logger = logging.getLogger(__name__)
 
 SECONDS: Final = 5.0
-"""How often a process says so."""
+"""How often a process reports."""
 
 LASTS: Final = 15.0
-"""For how long that is there: one that missed two times is gone."""
+"""How long a report is kept: a process that has missed two is gone."""
 
 Facts = Mapping[str, Any]
 
 
 class Reports:
-    """Those of this process, and the comparison of its secret with the one that holds.
+    """Those of this process, and the comparison of its secret with that of the others.
 
     Args:
         storage: Where they are.
         tag: Of this process's secret; None compares nothing.
-        facts: Returns what is to be said.
+        facts: Returns the report.
+        compare: Called as often: looks for announcements that were missed.
 
     Attributes:
         secret_differs: Whether the others work with another secret.
     """
 
     def __init__(
-        self, storage: ValkeyStorage, tag: bytes | None, facts: Callable[[], Facts]
+        self,
+        storage: ValkeyStorage,
+        tag: bytes | None,
+        facts: Callable[[], Facts],
+        compare: Callable[[], Awaitable[None]],
     ) -> None:
         self.secret_differs = False
         self._storage = storage
         self._tag = tag
         self._facts = facts
+        self._compare_drops = compare
         self._compared = False
 
     async def keep(self) -> None:
@@ -60,6 +66,7 @@ class Reports:
         while True:
             with contextlib.suppress(StorageAway):
                 await self.say()
+                await self._compare_drops()
             await asyncio.sleep(SECONDS)
 
     async def say(self) -> None:
@@ -69,7 +76,7 @@ class Reports:
             StorageAway: The storage cannot be asked.
         """
         await self._compare()
-        await self._storage.count_replicas()
+        await self._storage.look_again()
         await self._storage.members.say(msgpack.packb(self._facts()), LASTS)
 
     async def leave(self) -> None:

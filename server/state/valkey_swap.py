@@ -1,0 +1,52 @@
+"""The compare-and-swap on a shared server, its only script."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from .storage import TAG_BYTES
+
+SCRIPT: Final = """
+local tag = redis.call('GETRANGE', KEYS[1], 0, 7)
+if tag == ARGV[1] then
+  if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+  else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+  if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[4]) end
+end
+return tag
+"""
+"""It is sent in full each time, not by its digest, so that a server may forget its scripts, restart
+or fail over."""
+
+
+class Swap(NamedTuple):
+    """A value in place of the one that was loaded.
+
+    Attributes:
+        key: Where.
+        old: The value that was loaded; None stands for none, as in `new`.
+        lasts: Milliseconds until the new one expires.
+        message: Published with it, in one step; nothing is if it is empty.
+        channel: Where.
+    """
+
+    key: bytes
+    old: bytes | None
+    new: bytes | None
+    lasts: int
+    message: bytes
+    channel: bytes
+
+    def command(self) -> tuple[Any, ...]:
+        """Return it as a server takes it."""
+        before, new = (self.old or b"")[:TAG_BYTES], self.new or b""
+        return "EVAL", SCRIPT, 1, self.key, before, new, self.lasts, self.message, self.channel
+
+    def is_done(self, tag: bytes) -> bool:
+        """Return whether it was made, by the tag that the server found.
+
+        If that is the new one, the swap was sent twice, as the first reply was lost.
+        """
+        if tag == (self.old or b"")[:TAG_BYTES]:
+            return True
+        return self.new is not None and tag == self.new[:TAG_BYTES]

@@ -146,7 +146,7 @@ class TestAnswers:
         async with opened(server, limits=limits) as small:
             now = small.now()
             for number in range(5):
-                answer = Answer(b"x", now + 100.0, now + number, b"gene")
+                answer = Answer(b"x", now + 100.0, now - 9.0 + number, b"gene")
                 await small.write(ACCOUNT, bytes([number]) * 32, answer, "fetched")
                 await small.write(ACCOUNT, bytes([number + 100]) * 32, answer, "put")
             left = [n for n in range(200) if await small.read(ACCOUNT, bytes([n]) * 32)]
@@ -292,7 +292,7 @@ class TestStart:
                 await storage.flush(sessions=True)
                 storage._replicas = 1
                 await storage.durable(NAME)
-                await storage.count_replicas()
+                await storage.look_again()
                 assert storage._replicas == 0
                 assert await storage.members.agree(b"tag", 60.0)
                 await storage.members.say(b"facts", 60.0)

@@ -46,6 +46,7 @@ def stepped(
     storage = kind(client_at(server.unix_url), limits, StillClock(loop.time), prefix=prefix)
     # Of the server's clock: longer than any test takes.
     storage._connection.milliseconds = lambda _: DAY_MS
+    storage._notices.quiet = None  # of real time as well
     loop.waits_for.append(lambda: storage.is_busy)
     loop.wait(storage.open())
     return storage

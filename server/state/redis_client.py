@@ -11,6 +11,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from ..storage_address import StorageAddress
+from .valkey_connection import SENTINEL_SECONDS
 
 CONNECT_SECONDS: Final = 1.0
 """How long a connection may take: as long as a command."""
@@ -40,7 +41,8 @@ def client_of(address: StorageAddress) -> Redis:
             **(COMMON | tls),
             "username": address.sentinel_user,
             "password": address.sentinel_password,
-            "socket_timeout": CONNECT_SECONDS,
+            "socket_connect_timeout": SENTINEL_SECONDS,
+            "socket_timeout": SENTINEL_SECONDS,
         }
         watched: Any = Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
         client: Redis = watched.master_for(address.primary, **options, **tls)

@@ -1,7 +1,9 @@
-"""Answers of the portal on a Valkey or Redis server: a key each, which ends by itself.
+"""Answers of the portal on a Valkey or Redis server: a key each, which expires by itself.
 
-A sorted set per account and room has their keys, the longest stored first. It bounds their number,
-and finds them when they are to be dropped.
+A sorted set per account and room has their keys, the longest stored first. By it the number and
+bytes of an account's answers are bounded, and all of them can be dropped. Two processes that write
+at once may leave one too many until the next write. Over all accounts the server's `maxmemory` is
+the bound.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from .clock_step import SLACK
 from .limits import TTL_MAX, Limits
 from .storage import Answer, Room
 from .valkey_clock import ServerClock
@@ -40,13 +43,16 @@ class ValkeyAnswers:
         self._clock = clock
         self._prefix = prefix
         self._most = {"fetched": limits.answers_per_account, "put": limits.put_per_account}
+        self._most_put_bytes = limits.put_account_bytes
 
     async def read(self, account: bytes, key: bytes) -> Answer | None:
         """As `Storage.read`."""
         asked = [self._connection.get(self._key(room, account, key)) for room in ROOMS]
         found = [_load(await one) for one in asked]
         now = self._clock.now()
-        left = [one for one in found if one is not None and one.expires > now]
+        # One of the future was stored before the clock was set back, and would be shown for long.
+        left = [one for one in found if one is not None and one.stored <= now + SLACK]
+        left = [one for one in left if one.expires > now]
         return max(left, key=lambda one: one.stored, default=None)
 
     async def write(self, account: bytes, key: bytes, answer: Answer, room: Room) -> None:
@@ -62,6 +68,8 @@ class ValkeyAnswers:
         surplus = await ask("ZCARD", index) - self._most[room]
         if surplus > 0:
             await self._drop(index, await ask("ZRANGE", index, 0, surplus - 1))
+        if room == "put":
+            await self._drop(index, await self._beyond_bytes(index))
 
     async def drop_account(self, account: bytes) -> int:
         """As `Storage.drop_answers`."""
@@ -70,6 +78,19 @@ class ValkeyAnswers:
             index = self._index(room, account)
             dropped += await self._drop(index, await self._connection.ask("ZRANGE", index, 0, -1))
         return dropped
+
+    async def _beyond_bytes(self, index: bytes) -> list[bytes]:
+        """Return the answers that have to go as an account's have too many bytes."""
+        names = await self._connection.ask("ZRANGE", index, 0, -1)
+        asked = [self._connection.ask("STRLEN", name) for name in names]
+        sizes = [max(0, await one - HEADER.size) for one in asked]
+        surplus, gone = sum(sizes) - self._most_put_bytes, []
+        for name, size in zip(names[:-1], sizes, strict=False):  # the newest stays
+            if surplus <= 0:
+                break
+            gone.append(name)
+            surplus -= size
+        return gone
 
     async def _drop(self, index: bytes, names: list[bytes]) -> int:
         if not names:

@@ -1,12 +1,13 @@
 """Commands to a Valkey or Redis server, and whether it is there.
 
-1. One trip is under way at a time. All that is asked meanwhile goes together with the next one, so
-   that sixty loads cost little more than one, and a write is never overtaken by a later one.
-2. A connection that has ended is nobody's fault: a server that was restarted has ended all. So a
-   trip is made once more over a new one. Whatever is sent here may be repeated.
+1. One trip is under way at a time. Everything asked meanwhile goes out together in the next one, so
+   that sixty loads cost little more than one, and no write overtakes an earlier one. Each trip asks
+   for the time as well.
+2. A connection that has ended says nothing about the server: a restart ends all of them. So the
+   trip is repeated once over a new one. Every command sent here may be repeated.
 3. A server that does not answer in time, or refuses (out of memory, read-only, still loading), is
-   away. All who ask are told so at once, until a probe in the background has been answered and
-   has written: nobody but the probe waits for a server that is away.
+   away. All requests fail at once, until a probe in the background has been answered and has
+   written: nobody but the probe waits for a server that is away.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ import redis
 from redis.asyncio import Redis
 
 from .storage import StorageAway
+from .valkey_clock import ServerClock
 
 PATIENCE: Final = 1.0
 """Seconds that a trip may take: a thousand times what it takes."""
 
 PROBE_SECONDS: Final = 0.25
 """Seconds between two probes, so that a server is noticed within a second of its return."""
+
+SENTINEL_SECONDS: Final = 0.4
+"""Seconds that connecting to a Sentinel may take, and each of its replies. Less than `PATIENCE`, so
+that one whose machine has lost power does not use up the time of those that are left."""
 
 PAGE: Final = 500
 """Keys that are looked at together."""
@@ -69,16 +75,23 @@ class Connection:
         client: Leads there.
         greet: Called over a new connection before anything else is asked; raises `UnfitStorage` for
             a server that must not be used.
+        clock: Learns the server's time with each trip.
 
     Attributes:
         away: Why nothing can be asked now; None when it can.
     """
 
-    def __init__(self, client: Redis, greet: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        greet: Callable[[], Awaitable[None]],
+        clock: ServerClock,
+    ) -> None:
         self.away: str | None = NOT_YET
         self._unfit: UnfitStorage | None = None
         self._client = client
         self._greet = greet
+        self._clock = clock
         self._gets: dict[bytes, list[asyncio.Future[Any]]] = {}
         self._commands: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self._sending: asyncio.Task[None] | None = None
@@ -143,12 +156,12 @@ class Connection:
                     yield key, data
 
     def lose(self, why: str) -> None:
-        """Take the server for away, and look for it."""
+        """Treat the server as away, and probe it."""
         self._refuse(why)
         self._look_for()
 
     async def aclose(self) -> None:
-        """End all connections; whoever waits is told that the server is away."""
+        """End all connections; requests that wait fail."""
         self._refuse(CLOSED)
         tasks = [one for one in (self._probing, self._sending) if one is not None]
         for task in tasks:
@@ -205,10 +218,13 @@ class Connection:
 
     async def _execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         async with asyncio.timeout(PATIENCE):
-            pipeline = self._client.pipeline(transaction=False)
-            for command in commands:
+            pipeline, sent = self._client.pipeline(transaction=False), self._clock.local()
+            for command in (("TIME",), *commands):
                 pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+            at, *replies = await pipeline.execute(raise_on_error=False)
+        if not isinstance(at, Exception):
+            self._clock.learn(at[0] + at[1] / 1e6, sent)
+        return replies
 
     def _deliver(
         self,
@@ -250,7 +266,7 @@ class Connection:
             _fail(future, why)
 
     def _look_for(self) -> None:
-        """Look for the server in the background until it is there, unless somebody does."""
+        """Probe the server in the background until it is there; one probe runs at a time."""
         if self._probing is None:
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
@@ -267,22 +283,31 @@ class Connection:
     async def _is_there(self) -> bool:
         self._unfit = None
         try:
-            await self._client.connection_pool.disconnect()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE + self._finding):
+                await self._client.connection_pool.disconnect()
                 await self._greet()
         except UnfitStorage as exc:
             self.away, self._unfit = str(exc), exc
         except FAILURES as exc:
             self.away = _reason(exc)
+        except Exception:
+            logger.exception("the shared storage cannot be used")
+            self.away = "it answers what nobody expects"
         else:
             return True
         return False
+
+    @property
+    def _finding(self) -> float:
+        """Seconds for which a probe may look for the primary: some Sentinels may be dead."""
+        watching = getattr(self._client.connection_pool, "sentinel_manager", None)
+        return 0.0 if watching is None else len(watching.sentinels) * SENTINEL_SECONDS
 
 
 def _fail(future: asyncio.Future[Any], why: str) -> None:
     if not future.done():
         future.set_exception(StorageAway(why))
-        future.exception()  # nobody has to ask for it
+        future.exception()  # so that asyncio does not log it when nobody awaits it
 
 
 def code_of(exc: BaseException) -> str:

@@ -2,31 +2,40 @@
 
 1. It evicts values when it is full: any lock may be gone at any time.
 2. It is a Cluster: what is read together lies on several of its servers.
-3. It refuses the login, or a command that is needed: nothing that is done there would be whole.
+3. It refuses the login, the database, or a command or channel that is needed.
+4. Its certificate is not accepted, or that of a Sentinel.
+5. No Sentinel knows the primary's name, or they refuse the login.
 
 A server that is away, still loading, full or read-only is not unfit: it is waited for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import redis
 from redis.asyncio import Redis
 
 from .valkey_connection import AWAY_CODES, UnfitStorage, code_of
+from .valkey_swap import Swap
 
 EVICTS: Final = "its maxmemory-policy is {}, so it may drop any session or lock: set noeviction"
 CLUSTERED: Final = "it is a Cluster, which cannot read keys of several slots together: use Sentinel"
 NO_LOGIN: Final = "it does not accept the user and password of the address"
-NO_RIGHT: Final = "the user of the address has no right to {}: allow it all keys, channels and {}"
+NO_DATABASE: Final = "it has no database of the number in the address"
+NO_RIGHT: Final = (
+    "the user of the address has no right to {}: allow it keys and channels oig:* and {}"
+)
+NO_TRUST: Final = "its certificate is not accepted ({})"
+NO_SENTINEL_LOGIN: Final = "the Sentinels do not accept sentinel_username and sentinel_password"
+NO_PRIMARY: Final = "no Sentinel knows a primary of the name in the address"
 
 NEEDED: Final = (
-    "+eval +get +getrange +mget +set +del +unlink +pexpire +scan +zadd +zcard +zrange +zrem "
-    "+publish +subscribe +pubsub +wait +time +info +ping"
+    "+eval +get +getrange +strlen +mget +set +del +unlink +pexpire +scan +zadd +zcard +zrange "
+    "+zrem +publish +subscribe +pubsub +wait +time +info +ping"
 )
-"""Rights of a user, as ACL SETUSER takes them. What every connection needs (AUTH, SELECT) is not
-counted."""
+"""Rights of a user, as ACL SETUSER takes them. SELECT is needed for another database than 0."""
 
 FORBIDDEN: Final = ("can't run this command", "ACL failure in script", "unknown command")
 """What Redis and Valkey say of a command within a script, and of one that was renamed."""
@@ -47,17 +56,20 @@ class Greeting(NamedTuple):
 
 
 async def greet(
-    client: Redis, key: bytes, first: bytes, script: str, probe: bytes, channel: bytes
+    client: Redis,
+    key: bytes,
+    first: bytes,
+    probe: bytes,
+    channels: tuple[bytes, ...],
 ) -> Greeting:
-    """Look at a server, and use once whatever is used later.
+    """Look at a server, and use every command once that is used later.
 
     Args:
         client: Leads there.
         key: Read; and set, where nothing is there yet.
         first: The value for it.
-        script: Run with its arguments such that it deletes `probe` and publishes.
-        probe: A key that is never there.
-        channel: A channel of this process alone.
+        probe: A key of this process alone, which is never there.
+        channels: To be subscribed to; the first belongs to this process alone.
 
     Raises:
         UnfitStorage: It must not be used as it is set up.
@@ -72,31 +84,112 @@ async def greet(
         # This writes, or would: a replica refuses it, and a server that is full.
         ("SET", key, first, "NX"),
         ("GET", key),
-        ("PUBLISH", channel, b"?"),
-        ("PUBSUB", "NUMSUB", channel),
-        ("EVAL", script, 1, probe, b"", b"", 1, b"?", channel),
+        ("PUBLISH", channels[0], b"?"),
+        ("PUBSUB", "NUMSUB", channels[0]),
+        Swap(probe, None, None, 1, b"?", channels[0]).command(),
+        *(("MGET", probe), ("GETRANGE", probe, 0, 7), ("STRLEN", probe), ("UNLINK", probe)),
+        *(("ZADD", probe, 0, b"?"), ("PEXPIRE", probe, 1000), ("ZCARD", probe)),
+        *(("ZRANGE", probe, 0, -1), ("ZREM", probe, b"?"), ("DEL", probe)),
+        *(("SCAN", 0, "MATCH", probe, "COUNT", 1), ("WAIT", 0, 1), ("PING",)),
     )
+    try:
+        replies = await _replies(client, commands)
+        for command, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, Exception) and _is_forbidden(reply):
+                raise UnfitStorage(NO_RIGHT.format(command[0], NEEDED))
+        memory, cluster, replication, at, _, value, *_ = replies
+        if isinstance(memory, dict):
+            refuse_eviction(memory)
+        if isinstance(cluster, dict) and cluster.get("cluster_enabled"):
+            raise UnfitStorage(CLUSTERED)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        await _subscribe(client, channels)
+    except redis.sentinel.MasterNotFoundError:
+        await _refuse_sentinels(client)
+        raise
+    except redis.RedisError as exc:
+        _refuse_connection(exc)
+        raise
+    return Greeting(at[0] + at[1] / 1e6, value, replication.get("connected_slaves", 0))
+
+
+def refuse_eviction(memory: dict[str, Any]) -> None:
+    """Raise `UnfitStorage` for a server that drops values at will, by its `INFO memory`."""
+    policy = memory.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        raise UnfitStorage(EVICTS.format(policy))
+
+
+async def _replies(client: Redis, commands: tuple[tuple[Any, ...], ...]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
+    return await pipeline.execute(raise_on_error=False)
+
+
+async def _subscribe(client: Redis, channels: tuple[bytes, ...]) -> None:
+    """Subscribe once; a user without the right is refused by the reply."""
+    async with client.pubsub() as subscription:
+        await subscription.subscribe(*channels)
+        for _ in channels:
+            try:
+                await subscription.get_message(timeout=None)
+            except redis.exceptions.NoPermissionError:
+                raise UnfitStorage(NO_RIGHT.format("SUBSCRIBE", NEEDED)) from None
+
+
+def _refuse_connection(exc: redis.RedisError) -> None:
+    """Raise `UnfitStorage` if a connection failed in a way that only an operator can mend."""
+    code = code_of(exc)
+    if code in {"NOAUTH", "WRONGPASS"}:
+        raise UnfitStorage(NO_LOGIN) from None
+    if code == "NOPERM":  # the commands themselves were looked at before
+        raise UnfitStorage(NO_RIGHT.format("SELECT", NEEDED + " +select")) from None
+    if "DB index" in str(exc):
+        raise UnfitStorage(NO_DATABASE) from None
+    for one in _causes(exc):
+        why = getattr(one, "verify_message", None)  # of ssl.SSLCertVerificationError
+        if why:
+            raise UnfitStorage(NO_TRUST.format(why)) from None
+
+
+async def _refuse_sentinels(client: Redis) -> None:
+    """Raise `UnfitStorage` if the Sentinels will not lead to a primary until somebody acts.
+
+    While one is being elected they know its name all the same.
+    """
+    pool: Any = client.connection_pool
+    names: set[str] | None = None
+    refused = None
+    for sentinel in pool.sentinel_manager.sentinels:
+        try:
+            names = (names or set()) | (await sentinel.sentinel_masters()).keys()
+        except redis.RedisError as exc:
+            refused = exc if _is_final(exc) else refused
+        except OSError:
+            pass
+    if names is not None and pool.service_name not in names:
+        raise UnfitStorage(NO_PRIMARY) from None
+    if names is None and refused is not None:
+        if code_of(refused) in {"NOAUTH", "WRONGPASS", "NOPERM"}:
+            raise UnfitStorage(NO_SENTINEL_LOGIN) from None
+        _refuse_connection(refused)
+
+
+def _is_final(exc: redis.RedisError) -> bool:
     try:
-        replies = await pipeline.execute(raise_on_error=False)
-    except redis.RedisError as exc:
-        if code_of(exc) in {"NOAUTH", "WRONGPASS"}:
-            raise UnfitStorage(NO_LOGIN) from None
-        raise
-    for command, reply in zip(commands, replies, strict=True):
-        if isinstance(reply, Exception) and _is_forbidden(reply):
-            raise UnfitStorage(NO_RIGHT.format(command[0], NEEDED))
-    memory, cluster, replication, at, _, value, *_ = replies
-    if isinstance(memory, dict) and memory.get("maxmemory_policy") != "noeviction":
-        raise UnfitStorage(EVICTS.format(memory.get("maxmemory_policy", "unknown")))
-    if isinstance(cluster, dict) and cluster.get("cluster_enabled"):
-        raise UnfitStorage(CLUSTERED)
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return Greeting(at[0] + at[1] / 1e6, value, replication.get("connected_slaves", 0))
+        _refuse_connection(exc)
+    except UnfitStorage:
+        return True
+    return False
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
 
 
 def _is_forbidden(reply: Exception) -> bool:

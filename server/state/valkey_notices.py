@@ -1,21 +1,25 @@
-"""What a Valkey or Redis server says without being asked: which values change, and who lives.
+"""Messages of a Valkey or Redis server: which values have changed, and which processes live.
 
 Three channels, over a connection of their own:
 
     oig:changes     each change that others may wait for: the process that made it, and the name
-    oig:drops       what was dropped on purpose: the process that did, and what `valkey_client` says
-    oig:o<owner>    has a subscriber for as long as that process lives; nothing is said there
+    oig:drops       what was dropped on purpose: the process that did it, and what `valkey_client`
+                    or `valkey_epochs` says of it
+    oig:o<owner>    has a subscriber for as long as that process lives; nothing is published there
 
-1. Messages may be lost. A value that matters is looked at every `POLL_SECONDS` all the same.
-2. Nobody says that a process has died: its channel has no subscriber any more. But after a restart
-   or a fail-over no channel has one for a moment, and a lease must not be taken from a holder that
-   lives. So a process judges others only while it sees itself, and has for a while.
+1. Messages may be lost. A value that matters is loaded every `POLL_SECONDS` all the same.
+2. No message says that a process has died: its channel has no subscriber any more. But after a
+   restart or a fail-over no channel has one for a moment, and a lease must not be taken from a
+   living holder. So a process judges others only while it sees itself, and has for a while.
+3. A connection may be cut without a sign of it. When nothing has come for `QUIET_SECONDS`, this
+   process sends a PING; without a reply it connects again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, Final
 
@@ -26,14 +30,19 @@ from .storage import OWNER_BYTES
 from .valkey_connection import PROBE_SECONDS, Connection
 
 SETTLED_SECONDS: Final = 2.0
-"""For so long this process has to see itself before it takes another for dead."""
+"""How long this process must have seen itself before it judges another dead."""
 
 MISSING_SECONDS: Final = 0.75
-"""For so long another has to be missing: it may be connecting again."""
+"""How long another process must have been missing: it may be connecting again."""
+
+QUIET_SECONDS: Final = 2.0
+"""How long a connection may bring nothing before it is tried, and then before it is given up."""
+
+logger = logging.getLogger(__name__)
 
 
 class Notices:
-    """Those that this process hears, and those that it makes others hear.
+    """The messages that this process receives, and those that it publishes.
 
     Args:
         connection: Asks the server.
@@ -46,9 +55,10 @@ class Notices:
         changes: The channel of changes.
         drops: The channel of drops.
         own: The channel that says that this process lives.
-        on_drop: Called with what another process says there.
-        on_subscribed: Called when this process listens again, and may have missed something.
-        since: Since when this process listens, on that clock; None while it does not.
+        on_drop: Called with a message of another process there.
+        on_subscribed: Called when this process is subscribed again, and may have missed something.
+        quiet: Seconds of silence after which the connection is tried; None never tries it.
+        since: When it subscribed, on that clock; None while it is not subscribed.
     """
 
     def __init__(
@@ -64,6 +74,7 @@ class Notices:
         self.own = prefix + b"o" + owner
         self.on_drop: Callable[[bytes], None] = lambda _: None
         self.on_subscribed: Callable[[], None] = lambda: None
+        self.quiet: float | None = QUIET_SECONDS
         self.since: float | None = None
         self._connection = connection
         self._client = client
@@ -74,8 +85,13 @@ class Notices:
         self._missing: dict[bytes, float] = {}
         self._listening: asyncio.Task[None] | None = None
 
+    @property
+    def channels(self) -> tuple[bytes, ...]:
+        """Return all of them, this process's own first."""
+        return self.own, self.changes, self.drops
+
     def message(self, name: bytes) -> bytes:
-        """Return what is to be published when a value has changed."""
+        """Return the message to publish: a name on `changes`, or what was dropped on `drops`."""
         return self._owner + name
 
     @contextlib.asynccontextmanager
@@ -112,14 +128,14 @@ class Notices:
         return frozenset(one for one in missing if now - self._missing[one] >= MISSING_SECONDS)
 
     def restart(self) -> None:
-        """Listen over a new connection: the old one may be deaf without having ended."""
+        """Subscribe over a new connection: the old one may be dead without having ended."""
         if self._listening is not None:
             self._listening.cancel()
         self.since = None
         self._listening = asyncio.get_running_loop().create_task(self._listen())
 
     async def aclose(self) -> None:
-        """Listen no more."""
+        """End the subscription."""
         self.since = None
         if self._listening is not None:
             self._listening.cancel()
@@ -127,19 +143,29 @@ class Notices:
 
     async def _listen(self) -> None:
         while True:
-            with contextlib.suppress(redis.RedisError, OSError):
+            try:
                 async with self._client.pubsub() as subscription:
-                    await subscription.subscribe(self.changes, self.drops, self.own)
+                    await subscription.subscribe(*self.channels)
                     await self._hear(subscription)
+            except (redis.RedisError, OSError):
+                pass  # tried again below; whether the server is there, its commands tell
+            except Exception:
+                logger.exception("a message of the shared storage could not be handled")
             self.since = None
             await asyncio.sleep(PROBE_SECONDS)
 
     async def _hear(self, subscription: Any) -> None:
+        is_tried = False
         while True:
-            message = await subscription.get_message(timeout=None)
+            message = await subscription.get_message(timeout=self.quiet)
             if message is None:
+                if is_tried:
+                    return
+                await subscription.ping()
+                is_tried = True
                 continue
-            if message["type"] == "subscribe" and message["data"] == 3:
+            is_tried = False
+            if message["type"] == "subscribe" and message["data"] == len(self.channels):
                 self.since = self._clock()
                 self.on_subscribed()
             if message["type"] == "message":

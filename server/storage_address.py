@@ -8,19 +8,23 @@
 
 The part behind `?` takes `db`, `ssl_ca_certs` (a file, for an authority of one's own) and, for
 Sentinels, `sentinel_username` and `sentinel_password`. Names are those of redis-py's own addresses.
+It is read more strictly than redis-py does: a part that would be passed over in silence is refused.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Self
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
+HIGHEST_PORT: Final = 65535
 
-QUERIES: Final = frozenset({"db", "ssl_ca_certs"})
-SENTINEL_QUERIES: Final = QUERIES | {"sentinel_username", "sentinel_password"}
+SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 WANTED: Final = (
     "must be the address of a Valkey or Redis server, such as redis://:password@valkey.lan:6379, "
@@ -29,11 +33,39 @@ WANTED: Final = (
 CLUSTER: Final = (
     "must not lead to a Cluster, which cannot read keys of several slots together: use Sentinel"
 )
+SIGNS: Final = (
+    "must have no blank, line break or # in it, and two hexadecimal digits after each %. In a "
+    "password write them, and / ? @ : too, as % and two digits: %20 for a blank, %25 for %"
+)
+HOST: Final = (
+    "must name a host before any /, such as valkey.lan, 192.0.2.7 or [2001:db8::7], and after it a "
+    "port from 1 to 65535 or none. In a password write / as %2F"
+)
+EMPTY: Final = "must have a password after the colon before @"
+PATH: Final = (
+    "must name a socket by its full path, of 103 bytes at most, such as "
+    "unix:///run/valkey/valkey.sock"
+)
+NO_NAME: Final = (
+    "must name the primary as the Sentinels know it, such as redis+sentinel://a,b,c/oig, and at "
+    "most a number of a database after it"
+)
+DATABASE: Final = "must have a number as database, once: 0 or more"
+QUERY: Final = "must have nothing behind ? but {}, each once and with a value"
+CA_FILE: Final = "must name ssl_ca_certs by the full path of a file"
+
+MALFORMED: Final = re.compile(r"[\s#]|%(?![0-9A-Fa-f]{2})")
+LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+LONGEST_NAME: Final = 253
+LONGEST_PATH: Final = 103
+"""Bytes that the path of a Unix socket may have on every system."""
+
+DIGITS: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class StorageAddress:
-    """An address that was read. Neither `repr` nor `str` shows a password.
+    """An address that was read. Neither `repr` nor `str` shows a login.
 
     Args:
         hosts: Host and port of the server, or of each Sentinel.
@@ -54,9 +86,9 @@ class StorageAddress:
     database: int = 0
     is_secure: bool = False
     ca_file: str | None = None
-    user: str | None = None
+    user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
-    sentinel_user: str | None = None
+    sentinel_user: str | None = field(default=None, repr=False)
     sentinel_password: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -64,50 +96,49 @@ class StorageAddress:
         """Read an address.
 
         Raises:
-            ValueError: It is none. The message says what it must be, and repeats nothing of it.
+            ValueError: It is none. The message says which part is wrong, and repeats none of it.
         """
         if raw.startswith(("redis+cluster:", "rediss+cluster:")):
             raise ValueError(CLUSTER)
-        try:
-            return cls._of(raw)
-        except ValueError:
-            raise ValueError(WANTED) from None
+        if MALFORMED.search(raw) or not raw.isprintable():
+            raise ValueError(SIGNS)
+        scheme, separator, rest = raw.partition("://")
+        if not separator or scheme.lower() not in SCHEMES:
+            raise ValueError(WANTED)
+        return cls._of(scheme.lower(), rest)
 
     @classmethod
-    def _of(cls, raw: str) -> Self:
-        parts = urlsplit(raw)
-        login, _, place = parts.netloc.rpartition("@")
-        user, _, password = login.partition(":")
-        query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-        scheme, _, kind = parts.scheme.partition("+")
-        is_secure, path, primary = scheme == "rediss", unquote(parts.path), ""
-        allowed = SENTINEL_QUERIES if kind else QUERIES
-        if not is_secure:
-            allowed -= {"ssl_ca_certs"}
-        known = scheme in {"redis", "rediss"} and kind in {"", "sentinel"}
-        ca_file = query.get("ssl_ca_certs")
-        if (
-            not (known or (scheme == "unix" and not kind and path.startswith("/") and not place))
-            or query.keys() - allowed
-            or (ca_file is not None and not ca_file.startswith("/"))
-        ):
-            raise ValueError(WANTED)
-        database = "" if scheme == "unix" else path.removeprefix("/")
-        if kind:
-            primary, _, database = database.partition("/")
+    def _of(cls, scheme: str, rest: str) -> Self:
+        scheme, _, kind = scheme.partition("+")
+        is_secure, is_local = scheme == "rediss", scheme == "unix"
+        rest, questioned, options = rest.partition("?")
+        query = _query(options, is_secure=is_secure, kind=kind) if questioned else {}
+        authority, slash, path = rest.partition("/")
+        login, at, place = authority.rpartition("@")
+        user, colon, password = login.partition(":")
+        if at and colon and not password:
+            raise ValueError(EMPTY)
+        primary = database = ""
+        if is_local:
+            if place or not path:
+                raise ValueError(PATH)
+            hosts: tuple[tuple[str, int], ...] = ()
+        elif kind:
+            hosts = tuple(_host(one, SENTINEL_PORT) for one in place.split(","))
+            primary, _, database = path.partition("/")
             if not primary:
-                raise ValueError(WANTED)
-        port = SENTINEL_PORT if kind else PORT
-        places = place.split(",") if kind else [place]
+                raise ValueError(NO_NAME)
+        else:
+            hosts, database = (_host(place, PORT),), path
         return cls(
-            hosts=() if scheme == "unix" else tuple(_host(one, port) for one in places),
-            path=path if scheme == "unix" else "",
-            primary=primary,
-            database=int(query.get("db") or database or 0),
+            hosts=hosts,
+            path=_socket(slash + path) if is_local else "",
+            primary=_printable(primary, NO_NAME),
+            database=_database(database, query.get("db")),
             is_secure=is_secure,
-            ca_file=ca_file,
-            user=unquote(user) or None,
-            password=unquote(password) or None,
+            ca_file=query.get("ssl_ca_certs"),
+            user=_unescaped(user) or None,
+            password=_unescaped(password) or None,
             sentinel_user=query.get("sentinel_username"),
             sentinel_password=query.get("sentinel_password"),
         )
@@ -126,7 +157,76 @@ class StorageAddress:
 
 
 def _host(place: str, port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{place}")
-    if not parts.hostname:
-        raise ValueError(WANTED)
-    return parts.hostname, parts.port or port
+    """Read a host, in brackets if it is an address of IPv6, and perhaps a port after it."""
+    if place.startswith("["):
+        host, bracket, after = place[1:].partition("]")
+        host = _unescaped(host)
+        try:
+            IPv6Address(host)
+        except AddressValueError:
+            raise ValueError(HOST) from None
+        colon, given = after[:1], after[1:]
+        if not bracket or colon not in {"", ":"}:
+            raise ValueError(HOST)
+    else:
+        host, colon, given = place.partition(":")
+        labels = host.removesuffix(".").split(".")
+        if len(host) > LONGEST_NAME or not all(map(LABEL.fullmatch, labels)):
+            raise ValueError(HOST)
+    if colon and not DIGITS.fullmatch(given):
+        raise ValueError(HOST)
+    number = int(given) if given else port
+    if not 1 <= number <= HIGHEST_PORT:
+        raise ValueError(HOST)
+    return host, number
+
+
+def _database(in_path: str, in_query: str | None) -> int:
+    if in_path and in_query is not None:
+        raise ValueError(DATABASE)
+    given = in_query if in_query is not None else in_path or "0"
+    if not DIGITS.fullmatch(given):
+        raise ValueError(DATABASE)
+    return int(given)
+
+
+def _query(options: str, *, is_secure: bool, kind: str) -> Mapping[str, str]:
+    """Read what stands behind the question mark."""
+    allowed = ["db"]
+    if is_secure:
+        allowed.append("ssl_ca_certs")
+    if kind:
+        allowed += ["sentinel_username", "sentinel_password"]
+    wrong = ValueError(QUERY.format(", ".join(allowed)))
+    read: dict[str, str] = {}
+    for option in options.split("&"):
+        name, _, value = option.partition("=")
+        if name not in allowed or name in read or not value:
+            raise wrong
+        read[name] = _unescaped(value)
+    if not _printable(read.get("ssl_ca_certs", "/"), CA_FILE).startswith("/"):
+        raise ValueError(CA_FILE)
+    return read
+
+
+def _printable(text: str, wrong: str) -> str:
+    """Return a path or name with its escapes resolved."""
+    read = _unescaped(text)
+    if not read.isprintable():
+        raise ValueError(wrong)
+    return read
+
+
+def _socket(path: str) -> str:
+    read = _printable(path, PATH)
+    if len(read.encode()) > LONGEST_PATH:
+        raise ValueError(PATH)
+    return read
+
+
+def _unescaped(text: str) -> str:
+    """Return a part with the signs that its escapes stand for."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:  # it would be passed on with other signs
+        raise ValueError(SIGNS) from None

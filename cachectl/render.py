@@ -133,24 +133,23 @@ def unlock_source_report(source: str, dropped: int) -> Report:
     return Report({"source": source, "unlocked": dropped}, (line,))
 
 
-def shared_reload_report(workers: int) -> Report:
-    """Report that so many workers on a shared storage have read their settings again."""
-    line = (
-        f"{amount(workers, 'worker')} on all hosts go by the settings here; the log of each says "
-        "what has changed."
-    )
-    return Report({"workers": workers}, (line,))
+def reload_report(taken: Mapping[str, Any], workers: int, hosts: int | None = None) -> Report:
+    """Report what a reload changed.
 
-
-def reload_report(taken: Mapping[str, Any], workers: int) -> Report:
-    """Report the reply to `reload`, when so many workers go by what was read."""
+    Args:
+        taken: Lists of the settings that have `changed`, and of those that need a `restart`.
+        workers: How many go by what was read.
+        hosts: On how many hosts these are; None where a daemon goes by it too.
+    """
     changed, restart = (
         tuple(text(one) for one in taken.get(name, ())) for name in ("changed", "restart")
     )
     lines = [
         f"Changed: {', '.join(changed)}." if changed else "No setting that can change has changed."
     ]
-    if changed:
+    if hosts is not None:
+        lines.append(f"{amount(workers, 'worker')} on {amount(hosts, 'host')} {_go(workers)} now.")
+    elif changed:
         lines.append(
             f"The cache daemon and {amount(workers, 'worker')} go by it now."
             if workers
@@ -159,7 +158,11 @@ def reload_report(taken: Mapping[str, Any], workers: int) -> Report:
     if restart:
         lines.append(f"Only a restart of the server changes {', '.join(restart)}.")
     data = {"changed": list(changed), "restart": list(restart), "workers": workers}
-    return Report(data, tuple(lines))
+    return Report(data if hosts is None else {**data, "hosts": hosts}, tuple(lines))
+
+
+def _go(workers: int) -> str:
+    return f"{'goes' if workers == 1 else 'go'} by the same settings"
 
 
 def ping_report(called: str, version: object, pid: object, seconds: float) -> Report:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
+import socket
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from server.account_limits import limits_of, policy_of
-from server.cache.hello import CHANGES
+from server.cache.worker_list import of_reports
 from server.errors import CacheUnavailable, ConfigurationError
 from server.keys.fingerprint import secret_tag
 from server.keys.secret import read_secret
-from server.settings.reloading import Reloading
 from server.shared_storage import storage_of
 from server.state.storage import StorageAway
 from server.state.valkey_client import ValkeyClient
 from server.state.valkey_connection import UnfitStorage
-from server.state.valkey_reports import added_up
+from server.state.valkey_reports import reports_of, sums, versions
 from server.state.vocabulary import Done, Erased, Forget
 
 from .failures import Refused, Unreachable
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ALL = 2**31
-"""More rows than there are."""
+COUNT_SHARE = 0.1
+"""Part of the time that counting sessions and locks may take while `stats --watch` runs."""
+
+RELOAD_NAME_BYTES = 8
 
 
 class Met(NamedTuple):
@@ -61,6 +65,8 @@ class SharedStorage:
         self._settings = settings
         self._address = address
         self._runner = asyncio.Runner()
+        self._totals: dict[str, int] = {}
+        self._count_at = 0.0
 
     def __enter__(self) -> Self:
         """Connect.
@@ -100,6 +106,15 @@ class SharedStorage:
         """Ask the server what it is."""
         return self._run(self._met())
 
+    def reload(self, seconds: float, pause: float) -> list[Mapping[str, Any]]:
+        """Have the workers of all hosts read their settings again, and return their reports.
+
+        Args:
+            seconds: How long they may take.
+            pause: Time between two looks at what they report.
+        """
+        return self._run(self._reloaded(seconds, pause))
+
     def refuse_other_secret(self) -> None:
         """Make sure that the workers know accounts under the fingerprints that are made here.
 
@@ -113,8 +128,8 @@ class SharedStorage:
         theirs = self._run(self._storage.members.secret())
         if theirs is not None and not hmac.compare_digest(ours, theirs):
             raise Refused(
-                f"The secret {text(self._settings.secret_file)} is not the one that the workers "
-                "work with, so they know no account by what is made of an e-mail here. Nothing was "
+                f"The secret {text(self._settings.secret_file)} is not the one of the shared "
+                "storage, where no account is found by what is made of an e-mail here. Nothing was "
                 "done. Set OIG_SECRET_FILE as the server has it, with one file on all hosts."
             )
 
@@ -129,8 +144,16 @@ class SharedStorage:
             raise Refused(
                 f"{amount(working, 'worker')} of this or another host work with the shared storage "
                 f"{self._address}, and would go on with the old secret. Nothing was replaced. Stop "
-                "the servers of all hosts first"
+                "the servers of all hosts first; a worker that was killed counts for 15 s."
             )
+
+    def clear(self) -> None:
+        """Delete all that was stored under the old secret."""
+        self._run(self._storage.clear())
+
+    def set_secret(self, secret: bytes) -> None:
+        """Make a secret the one of all hosts."""
+        self._run(self._storage.members.set_secret(secret_tag(secret)))
 
     # How it works.
 
@@ -169,9 +192,6 @@ class SharedStorage:
                 answer = await upkeep.unlock(**{what: name})
             case "forget", "account", account, budget:
                 answer = await self._client.call(Forget("account", account, budget=budget))
-            case ("reload",):
-                self._client.reload()
-                answer = {}
             case _:
                 raise AssertionError(verb)
         await self._storage.ping()  # what was announced has been sent then
@@ -181,32 +201,37 @@ class SharedStorage:
             answer = answer.count
         return answer if isinstance(answer, tuple) else (answer,)
 
+    async def _reloaded(self, seconds: float, pause: float) -> list[Mapping[str, Any]]:
+        name = os.urandom(RELOAD_NAME_BYTES)
+        self._client.reload(name)
+        deadline = time.monotonic() + seconds
+        while True:
+            reports = versions(await reports_of(self._storage))
+            done = [(one.get("reloaded") or {}).get("asked") == name for one in reports]
+            if all(done) or time.monotonic() > deadline:
+                return [
+                    {**one, "is_reloaded": is_done}
+                    for one, is_done in zip(reports, done, strict=True)
+                ]
+            await asyncio.sleep(pause)
+
     async def _stats(self) -> Mapping[str, object]:
-        """Add up what the processes say, and count what all of them share."""
-        upkeep, met = self._client.accounts.upkeep, await self._met()
-        total = await added_up(self._storage)
-        settings = Reloading(lambda: self._settings).digest
-        workers = [
-            {
-                **one,
-                "settings_differ": int(one["settings"] != settings),
-                "secret_differs": int(one["secret_differs"]),
-                "changes_differ": int(one["changes"] != CHANGES),
-            }
-            for one in total.get("versions", [])
-        ]
-        sessions, _ = await upkeep.list("sessions", 1)
-        _, lockouts = await upkeep.list("lockouts", ALL)
+        """Add up what the processes report, and count what all of them share."""
+        met, reports = await self._met(), await reports_of(self._storage)
         return {
-            **total,
+            **sums(reports),
             "version": met.program,
             "pid": met.pid,
             "uptime": met.uptime,
-            "sessions": sessions,
-            "lockouts_active": sum(bool(row["retry_after"]) for row in lockouts),
-            "workers": len(workers),
-            "workers_differing": sum(one["settings_differ"] for one in workers),
-            "secrets_differ": sum(one["secret_differs"] for one in workers),
-            "mixed": sum(one["changes_differ"] for one in workers),
-            "versions": sorted(workers, key=lambda one: (str(one["name"]), str(one["pid"]))),
+            **await self._counted(),
+            **of_reports(versions(reports), socket.gethostname()),
         }
+
+    async def _counted(self) -> Mapping[str, int]:
+        """Count sessions and locks, unless that was done a moment ago."""
+        began = time.monotonic()
+        if began >= self._count_at:
+            self._totals = await self._client.accounts.upkeep.totals()
+            ended = time.monotonic()
+            self._count_at = ended + (ended - began) / COUNT_SHARE
+        return self._totals

@@ -28,7 +28,7 @@ from .http.exemptions import Exemptions
 from .http.exposure import exposed, speaks_for_all, unproxied
 from .http.listening import bind, hold_ipv6_loopback, inherited_socket
 from .http.worker import Worker, few_descriptors, make_worker, room
-from .settings.loading import find, load
+from .settings.loading import at_next_start, find, load
 from .settings.reloading import Reloading
 from .settings.table import Settings
 from .supervision.preflight import check_agreement
@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = os.environ.get("SUPERVISOR_PROCESS_NAME", "worker")
     listener = None
     try:
-        reloading = Reloading(lambda: load(os.environ))
+        reloading = Reloading(lambda: load(os.environ), lambda: at_next_start(os.environ))
         settings = reloading.current
         listener = _inherited(settings, arguments)
         log.configure(name, settings.log_level)

@@ -24,7 +24,7 @@ from .auth.call_rate import CallRate
 from .auth.failed_logins import FailedLogins
 from .auth.handles import Handles
 from .auth.login_waits import MAX_WAITING, LoginWaits
-from .auth.missing_secret import make_unless_in_use
+from .auth.missing_secret import maker_of
 from .auth.sealing import Sealer
 from .auth.sessions import Sessions
 from .cache.client import CacheClient
@@ -37,7 +37,7 @@ from .http.endpoint import Endpoint
 from .http.exemptions import Exemptions
 from .http.forwarded import Forwarded
 from .http.guard import Guard, Names, cross_origin
-from .http.health import Probe, healthz, readyz
+from .http.health import SHARED, Probe, healthz, readyz
 from .keys.fingerprint import account_key, secret_tag
 from .keys.secret_use import SecretUse
 from .log import set_level
@@ -56,7 +56,7 @@ from .oauth.tokens import Tokens
 from .portal.client import PortalClient
 from .records.grants import GrantStore
 from .records.journal import Journal
-from .settings.following import Following
+from .settings.following import DAEMON, HOSTS, Following
 from .settings.reloading import Reloading
 from .settings.table import Settings
 from .tools.auth import check_auth_tool, log_out_tool
@@ -104,7 +104,7 @@ def build_app(
         ConfigurationError: The secret or another file is unusable.
         SecretMissing: Its file is missing, and running processes do not write it back.
     """
-    in_use = SecretUse(settings.secret_file, make_unless_in_use(settings.cache_socket))
+    in_use = SecretUse(settings.secret_file, maker_of(settings))
     secret = in_use.secret
     source = Exemptions.of(settings).source
     reloading = reloading or Reloading(lambda: settings)
@@ -157,7 +157,7 @@ def build_app(
         set_level(fresh.log_level)
 
     reloading.add(use)
-    following = Following(reloading, daemon)
+    following = Following(reloading, daemon, HOSTS if settings.cache_url else DAEMON)
 
     passwords, only_browser = settings.chat_passwords == "on", settings.only_browser
 
@@ -212,7 +212,7 @@ def build_app(
         accounts.ping,
         lambda: daemon.secret_differs,
         lambda: following.differs,
-        "cache daemon" if settings.cache_url is None else "shared storage",
+        "cache daemon" if settings.cache_url is None else SHARED,
     )
     return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login, source)
 

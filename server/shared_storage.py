@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from .account_limits import limits_of
 from .errors import ConfigurationError
@@ -11,7 +13,10 @@ from .state.redis_client import client_of
 from .state.storage import StorageAway
 from .state.valkey import ValkeyStorage
 from .state.valkey_connection import UnfitStorage
+from .state.valkey_reports import Facts, reports_of, versions
 from .storage_address import StorageAddress
+
+T = TypeVar("T")
 
 RECORDS = (
     "OIG_CACHE_URL is set, so several hosts may serve one owner, and {}: {} recorded on one host, "
@@ -43,31 +48,33 @@ def refuse_records(settings: Settings) -> None:
         )
 
 
-def look_at_storage(settings: Settings) -> str | None:
-    """Connect to the storage once; return why it is away, None if it is not, or not used at all.
+def asked(
+    settings: Settings, address: StorageAddress, ask: Callable[[ValkeyStorage], Awaitable[T]]
+) -> T:
+    """Connect to the storage for one question, outside of any event loop.
 
     Raises:
-        ConfigurationError: It must not be used as it is set up, or what is switched on needs
-            records; the text says what to do.
+        ConfigurationError: It must not be used as it is set up; the text says why.
+        StorageAway: It cannot be asked.
     """
-    address = settings.cache_url
-    if address is None:
-        return None
-    refuse_records(settings)
+
+    async def ask_it() -> T:
+        storage = storage_of(settings, address)
+        try:
+            await storage.open()
+            return await ask(storage)
+        finally:
+            await storage.aclose()
+
     try:
-        asyncio.run(_opened(storage_of(settings, address)))
+        return asyncio.run(ask_it())
     except UnfitStorage as exc:
         raise ConfigurationError(f"OIG_CACHE_URL leads to {address}: {exc}.") from None
-    except StorageAway as exc:
-        return (
-            f"the shared storage {address} is away: {exc}. Until it is there, workers have only "
-            "what they have copies of, and a few logins."
-        )
-    return None
 
 
-async def _opened(storage: ValkeyStorage) -> None:
+def reports_at(settings: Settings, address: StorageAddress) -> list[Facts]:
+    """Return what the workers of all hosts report; nothing where the storage cannot be asked."""
     try:
-        await storage.open()
-    finally:
-        await storage.aclose()
+        return versions(asked(settings, address, reports_of))
+    except (ConfigurationError, StorageAway):
+        return []

@@ -80,7 +80,8 @@ def worker_accounts(
             policy_of(settings),
             tag=secret_tag,
             about={
-                "name": f"{name} on {socket.gethostname()}",
+                "name": name,
+                "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "version": program_version(),
                 "changes": CHANGES,

@@ -70,6 +70,22 @@ class SharedContract:
         tried = [pair[n % 2].acquire(n, source="203.0.113.1") for n in range(100, 150)]
         assert sum(isinstance(one, Lease) for one in tried) == 20
 
+    def test_the_totals_are_those_of_the_lists(self, hosts):
+        one, other = hosts(**MANY)
+        for number in range(1, 8):
+            (one if number % 2 else other).store(number)
+        for number in range(10, 15):
+            one.reject(number, source=CAFE, of=1)
+        for number in range(100, 120):
+            one.reject(number, source="203.0.113.1")
+        locked = [row for row in one.lockouts()[1] if row["retry_after"]]
+        totals = {"sessions": 7, "lockouts_active": len(locked)}
+        assert other.loop.wait(other.accounts.upkeep.totals()) == totals
+        assert len(locked) == 2
+        assert other.sessions(2)[0] == 7
+        assert other.flush("sessions")[0] == 7
+        assert one.loop.wait(one.accounts.upkeep.totals()) == {**totals, "sessions": 0}
+
     def test_who_waits_for_a_budget_goes_on_when_another_host_frees_it(self, hosts):
         one, other = hosts(2, Policy(per_source=1), **MANY)
         lease = one.lease(1, source=CAFE, of=1)

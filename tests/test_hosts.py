@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -13,6 +15,8 @@ import pytest
 
 from cachectl.__main__ import main
 from server.app import build_app
+from server.errors import ConfigurationError
+from server.settings.reloading import Reloading
 from server.settings.table import Settings
 from server.state import valkey_reports
 from server.storage_address import StorageAddress
@@ -57,9 +61,11 @@ async def host(server, simulator, folder, secret=SECRET, **changes):
         **{"login": "chat", "allowed_hosts": (NAME,), "login_burst": 100, **changes},
     )
     transport = httpx2.ASGITransport(build_portal(simulator))
-    app = build_app(settings, name=folder.name, transport=transport)
+    reloading = Reloading(lambda: settings)
+    app = build_app(settings, name=folder.name, transport=transport, reloading=reloading)
     async with lifespan(app):
         worker = Worker(settings, simulator, None, app)
+        worker.reloading = reloading
         worker.http.base_url = f"http://{NAME}"
         yield worker
 
@@ -199,7 +205,8 @@ async def test_statistics_of_all_processes_are_added_up(hosts, cachectl):
     stats = await reported(cachectl, "hits_total", 3)
     assert stats["leases_granted_total"] == stats["sessions"] == 1
     assert stats["workers"] == 2
-    assert [one["name"].partition(" on ")[0] for one in stats["versions"]] == ["one", "other"]
+    assert [one["name"] for one in stats["versions"]] == ["one", "other"]
+    assert {one["host"] for one in stats["versions"]} == {socket.gethostname()}
     assert stats["secrets_differ"] == stats["workers_differing"] == 0
     assert stats["version"].startswith(("redis ", "valkey "))
 
@@ -220,12 +227,56 @@ async def test_what_an_operator_does_reaches_all_hosts(hosts, cachectl):
     assert (await cachectl("sessions"))["total"] == 0
 
 
-async def test_a_reload_is_heard_by_all_hosts(hosts, server, cachectl, caplog):
-    caplog.set_level("INFO")
+def files(hosts, **changes):
+    """Have the settings files of some hosts say something else from now on."""
+    for worker in hosts:
+        fresh = replace(worker.settings, **changes)
+        worker.reloading._read = lambda fresh=fresh: fresh
+
+
+async def listening(server):
     with contextlib.closing(redis_of(server)) as client:
         await until("both listen", lambda: client.pubsub_numsub("oig:drops")[0][1] == 2)
-    await cachectl("reload")
-    await until("both have read", lambda: caplog.text.count("settings read again") == 2)
+
+
+async def test_a_reload_names_what_has_changed_on_all_hosts(hosts, server, cachectl):
+    await listening(server)
+    files(hosts, live_ttl=7.0, control="on")
+    done = {"changed": ["OIG_LIVE_TTL"], "restart": ["OIG_CONTROL"], "workers": 2, "hosts": 1}
+    assert await cachectl("reload") == done
+    assert await cachectl("reload") == {**done, "changed": []}
+
+
+async def test_a_reload_names_the_workers_that_go_by_other_settings(hosts, server, cachectl):
+    await listening(server)
+    one, other = hosts
+
+    def unreadable():
+        raise ConfigurationError("OIG_LIVE_TTL is not a number.")
+
+    other.reloading._read = unreadable
+    files([one], live_ttl=7.0)
+    refused = await cachectl("reload", code=1)
+    host = socket.gethostname()
+    why = f"other on {host}: OIG_LIVE_TTL is not a number. Mend it and run this again"
+    assert refused["error"]["message"].endswith(why)
+    # A host that differs takes none of its workers away from a load balancer.
+    for worker in hosts:
+        ready = await worker.http.get("/readyz")
+        assert ready.status_code == 200
+        assert (
+            "other settings than others on the shared storage" in ready.json()["notes"]["settings"]
+        )
+    files([other], live_ttl=7.0)
+    assert (await cachectl("reload"))["changed"] == ["OIG_LIVE_TTL"]
+    assert "notes" not in (await one.http.get("/readyz")).json()
+
+
+async def test_without_workers_a_reload_says_so(server, cachectl, hosts):
+    with contextlib.closing(redis_of(server)) as client:
+        client.delete("oig:members")
+        refused = await cachectl("reload", code=1)
+    assert "No worker works with the shared storage" in refused["error"]["message"]
 
 
 async def test_cachectl_says_which_server_is_away(cachectl, server):

@@ -382,7 +382,7 @@ def test_a_worker_started_with_an_edited_file_is_degraded_until_all_have_read_it
         for ready in readiness(fleet):
             assert ready.status_code == 503
             assert set(ready.json()["degraded"]) == {"settings"}
-        (worker,) = differing(fleet.socket_path)
+        (worker,) = differing(Settings(cache_socket=fleet.socket_path))
         assert worker.pid == fleet.workers["worker-0"].pid
         assert not worker.secret
         assert "goes by other settings than the cache daemon" in str(worker)
@@ -397,7 +397,7 @@ def test_a_worker_started_with_an_edited_file_is_degraded_until_all_have_read_it
         done = cachectl(fleet, "reload")
         assert done.returncode == 0, done.stderr
         wait_until("it is ready", lambda: all(one.is_success for one in readiness(fleet)))
-        assert differing(fleet.socket_path) == []
+        assert differing(Settings(cache_socket=fleet.socket_path)) == []
         assert "goes by the settings of the cache daemon again" in fleet.logs()
 
 

@@ -22,6 +22,7 @@ from server.errors import CacheUnavailable, SecretDiffers
 from server.keys.fingerprint import secret_tag
 from server.keys.secret import load_secret, make_secret, read_secret
 from server.records.journal import Journal
+from server.settings.table import Settings
 from server.state.vocabulary import Ask, AskTurn, Done, Fulfil, Get, Hit, Lease, Missing, Outcome
 from server.supervision.workers import differing
 
@@ -147,7 +148,7 @@ def test_a_worker_with_another_secret_reports_it_and_refuses_everything():
         assert "a worker works with another secret than this daemon" in fleet.logs()
         found = stats(fleet.socket_path)
         assert (found["secret_known"], found["secrets_differ"]) == (1, 1)
-        (worker,) = differing(fleet.socket_path)
+        (worker,) = differing(Settings(cache_socket=fleet.socket_path))
         assert (worker.secret, worker.pid) == (True, fleet.workers["worker-0"].pid)
         assert "works with another secret than the cache daemon" in str(worker)
 
@@ -187,7 +188,7 @@ def test_a_worker_with_another_secret_reports_it_and_refuses_everything():
         assert "structuredContent" in tool(fleet, "list_boxes", session=session)
         assert readyz(fleet).is_success
         assert stats(fleet.socket_path)["secrets_differ"] == 0
-        assert differing(fleet.socket_path) == []
+        assert differing(Settings(cache_socket=fleet.socket_path)) == []
         assert fleet.portal.logins()["attempts"] == 1
 
 

@@ -18,6 +18,7 @@ from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, Hello
 from server.settings.other_variables import CLIENTS
 from server.settings.places import ROOT
+from server.settings.table import Settings
 from server.supervision.watch import keep_others_out
 from server.supervision.workers import differing
 
@@ -105,7 +106,7 @@ async def test_status_names_a_differing_worker_whichever_worker_answers(system, 
     assert said.stdout.count("refuses all calls\n") == ("tag" in differs)
     assert re.search(r"mcp-0 +\w+, process \d+, serves requests", said.stdout)
     # A daemon that cannot be asked says nothing of anybody.
-    assert differing(system.run_dir / "nobody.sock") == []
+    assert differing(Settings(cache_socket=system.run_dir / "nobody.sock")) == []
 
 
 def test_the_daemon_starts_first_and_the_listener_last(system):

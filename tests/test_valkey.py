@@ -294,13 +294,19 @@ class TestStart:
                 await storage.durable(NAME)
                 await storage.look_again()
                 assert storage._replicas == 0
-                assert await storage.members.agree(b"tag", 60.0)
-                await storage.members.say(b"facts", 60.0)
-                assert await storage.members.all() == [b"facts"]
-                assert (await storage.members.server())["process_id"] > 0
+                assert [page async for page in storage.heads(b"a")] == [[(NAME, state(1)[:64])]]
+                members = storage.members
+                assert await members.agree(b"tag", 60.0)
+                await members.set_secret(b"other")
+                assert await members.secret() == b"other"
+                await members.report(b"facts", 60.0, 1.0)
+                assert await members.all() == [b"facts"]
+                assert (await members.server())["process_id"] > 0
                 assert await storage.swap(NAME, state(1), None, entry())
-                await storage.members.leave()
-                assert await storage.members.secret() is None
+                await members.leave()
+                assert await members.all() == []
+                await storage.clear()
+                assert await members.secret() is None
 
     async def test_several_that_begin_at_once_agree_on_the_epochs(self, server):
         async with contextlib.AsyncExitStack() as stack:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.state.valkey_reports import sums
+from server.cache.hello import CHANGES
+from server.cache.worker_list import of_reports
+from server.state.valkey_members import Members
+from server.state.valkey_reports import sums, versions
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
 
 REPORTS = st.lists(
     st.dictionaries(
@@ -37,3 +49,72 @@ def test_whatever_a_process_of_another_version_says_is_added_up(reports):
     total = sums(reports)
     leases = [one["leases"] for one in reports if isinstance(one.get("leases"), int)]
     assert not leases or total["leases"] == sum(leases)
+
+
+class Answering:
+    """A connection that only has the values of reports, and lists what is asked."""
+
+    def __init__(self):
+        self.values, self.index, self.asked = {}, [], []
+
+    milliseconds = staticmethod(round)
+
+    async def get(self, key):
+        return self.values.get(key)
+
+    def ask(self, *command):
+        self.asked.append(command)
+        return self._answer(*command)
+
+    async def _answer(self, verb, key, *rest):  # noqa: RET503 - of others nobody reads the answer
+        match verb:
+            case "SET":
+                self.values[key] = rest[0]
+            case "ZADD":
+                self.index.append(rest[1])
+            case "ZRANGE":
+                return list(self.index)
+            case "ZREM":
+                self.index = [one for one in self.index if one not in rest]
+
+
+async def test_reports_are_found_by_an_index_that_forgets_who_reports_no_more():
+    connection = Answering()
+    one, other = (Members(connection, owner, b"oig:") for owner in (b"1", b"2"))
+    await one.report(b"a", 15.0, 1.0)
+    await other.report(b"b", 15.0, 2.0)
+    assert await one.all() == [b"a", b"b"]
+    del connection.values[b"oig:w2"]  # it has expired
+    assert await one.all() == [b"a"]
+    assert connection.index == [b"1"]
+    # However many accounts there are: nobody goes through their keys.
+    assert {command[0] for command in connection.asked} == {"SET", "ZADD", "ZRANGE", "ZREM"}
+
+
+@pytest.mark.parametrize("reports", [[], [{}], [{"versions": 1}], [{"versions": [1, None]}]])
+def test_a_report_that_says_nothing_of_its_process_is_no_worker(reports):
+    assert versions(reports) == []
+    assert of_reports(versions(reports), "here")["workers"] == 0
+
+
+def worker(name, host, settings, **more):
+    return {"name": name, "host": host, "pid": 1, "settings": settings, "changes": CHANGES, **more}
+
+
+@pytest.mark.parametrize(
+    ("host", "differing"),
+    [("here", ["a", "d"]), ("there", ["b", "c"]), ("elsewhere", ["a", "d"])],
+)
+def test_workers_are_compared_with_most_of_this_host_or_of_all(host, differing):
+    reports = [
+        worker("a", "there", b"1" * 16),
+        worker("b", "here", b"2" * 16),
+        worker("c", "here", b"2" * 16, secret_differs=True),
+        worker("d", "third", b"3" * 16, changes=CHANGES + 1),
+        worker("e", "there", None),
+    ]
+    listed = of_reports(reports, host)
+    found = [row["name"] for row in listed["versions"] if row["settings_differ"]]
+    assert found == sorted({*differing, *(["d"] if host == "there" else [])})
+    assert (listed["workers"], listed["workers_differing"]) == (4, len(found))
+    assert (listed["secrets_differ"], listed["mixed"]) == (1, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -128,11 +128,14 @@ class CacheClient:
         """
         self._met.digest, self._met.on_settings, self._reload = digest, compared, reload
 
-    def say_settings(self) -> None:
-        """Say hello again if there is a connection: the live settings have changed."""
-        if self._channel is not None and self._channel.usable:
-            _, answer = self._channel.send("hello", self._met.said())
-            answer.add_done_callback(self._greeted)
+    def say_settings(self, reloaded: Mapping[str, object]) -> None:
+        """Say hello again if there is a connection: the live settings have changed.
+
+        Args:
+            reloaded: What came of a reload, which the daemon need not know: it has its own.
+        """
+        del reloaded
+        self._say_hello()
 
     async def keep_compared(self) -> None:
         """Compare secrets and versions without any calls, until cancelled.
@@ -169,7 +172,12 @@ class CacheClient:
             case _, ("settings",):
                 self._reload()
             case _:
-                self.say_settings()
+                self._say_hello()
+
+    def _say_hello(self) -> None:
+        if self._channel is not None and self._channel.usable:
+            _, answer = self._channel.send("hello", self._met.said())
+            answer.add_done_callback(self._greeted)
 
     def _greeted(self, answer: Answer) -> None:
         if not answer.cancelled() and answer.exception() is None:

@@ -16,6 +16,7 @@ from . import verbs
 from .hello import CHANGES, LEAST_PROTOCOL, PROTOCOL, UNKNOWN_CHANGES, Hello, Welcome
 from .server_connection import Connection
 from .verbs import Notice, Reply, Request
+from .worker_list import Worker, worker_list
 
 
 class Connections(set[Connection]):
@@ -110,32 +111,12 @@ class Connections(set[Connection]):
 
     def stats(self) -> dict[str, object]:
         """Return counts and the list of workers, under the names of `docs/protocol.md`."""
-        workers = self._workers()
-        settings = [one.hello.settings for one in workers if one.hello is not None]
         return {
             "pid": self._pid,
             "version": self._version,
             "secret_known": int(self.tag is not None),
-            "secrets_differ": sum(one.secret_differs for one in self),
-            "workers": sum(one is not None for one in settings),
-            "workers_differing": sum(map(self._is_other, settings)),
-            "mixed": self._mixed(),
-            "versions": sorted(
-                map(self._listed, workers), key=lambda one: (str(one["name"]), str(one["pid"]))
-            ),
-        }
-
-    def _listed(self, worker: Connection) -> dict[str, object]:
-        hello = worker.hello
-        return {
-            "name": hello and hello.name,
-            "pid": hello and hello.pid,
-            "version": hello and hello.program,
-            "protocol": hello and hello.most,
-            "changes": _changes(worker),
-            "secret_differs": int(worker.secret_differs),
-            "settings_differ": int(hello is not None and self._is_other(hello.settings)),
-            "changes_differ": int(_changes(worker) != CHANGES),
+            **worker_list(map(_worker, self._workers()), self._digest()),
+            "secrets_differ": sum(one.secret_differs for one in self),  # of any connection
         }
 
     def _is_other(self, settings: bytes | None) -> bool:
@@ -156,6 +137,19 @@ class Connections(set[Connection]):
     def _mixed(self) -> int:
         """Return how many workers cannot make changes together with this daemon."""
         return sum(_changes(one) != CHANGES for one in self._workers())
+
+
+def _worker(connection: Connection) -> Worker:
+    hello = connection.hello
+    return Worker(
+        name=hello and hello.name,
+        pid=hello and hello.pid,
+        version=hello and hello.program,
+        changes=_changes(connection),
+        settings=hello and hello.settings,
+        secret_differs=connection.secret_differs,
+        more={"protocol": hello and hello.most},
+    )
 
 
 def _changes(worker: Connection) -> int | None:

@@ -20,7 +20,7 @@ DIFFERS = (
 )
 
 SETTINGS_DIFFER = (
-    "This worker goes by other settings than the cache daemon; its log says more. An operator runs "
+    "This worker goes by other settings than {}; its log says more. An operator runs "
     "cachectl reload."
 )
 
@@ -28,6 +28,9 @@ UNREACHABLE = (
     "The {} does not answer; the log of this worker says why. Until it is back, the "
     "worker serves what it has copies of, and a few logins."
 )
+
+SHARED = "shared storage"
+"""What the workers of several hosts share, in place of a cache daemon."""
 
 Probe = Callable[[Request], Awaitable[JSONResponse]]
 
@@ -46,34 +49,41 @@ def readyz(
     settings_differ: Callable[[], bool],
     shared: str = "cache daemon",
 ) -> Probe:
-    """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
+    """Make the probe that answers 200 when a worker can do its work, and 503 when it cannot.
 
-    And 503 when the daemon works with another secret, for then the worker refuses all calls; and
-    when it goes by other live settings, for then the worker may let in whom it should not.
+    1. The daemon or the storage does not answer: 503. The worker still serves, sessions it has seen
+       and a few logins; why it is not reached is for the log.
+    2. The others work with another secret: 503, for the worker refuses all calls.
+    3. The daemon goes by other live settings: 503, for the worker may let in whom it should not.
+    4. Workers on a shared storage go by other live settings: 200, with a note. No host leads there,
+       so all would answer 503, and a load balancer would have nobody left.
+
+    Of other workers of this host it knows nothing more: one that fails takes no connections, so a
+    balancer need not know, and an operator sees it in supervisord's log.
 
     Args:
-        ping: Returns when the cache daemon answers, and raises CacheUnavailable if it does not.
-        secret_differs: Whether it works with another secret.
-        settings_differ: Whether it goes by other live settings.
+        ping: Returns when the daemon or the storage answers; raises CacheUnavailable otherwise.
+        secret_differs: Whether the others work with another secret.
+        settings_differ: Whether they go by other live settings.
         shared: What the workers share.
-
-    A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
-    reached is for the log. Of other workers it knows nothing: one that fails takes no connections,
-    so a balancer need not know, and an operator sees it in supervisord's log.
     """
 
     async def probe(_: Request) -> JSONResponse:
         degraded: dict[str, str] = {}
+        notes: dict[str, str] = {}
         try:
             await ping()
         except CacheUnavailable:
             degraded["cache"] = UNREACHABLE.format(shared)
         if secret_differs():
             degraded["secret"] = DIFFERS.format(shared)
-        if settings_differ():
-            degraded["settings"] = SETTINGS_DIFFER
+        if settings_differ() and shared == SHARED:
+            notes["settings"] = SETTINGS_DIFFER.format(f"others on the {shared}")
+        elif settings_differ():
+            degraded["settings"] = SETTINGS_DIFFER.format(f"the {shared}")
+        body = {"degraded": degraded, **({"notes": notes} if notes else {})}
         if degraded:
-            return JSONResponse({"status": "degraded", "degraded": degraded}, status_code=503)
-        return JSONResponse({"status": "ready", "degraded": {}})
+            return JSONResponse({"status": "degraded", **body}, status_code=503)
+        return JSONResponse({"status": "ready", **body})
 
     return probe

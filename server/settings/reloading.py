@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields, replace
-from typing import Any, NamedTuple
+from dataclasses import fields, replace
+from typing import NamedTuple
 
 from .table import Settings, variable
 
@@ -29,6 +29,18 @@ class Taken(NamedTuple):
 
     changed: tuple[str, ...]
     restart: tuple[str, ...]
+
+
+class Fresh(NamedTuple):
+    """Settings as they were read again.
+
+    Attributes:
+        settings: All of them.
+        at_next_start: What the next start would take for those that the environment fixes.
+    """
+
+    settings: Settings
+    at_next_start: Mapping[str, object]
 
 
 class Reloading:
@@ -54,21 +66,40 @@ class Reloading:
         self._at_next_start = at_next_start
         self.current = read()
         self.digest = _digest(self.current)
-        self.read = read
+        self._read = read
         self._users: list[Callable[[Settings], None]] = []
 
     def add(self, use: Callable[[Settings], None]) -> None:
         """Have new settings given to `use`, which must not fail."""
         self._users.append(use)
 
-    def take(self, fresh: Settings) -> Taken:
-        """Apply the live ones of settings that `read` returned."""
-        before = self.current
-        self.current = replace(before, **{one.name: getattr(fresh, one.name) for one in LIVE})
+    def look(self) -> Fresh:
+        """Read all settings, and change nothing.
+
+        Raises:
+            ConfigurationError: One of them is wrong.
+        """
+        return Fresh(self._read(), self._at_next_start())
+
+    def take(self, fresh: Fresh) -> Taken:
+        """Apply the live ones of the settings that `look` returned."""
+        before, settings = self.current, fresh.settings
+        self.current = replace(before, **{one.name: getattr(settings, one.name) for one in LIVE})
         self.digest = _digest(self.current)
         for use in self._users:
             use(self.current)
-        return Taken(_other(LIVE, before, fresh), _other(FIXED, before, fresh))
+        restart = tuple(
+            variable(one)
+            for one in FIXED
+            if (has := getattr(before, one.name)) != getattr(settings, one.name)
+            or fresh.at_next_start.get(variable(one), has) != has
+        )
+        changed = tuple(
+            variable(one)
+            for one in LIVE
+            if getattr(before, one.name) != getattr(settings, one.name)
+        )
+        return Taken(changed, restart)
 
     def reload(self) -> Mapping[str, object]:
         """Read the settings again and apply the live ones; return the lists of `Taken` by name.
@@ -76,23 +107,9 @@ class Reloading:
         Raises:
             ConfigurationError: One of them is wrong; nothing has changed.
         """
-        fresh, later = self.read(), self._at_next_start()
-        taken = self.take(fresh)
-        restart = tuple(
-            name
-            for one in FIXED
-            if (name := variable(one)) in taken.restart
-            or later.get(name, has := getattr(self.current, one.name)) != has
-        )
-        return taken._replace(restart=restart)._asdict()
+        return self.take(self.look())._asdict()
 
 
 def _digest(settings: Settings) -> bytes:
     values = repr([getattr(settings, one.name) for one in LIVE])
     return hashlib.sha256(values.encode()).digest()[:DIGEST_BYTES]
-
-
-def _other(among: tuple[Field[Any], ...], before: Settings, fresh: Settings) -> tuple[str, ...]:
-    return tuple(
-        variable(one) for one in among if getattr(before, one.name) != getattr(fresh, one.name)
-    )

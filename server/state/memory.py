@@ -194,6 +194,13 @@ class MemoryStorage:
             if slot is not None:
                 yield name[1:], slot.data
 
+    async def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """As `Storage.heads`."""
+        for kind in kinds:
+            names = self._values.names(bytes([kind]))
+            slots = ((name, self._values.get(name)) for name in names)
+            yield [(name, slot.data) for name, slot in slots if slot is not None]
+
     async def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """As `Storage.sources`."""
         for name in self._values.names(SOURCE):

@@ -224,6 +224,14 @@ class Storage(Protocol):
         """
         ...
 
+    def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """Yield pages of names and the first bytes of their values, which have an account's header.
+
+        Args:
+            kinds: First bytes of the names, such as `ACCOUNT`.
+        """
+        ...
+
     def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """Yield sources and their values."""
         ...

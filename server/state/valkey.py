@@ -6,7 +6,7 @@ It decides nothing: it replaces a value whose tag is still the loaded one. Its k
     oig:mepochs                                 the epochs: see `valkey_epochs`
     oig:h<handle>                               the account of a handle
     oig:f..., oig:p..., oig:i...                answers: see `valkey_answers`
-    oig:w<owner>, oig:k                         what each process reports: see `valkey_members`
+    oig:w<owner>, oig:members, oig:k            what each process reports: see `valkey_members`
     oig:x<owner>                                for a moment, to try what a user may do
 
 Its channels are those of `valkey_notices`. The time is the server's, and comes with each load, so
@@ -52,7 +52,7 @@ class ValkeyStorage:
 
     Attributes:
         generation: Number of connections made so far.
-        members: What the processes report that work with it.
+        members: The processes that work with it.
     """
 
     is_shared = True
@@ -231,6 +231,23 @@ class ValkeyStorage:
         async for name, data in self._values(b"a"):
             if latest is None or encoding.header_of(data).value_size:
                 yield name, data
+
+    async def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
+        """As `Storage.heads`, in no certain order."""
+        async for page in self._connection.keys(self._key(b"[" + kinds + b"]*")):
+            asked = [
+                self._connection.ask("GETRANGE", key, 0, encoding.LAYOUT.size - 1) for key in page
+            ]
+            heads = [
+                (key[len(self._prefix) :], await head)
+                for key, head in zip(page, asked, strict=True)
+            ]
+            yield [(name, head) for name, head in heads if head]
+
+    async def clear(self) -> None:
+        """Delete all that anybody has stored, and forget the secret of all."""
+        async for page in self._connection.keys(self._key(b"*")):
+            await self._connection.ask("UNLINK", *page)
 
     async def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """As `Storage.sources`."""

@@ -25,7 +25,7 @@ from .storage import EPOCHS, StorageAway
 from .valkey import ValkeyStorage
 from .valkey_connection import UnfitStorage
 from .valkey_epochs import Raised
-from .valkey_reports import Reports
+from .valkey_reports import Facts, Reports, versions
 from .vocabulary import SHAPES, Outcome, Request
 
 logger = logging.getLogger(__name__)
@@ -59,10 +59,13 @@ class ValkeyClient:
         self.listeners = Listeners()
         self._storage = storage
         self._about = about or {}
-        self._reports = Reports(storage, tag, self._facts, self._compare)
+        self._reports = Reports(storage, tag, self._facts, self._compare_all)
         self._shapes = dict.fromkeys(SHAPES, 0)
         self._digest: Callable[[], bytes] = bytes
         self._reload: Callable[[], None] = lambda: None
+        self._settings_differ: Callable[[bool], None] = lambda _: None
+        self._reload_asked: bytes | None = None
+        self._reloaded: Mapping[str, object] | None = None
         # The storage's origin, how many drops were heard of without a gap, and those after a gap.
         self._drops: tuple[bytes, int] | None = None
         self._after_gap: set[int] = set()
@@ -114,17 +117,17 @@ class ValkeyClient:
         reload: Callable[[], None],
         compared: Callable[[bool], None],
     ) -> None:
-        """Report the live settings of this process, and read them again when asked to.
+        """Report the live settings of this process, and read them again when an operator asks.
 
-        Where hosts have files of their own none of them is right: `compared` is never called, and
-        operators see in the statistics which processes have the same settings.
+        No host is right where several have files of their own: `compared` is called with whether
+        any other process has other settings, every few seconds.
         """
-        del compared
-        self._digest, self._reload = digest, reload
+        self._digest, self._reload, self._settings_differ = digest, reload, compared
 
-    def say_settings(self) -> None:
-        """Report at once: the live settings have changed, or could not be read."""
-        self._start(self._say())
+    def say_settings(self, reloaded: Mapping[str, object]) -> None:
+        """Report at once what came of a reload."""
+        self._reloaded = {"asked": self._reload_asked, **reloaded}
+        self._start(self._report())
 
     async def keep_compared(self) -> None:
         """Connect, report and compare drops every few seconds, until cancelled."""
@@ -138,7 +141,7 @@ class ValkeyClient:
         """Answer all waiters, and end."""
         for task in self._tasks:
             task.cancel()
-        await self._reports.leave()
+        await self._reports.withdraw()
         await self.accounts.stop()
 
     async def _begun(self) -> None:
@@ -158,9 +161,9 @@ class ValkeyClient:
             self._storage.announce(msgpack.packb(["unlocked", budget, source]))
         self.listeners.unlocked(budget, source)
 
-    def reload(self) -> None:
-        """Have all other processes read their settings again."""
-        self._storage.announce(msgpack.packb(["settings"]))
+    def reload(self, name: bytes) -> None:
+        """Have all other processes read their settings again, and report it under this name."""
+        self._storage.announce(msgpack.packb(["settings", name]))
 
     def _announced(self, message: bytes) -> None:
         try:
@@ -170,6 +173,7 @@ class ValkeyClient:
             elif what == "unlocked":
                 self.listeners.unlocked(*fields)
             elif what == "settings":
+                (self._reload_asked,) = fields
                 self._reload()
         except (ValueError, TypeError):
             # Of another version, or of a program that is none of ours: it may have been a drop.
@@ -210,17 +214,30 @@ class ValkeyClient:
 
     # What is said of this process.
 
-    async def _say(self) -> None:
+    async def _report(self) -> None:
         with contextlib.suppress(StorageAway):
-            await self._reports.say()
+            await self._reports.report()
 
     def _facts(self) -> dict[str, object]:
-        own = {**self._about, "settings": self._digest(), "secret_differs": self.secret_differs}
+        own = {
+            **self._about,
+            "settings": self._digest(),
+            "secret_differs": self.secret_differs,
+            "reloaded": self._reloaded,
+        }
         return {
             **self.accounts.upkeep.stats(),
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             "versions": [own],
         }
+
+    async def _compare_all(self, reports: list[Facts]) -> None:
+        self._compare_settings(reports)
+        await self._compare()
+
+    def _compare_settings(self, reports: list[Facts]) -> None:
+        same = self._digest(), b"", None  # of itself, and of a process that goes by none
+        self._settings_differ(any(one.get("settings") not in same for one in versions(reports)))
 
     def _start(self, coroutine: Any) -> None:
         task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(coroutine)

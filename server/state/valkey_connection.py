@@ -138,19 +138,28 @@ class Connection:
         self._commands.append((command, future))
         return future
 
-    async def values(self, start: bytes) -> AsyncIterator[tuple[bytes, bytes]]:
-        """Yield the keys that begin so and their values, each once.
+    async def keys(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """Yield the keys that a pattern fits, each once, a page at a time.
 
         Raises:
             StorageAway: As `get`.
         """
         seen, cursor = set[bytes](), None
         while cursor != 0:
-            match = "MATCH", start + b"*", "COUNT", PAGE
-            found = await self.ask("SCAN", cursor or 0, *match)
-            cursor, keys = int(found[0]), set(found[1]) - seen
-            seen |= keys
-            for key, value in [(key, self.get(key)) for key in keys]:
+            found = await self.ask("SCAN", cursor or 0, "MATCH", pattern, "COUNT", PAGE)
+            cursor, page = int(found[0]), set(found[1]) - seen
+            seen |= page
+            if page:
+                yield list(page)
+
+    async def values(self, start: bytes) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Yield the keys that begin so and their values, each once.
+
+        Raises:
+            StorageAway: As `get`.
+        """
+        async for page in self.keys(start + b"*"):
+            for key, value in [(key, self.get(key)) for key in page]:
                 data = await value
                 if data is not None:
                     yield key, data

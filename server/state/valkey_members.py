@@ -1,7 +1,8 @@
-"""The processes that work with a shared storage: what each says of itself, and by which secret.
+"""The processes that work with a shared storage: what each reports, and the secret of all.
 
-oig:w<owner>    what a process says, for as long as it says it again and again
-oig:k           the tag of the secret that all work with, likewise
+oig:w<owner>    the report of a process; it expires unless the process repeats it
+oig:members     the owners of these reports, a sorted set: nobody goes through all keys for them
+oig:k           the tag of the secret that all work with; it stays when they are stopped
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from .valkey_connection import Connection
 
 
 class Members:
-    """See above.
+    """See above. All methods raise `StorageAway`.
 
     Args:
         connection: Leads to the server.
@@ -22,46 +23,63 @@ class Members:
 
     def __init__(self, connection: Connection, owner: bytes, prefix: bytes) -> None:
         self._connection = connection
+        self._owner = owner
         self._start = prefix + b"w"
-        self._own = self._start + owner
+        self._index = prefix + b"members"
         self._secret = prefix + b"k"
 
-    async def say(self, facts: bytes, seconds: float) -> None:
-        """Leave what this process says of itself, for so long.
-
-        Raises:
-            StorageAway: The server is away; as all that follows.
-        """
-        lasts = self._connection.milliseconds(seconds)
-        await self._connection.ask("SET", self._own, facts, "PX", lasts)
-
-    async def all(self) -> list[bytes]:
-        """Return what all have left."""
-        return [data async for _, data in self._connection.values(self._start)]
-
-    async def secret(self) -> bytes | None:
-        """Return the tag of the secret that holds; None when nobody works with any."""
-        return await self._connection.get(self._secret)
-
-    async def agree(self, tag: bytes, seconds: float) -> bool:
-        """Return whether this process goes by the secret of all: the first that is named holds.
+    async def report(self, facts: bytes, seconds: float, now: float) -> None:
+        """Leave the report of this process.
 
         Args:
-            tag: Of its secret.
-            seconds: How long it holds when nobody names it again.
+            facts: What it says.
+            seconds: For how long it is there.
+            now: Orders the reports.
         """
         lasts = self._connection.milliseconds(seconds)
-        await self._connection.ask("SET", self._secret, tag, "NX", "PX", lasts)
-        there = await self.secret()
-        if there == tag:
-            await self._connection.ask("PEXPIRE", self._secret, lasts)
-        return there in {tag, None}
+        # In this order, as an owner without a report is taken out of the index.
+        said = self._connection.ask("SET", self._start + self._owner, facts, "PX", lasts)
+        await self._connection.ask("ZADD", self._index, now, self._owner)
+        await said
+
+    async def all(self) -> list[bytes]:
+        """Return all reports."""
+        owners: list[bytes] = await self._connection.ask("ZRANGE", self._index, 0, -1)
+        asked = [self._connection.get(self._start + owner) for owner in owners]
+        found = [(owner, await report) for owner, report in zip(owners, asked, strict=True)]
+        gone = [owner for owner, report in found if report is None]
+        if gone:
+            await self._connection.ask("ZREM", self._index, *gone)
+        return [report for _, report in found if report is not None]
 
     async def leave(self) -> None:
-        """Take back what this process says; the last one that leaves gives up the secret too."""
-        await self._connection.ask("DEL", self._own)
-        if not await self.all():
-            await self._connection.ask("DEL", self._secret)
+        """Withdraw the report of this process."""
+        withdrawn = self._connection.ask("DEL", self._start + self._owner)
+        await self._connection.ask("ZREM", self._index, self._owner)
+        await withdrawn
+
+    # The secret.
+
+    async def secret(self) -> bytes | None:
+        """Return the tag of the secret of all; None if the storage was never used with one."""
+        return await self._connection.get(self._secret)
+
+    async def agree(self, tag: bytes, seconds: float | None = None) -> bool:
+        """Return whether a secret is the one of all: the first that is named becomes it.
+
+        Args:
+            tag: Of the secret.
+            seconds: For how long, if it is not made yet; None for good.
+        """
+        lasts = () if seconds is None else ("PX", self._connection.milliseconds(seconds))
+        await self._connection.ask("SET", self._secret, tag, "NX", *lasts)
+        return await self.secret() == tag
+
+    async def set_secret(self, tag: bytes) -> None:
+        """Make a secret the one of all, in place of any other."""
+        await self._connection.ask("SET", self._secret, tag)
+
+    # The server.
 
     async def server(self) -> dict[str, Any]:
         """Return what the server says of itself, under its own names."""

@@ -29,13 +29,13 @@ Facts = Mapping[str, Any]
 
 
 class Reports:
-    """Those of this process, and the comparison of its secret with that of the others.
+    """Those of this process, and the comparison of its secret and settings with the others'.
 
     Args:
         storage: Where they are.
         tag: Of this process's secret; None compares nothing.
         facts: Returns the report.
-        compare: Called as often: looks for announcements that were missed.
+        compare: Called with the reports of all processes, whenever this one has reported.
 
     Attributes:
         secret_differs: Whether the others work with another secret.
@@ -46,13 +46,13 @@ class Reports:
         storage: ValkeyStorage,
         tag: bytes | None,
         facts: Callable[[], Facts],
-        compare: Callable[[], Awaitable[None]],
+        compare: Callable[[list[Facts]], Awaitable[None]],
     ) -> None:
         self.secret_differs = False
         self._storage = storage
         self._tag = tag
         self._facts = facts
-        self._compare_drops = compare
+        self._compare_with = compare
         self._compared = False
 
     async def keep(self) -> None:
@@ -65,22 +65,23 @@ class Reports:
             await self._storage.open()
         while True:
             with contextlib.suppress(StorageAway):
-                await self.say()
-                await self._compare_drops()
+                await self.report()
             await asyncio.sleep(SECONDS)
 
-    async def say(self) -> None:
-        """Report now, and compare secrets.
+    async def report(self) -> None:
+        """Report now, and compare secrets and settings.
 
         Raises:
             StorageAway: The storage cannot be asked.
         """
         await self._compare()
         await self._storage.look_again()
-        await self._storage.members.say(msgpack.packb(self._facts()), LASTS)
+        facts = msgpack.packb(self._facts())
+        await self._storage.members.report(facts, LASTS, self._storage.now())
+        await self._compare_with(await reports_of(self._storage))
 
-    async def leave(self) -> None:
-        """Take back what was said, if the storage is there."""
+    async def withdraw(self) -> None:
+        """Take back the report of this process, if the storage is there."""
         if self._compared:
             with contextlib.suppress(StorageAway):
                 await self._storage.members.leave()
@@ -96,7 +97,7 @@ class Reports:
 
     async def _compare(self) -> None:
         if self._tag is not None:
-            differs = not await self._storage.members.agree(self._tag, LASTS)
+            differs = not await self._storage.members.agree(self._tag)
             if differs and not self.secret_differs:
                 logger.error(
                     "this process works with another secret than the others on the shared storage, "
@@ -106,13 +107,21 @@ class Reports:
         self._compared = True
 
 
-async def added_up(storage: ValkeyStorage) -> dict[str, Any]:
-    """Return the sum of all reports, and the list of those who made them.
+async def reports_of(storage: ValkeyStorage) -> list[Facts]:
+    """Return the reports of all processes.
 
     Raises:
         StorageAway: The storage cannot be asked.
     """
-    return sums([msgpack.unpackb(one) for one in await storage.members.all()])
+    return [msgpack.unpackb(one) for one in await storage.members.all()]
+
+
+def versions(reports: Iterable[Facts]) -> list[Facts]:
+    """Return what processes say of themselves beside their counts; nothing of what says nothing."""
+    lists = [one.get("versions") for one in reports]
+    return [
+        one for rows in lists if isinstance(rows, list) for one in rows if isinstance(one, dict)
+    ]
 
 
 def sums(reports: Iterable[Facts]) -> dict[str, Any]:

@@ -58,8 +58,9 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
     ready_folder = settings.run_dir / "ready"
     lines, missing = [], []
     # /readyz is answered by any of the workers, for itself.
-    others = differing(settings.cache_socket)
-    refusing = {one.pid for one in others if one.secret}
+    others = differing(settings)
+    here = {None, socket.gethostname()}
+    refusing = {one.pid for one in others if one.secret and one.host in here}
     for process in processes:
         # supervisord calls a process so for some seconds after its start; /readyz asks the daemon.
         fine = process.state in {"RUNNING", "STARTING"}

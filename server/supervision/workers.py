@@ -1,17 +1,20 @@
-"""Workers: whether one serves, whether any remains when one stops, which differ from the daemon.
+"""Workers: whether one serves, whether any remains when one stops, which differ from the rest.
 
-supervisord knows which run. The cache daemon alone knows the settings and secrets of all of them.
+supervisord knows which run. The cache daemon, or the shared storage, knows their settings and
+secrets.
 """
 
 from __future__ import annotations
 
+import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from ..errors import OigError
 from ..pid_file import read_pid
+from ..settings.table import Settings
 from .supervisor_rpc import Process, Supervisord, SupervisordStopping
 
 UNMARKED_SECONDS = 10
@@ -23,13 +26,16 @@ GONE = frozenset({"STOPPING", "STOPPED", "FATAL"})
 `EXITED` or in `BACKOFF`, and comes back."""
 
 WHY = {
-    "secret_differs": "works with another secret than the cache daemon, and refuses all calls",
-    "settings_differ": "goes by other settings than the cache daemon; its log says why, and "
+    "secret_differs": "works with another secret than {0}, and refuses all calls",
+    "settings_differ": "goes by other settings than {1}; its log says why, and "
     "cachectl reload has all read theirs again",
-    "changes_differ": "is of another version than the cache daemon: no box is changed until all "
-    "are of one",
+    "changes_differ": "is of another version than {2}: no box is changed until all are of one",
 }
-"""What the daemon says of a worker, by its key in the list `versions` of docs/protocol.md."""
+"""What is said of a worker, by its key in the list `versions` of docs/protocol.md."""
+
+DAEMON = ("the cache daemon",) * 3
+HOSTS = "all others on the shared storage", "most workers of this host", "this program"
+"""With whom a worker is compared: for its secret, settings and version."""
 
 
 def is_ready(worker: Process, ready_folder: Path) -> bool:
@@ -106,32 +112,47 @@ class Workers:
 
 
 class Differing(NamedTuple):
-    """A worker that does not go with the daemon.
+    """A worker that does not go with the others.
 
     Attributes:
         name: What it calls itself, such as `mcp-0`; None if it does not say.
         pid: Its process id; None likewise.
+        host: Where it runs, if workers of several hosts are compared.
         secret: Whether the difference is that of secrets, so that it refuses all calls.
         why: What differs, in words.
     """
 
     name: str | None
     pid: int | None
+    host: str | None
     secret: bool
     why: tuple[str, ...]
 
     def __str__(self) -> str:
-        who = "A worker" if self.name is None else f"{self.name}, process {self.pid},"
+        place = "" if self.host is None else f" on {self.host}"
+        who = "A worker" if self.name is None else f"{self.name}{place}, process {self.pid},"
         return f"{who} {', and it '.join(self.why)}."
 
 
-def differing(cache_socket: Path) -> list[Differing]:
-    """Ask the daemon which workers differ from it.
+def differing(settings: Settings) -> list[Differing]:
+    """Ask the daemon, or the shared storage, which workers differ.
 
     1. It answers: what it says of each.
     2. It cannot be asked: nothing. /readyz says that it is not reached.
     3. It is of a version that says nothing of each worker: nothing, as before.
     """
+    if settings.cache_url is not None:
+        from ..cache.worker_list import of_reports  # noqa: PLC0415
+        from ..shared_storage import reports_at  # noqa: PLC0415
+
+        listed: Any = of_reports(reports_at(settings, settings.cache_url), socket.gethostname())
+        workers, others = listed["versions"], HOSTS
+    else:
+        workers, others = _of_daemon(settings.cache_socket), DAEMON
+    return [one for worker in workers if (one := _read(worker, others)) is not None]
+
+
+def _of_daemon(cache_socket: Path) -> Sequence[object]:
     from ..cache.blocking import BlockingClient  # noqa: PLC0415 - may not be installed until later
 
     try:
@@ -141,20 +162,21 @@ def differing(cache_socket: Path) -> list[Differing]:
         return []
     match answer:
         case ({"versions": [*workers]}, *_):
-            return [one for worker in workers if (one := _read(worker)) is not None]
+            return workers
     return []
 
 
-def _read(worker: object) -> Differing | None:
+def _read(worker: object, others: Sequence[str]) -> Differing | None:
     if not isinstance(worker, Mapping):
         return None
-    why = tuple(words for key, words in WHY.items() if worker.get(key))
+    why = tuple(words.format(*others) for key, words in WHY.items() if worker.get(key))
     if not why:
         return None
-    name, pid = worker.get("name"), worker.get("pid")
+    name, pid, host = worker.get("name"), worker.get("pid"), worker.get("host")
     return Differing(
         name if isinstance(name, str) else None,
         pid if isinstance(pid, int) else None,
+        host if isinstance(host, str) else None,
         bool(worker.get("secret_differs")),
         why,
     )

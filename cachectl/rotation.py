@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from .blocks import Report
@@ -12,11 +13,13 @@ from .daemon import settings
 from .failures import Refused
 from .options import Options
 from .prompt import ask, refuse_without_terminal
-from .rotation_report import CONSEQUENCES, rotation_report
+from .rotation_report import consequences, rotation_report
 from .units import text
 
 if TYPE_CHECKING:
     from server.settings.table import Settings
+
+    from .shared_storage import SharedStorage
 
 UNASKED = (
     "rotate-secret asks first and there is no terminal to ask on. "
@@ -35,19 +38,26 @@ def rotate_secret(options: Options) -> Report:
     from server.cache.backing import database_path, remove  # noqa: PLC0415 - no other needs these
     from server.errors import ConfigurationError  # noqa: PLC0415
     from server.keys.rotation import replace_secret  # noqa: PLC0415
+    from server.keys.secret import make_secret, read_secret  # noqa: PLC0415
 
     configured = settings()
     if not options.yes:
         with _stopped(configured):
             pass
         refuse_without_terminal(UNASKED)
-        sys.stderr.write("\n".join(CONSEQUENCES) + "\n")
+        sys.stderr.write("\n".join(consequences(is_shared=_is_shared(configured))) + "\n")
         ask("Replace the secret?", "Nothing was replaced.")
-    with _stopped(configured):
+    path = configured.secret_file
+    with _stopped(configured) as storage:
         try:
             # First, so that nothing is left that the old secret opens if we are interrupted.
             remove(configured.snapshot_file)
-            replace_secret(configured.secret_file)
+            if storage is not None:
+                storage.clear()
+            if storage is None or os.path.lexists(path):
+                replace_secret(path)
+            else:
+                make_secret(path)
         except ConfigurationError as exc:
             raise Refused(str(exc)) from None
         except OSError as exc:
@@ -56,7 +66,16 @@ def rotate_secret(options: Options) -> Report:
                 f"{exc.strerror}. "
                 "The secret was not replaced."
             ) from None
-        return rotation_report(text(configured.secret_file), _without_connections(configured))
+        if storage is not None:
+            # Now a host whose file is the old one is refused at its start.
+            storage.set_secret(read_secret(path))
+        return rotation_report(
+            text(path), _without_connections(configured), is_shared=_is_shared(configured)
+        )
+
+
+def _is_shared(configured: Settings) -> bool:
+    return configured.cache_url is not None
 
 
 def _without_connections(configured: Settings) -> int:
@@ -83,29 +102,37 @@ def _without_connections(configured: Settings) -> int:
 
 
 @contextmanager
-def _stopped(configured: Settings) -> Iterator[None]:
-    """Keep daemon and workers from starting.
+def _stopped(configured: Settings) -> Iterator[SharedStorage | None]:
+    """Keep daemon and workers of this host from starting; give the shared storage, if one is used.
 
     Raises:
-        Refused: One of them runs, or the secret is missing or unusable.
+        Refused: One of them runs, on any host with a shared storage; or the secret is unusable, or
+            missing without a shared storage.
+        Unreachable: The shared storage is away.
     """
     from server.cache.socket_file import AlreadyRunning, no_daemon  # noqa: PLC0415
     from server.errors import ConfigurationError  # noqa: PLC0415
     from server.keys.rotation import SecretInUse, unused_secret  # noqa: PLC0415
 
-    if configured.cache_url is not None:
-        from .shared_storage import SharedStorage  # noqa: PLC0415 - as in shared.py
+    with ExitStack() as stack:
+        storage: SharedStorage | None = None
+        if configured.cache_url is not None:
+            from .shared_storage import SharedStorage as Storage  # noqa: PLC0415 - as in shared.py
 
-        with SharedStorage(configured, configured.cache_url) as storage:
+            storage = stack.enter_context(Storage(configured, configured.cache_url))
             storage.refuse_processes()
-    try:
-        with unused_secret(configured.secret_file), no_daemon(configured.cache_socket):
-            yield
-    except (AlreadyRunning, SecretInUse):
-        raise Refused(
-            "The server runs, and each of its processes would go on with the old secret. Nothing "
-            "was replaced. Stop it first: oig-cloud-mcp stop, or systemctl stop where systemd runs "
-            "it"
-        ) from None
-    except ConfigurationError as exc:
-        raise Refused(str(exc)) from None
+        path = configured.secret_file
+        try:
+            # With a shared storage a secret may be lost on all hosts, and what it sealed is there.
+            if storage is None or os.path.lexists(path):
+                stack.enter_context(unused_secret(path))
+            stack.enter_context(no_daemon(configured.cache_socket))
+        except (AlreadyRunning, SecretInUse):
+            raise Refused(
+                "The server runs, and each of its processes would go on with the old secret. "
+                "Nothing was replaced. Stop it first: oig-cloud-mcp stop, or systemctl stop where "
+                "systemd runs it"
+            ) from None
+        except ConfigurationError as exc:
+            raise Refused(str(exc)) from None
+        yield storage

@@ -15,6 +15,7 @@ from ..cache.blocking import BlockingClient, RefusedError
 from ..cache.peer_credentials import ForeignUserError
 from ..errors import CacheUnavailable, OigError, ProtocolError
 from ..keys.secret import make_secret
+from ..settings.table import Settings
 
 ANSWER_SECONDS = 2.0
 """Seconds for the daemon's answer."""
@@ -32,6 +33,19 @@ POLL_SECONDS = 0.1
 
 class SecretMissing(OigError):
     """The secret's file is missing, and the running processes that use it do not restore it."""
+
+
+def maker_of(settings: Settings) -> Callable[[Path], None]:
+    """Return what `load_secret` calls where there is no secret, as the daemon or the storage says.
+
+    Args:
+        settings: All settings.
+    """
+    if settings.cache_url is None:
+        return make_unless_in_use(settings.cache_socket)
+    from ..shared_secret import make_first  # noqa: PLC0415 - it loads redis-py
+
+    return make_first(settings, settings.cache_url)
 
 
 def make_unless_in_use(socket: Path) -> Callable[[Path], None]:

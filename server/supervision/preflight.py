@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..cache.socket_file import prepare_folder
@@ -27,6 +27,13 @@ from ..version import program_version
 from .configuration import DAEMON, NO_DAEMON, Folders, Layout, folders_in, shipped
 
 EXIT_CONFIGURATION = 64
+
+OF_DAEMON = {
+    "OIG_CACHE_SOCKET": "no cache daemon runs",
+    "OIG_SNAPSHOT_FILE": "sessions are on that server, and an old file is not read",
+    "OIG_MAX_SESSIONS": "that server has all sessions until they expire, within its maxmemory",
+}
+"""Settings of the cache daemon alone, each with why it has no effect on a shared storage."""
 
 
 def disagreement(found: Found, settings: Settings, layout: Layout, folders: Folders) -> str | None:
@@ -63,6 +70,15 @@ def disagreement(found: Found, settings: Settings, layout: Layout, folders: Fold
             f"Start with oig-cloud-mcp serve, or remove [{DAEMON}] from supervisord.conf."
         )
     return None if layout.daemon or settings.cache_url is not None else NO_DAEMON
+
+
+def unused(found: Found, settings: Settings) -> Iterator[str]:
+    """Give a warning for each setting that has no effect, as a storage is in the daemon's place."""
+    if settings.cache_url is None:
+        return
+    for variable, why in OF_DAEMON.items():
+        if variable in found.values:
+            yield f"{variable} ({found.origins[variable]}) has no effect with OIG_CACHE_URL: {why}."
 
 
 def check_agreement(
@@ -104,7 +120,7 @@ def check(settings: Settings) -> str | None:
     """Look at all that daemon and workers look at when they start.
 
     As they do, it makes the folder and the secret if there are none yet; the secret not while
-    running processes use one.
+    running processes use one, of this host or of another on the shared storage.
 
     Returns:
         Why the shared storage is away; None if it is not, or there is none. They start without it.
@@ -118,19 +134,23 @@ def check(settings: Settings) -> str | None:
         prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
-    from ..auth.missing_secret import SecretMissing, make_unless_in_use  # noqa: PLC0415 - as below
-
-    with contextlib.suppress(SecretMissing):  # no setting and no file is wrong
-        load_secret(settings.secret_file, make_unless_in_use(settings.cache_socket))
+    from ..auth.missing_secret import SecretMissing, maker_of  # noqa: PLC0415 - as below
     from ..portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
-    from ..shared_storage import look_at_storage  # noqa: PLC0415 - as above
     from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
 
+    if settings.cache_url is not None:
+        from ..shared_storage import refuse_records  # noqa: PLC0415 - as below
+
+        refuse_records(settings)
+    with contextlib.suppress(SecretMissing):  # no setting and no file is wrong
+        load_secret(settings.secret_file, maker_of(settings))
     pair = KeyPair.of(settings)
     if pair is not None:
         load(pair)
 
     PortalClient.for_settings(settings, version=program_version())
+    from ..shared_secret import look_at_storage  # noqa: PLC0415 - as above
+
     return look_at_storage(settings)
 
 

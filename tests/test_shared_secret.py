@@ -1,0 +1,180 @@
+"""One secret for all hosts on a shared storage: who makes it, and who must copy it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from cachectl.__main__ import main
+from server.auth.missing_secret import maker_of
+from server.errors import ConfigurationError
+from server.keys.fingerprint import secret_tag
+from server.keys.secret import load_secret, make_secret, read_secret
+from server.settings.table import Settings
+from server.shared_secret import look_at_storage
+from server.storage_address import StorageAddress
+
+from .system import free_port, temporary_folder
+from .valkey_servers import running
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running("redis") as started:
+        yield started
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("server.shared_secret.PATIENCE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def storage(server):
+    with server.client() as client:
+        yield client
+        client.flushall()
+
+
+@pytest.fixture
+def host(server, storage):
+    """Return the settings of a host in a folder of its own."""
+    with temporary_folder() as folder:
+
+        def made(name, url=server.unix_url):
+            (folder / name).mkdir(exist_ok=True)
+            address = StorageAddress.read(url)
+            return Settings(state_dir=folder / name, run_dir=folder / name, cache_url=address)
+
+        yield made
+
+
+def loaded(settings):
+    return load_secret(settings.secret_file, maker_of(settings))
+
+
+def test_the_first_host_makes_a_secret_and_the_second_must_copy_it(host, storage):
+    first, second = host("first"), host("second")
+    made = loaded(first)
+    assert storage.get("oig:k") == secret_tag(made)
+    assert storage.ttl("oig:k") == -1  # it stays when all hosts are stopped
+    assert loaded(first) == made
+    with pytest.raises(ConfigurationError) as refused:
+        loaded(second)
+    path = second.secret_file
+    assert f"There is no secret at {path}" in str(refused.value)
+    assert f"scp -p HOST:{path} {path}" in str(refused.value)
+    assert not path.exists()
+    path.write_bytes(first.secret_file.read_bytes())
+    path.chmod(0o600)
+    assert loaded(second) == made
+    assert look_at_storage(second) is None
+
+
+def test_of_hosts_that_start_at_once_one_makes_a_secret(host):
+    hosts = [host(f"host {number}") for number in range(6)]
+    ended = {}
+
+    def start(settings):
+        try:
+            ended[settings.state_dir] = loaded(settings)
+        except ConfigurationError:
+            ended[settings.state_dir] = None
+
+    threads = [threading.Thread(target=start, args=(one,)) for one in hosts]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sum(secret is not None for secret in ended.values()) == 1
+    assert sum(one.secret_file.exists() for one in hosts) == 1
+
+
+def test_of_processes_of_a_host_that_start_at_once_all_get_the_same(host, monkeypatch):
+    monkeypatch.setattr("server.shared_secret.PATIENCE_SECONDS", 10.0)
+    settings, found = host("one"), []
+    threads = [threading.Thread(target=lambda: found.append(loaded(settings))) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+
+
+def test_a_secret_that_could_not_be_written_blocks_other_hosts_for_a_minute_only(
+    host, storage, monkeypatch
+):
+    def full(path, _):
+        raise ConfigurationError(f"The secret {path} cannot be made.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("server.shared_secret.put_secret", full)
+        with pytest.raises(ConfigurationError, match="cannot be made"):
+            loaded(host("first"))
+    with pytest.raises(ConfigurationError, match="is used with one"):
+        loaded(host("other"))
+    assert 0 < storage.ttl("oig:k") <= 60
+
+
+def test_while_the_storage_is_away_no_secret_is_made(host):
+    settings = host("one", f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(ConfigurationError, match="nobody can tell whether other hosts work with"):
+        loaded(settings)
+    assert not settings.secret_file.exists()
+    make_secret(settings.secret_file)
+    assert loaded(settings)
+    assert "is away" in look_at_storage(settings)
+
+
+def test_a_host_with_another_secret_does_not_start(host):
+    first, second = host("first"), host("second")
+    loaded(first)
+    make_secret(second.secret_file)
+    with pytest.raises(ConfigurationError, match="is not the one that the shared storage"):
+        look_at_storage(second)
+
+
+@pytest.fixture
+def rotate(monkeypatch, capsys):
+    def run(settings, code=0):
+        monkeypatch.setenv("OIG_CONFIG", os.devnull)
+        monkeypatch.setenv("OIG_STATE_DIR", str(settings.state_dir))
+        monkeypatch.setenv("OIG_RUN_DIR", str(settings.run_dir))
+        monkeypatch.setenv("OIG_LOGIN", "chat")
+        monkeypatch.setenv("OIG_CACHE_URL", str(settings.cache_url))
+        assert main(["rotate-secret", "--yes"]) == code
+        printed = capsys.readouterr()
+        return printed.out + printed.err
+
+    return run
+
+
+def test_a_new_secret_empties_the_storage_and_keeps_hosts_with_the_old_one_out(
+    host, storage, rotate
+):
+    first, second = host("first"), host("second")
+    old = loaded(first)
+    second.secret_file.write_bytes(first.secret_file.read_bytes())
+    second.secret_file.chmod(0o600)
+    for name in ("a", "s", "h", "f", "mepochs"):
+        storage.set(f"oig:{name}1", b"sealed with the old one")
+    storage.set("of:others", b"1")
+    said = rotate(first)
+    assert f"Copy {first.secret_file} to all other hosts" in said
+    assert sorted(storage.keys()) == [b"of:others", b"oig:k"]
+    assert storage.get("oig:k") == secret_tag(read_secret(first.secret_file)) != secret_tag(old)
+    with pytest.raises(ConfigurationError, match="scp -p HOST:"):
+        look_at_storage(second)
+
+
+def test_a_secret_that_no_host_has_any_more_is_made_again(host, storage, rotate):
+    loaded(host("lost"))
+    here = host("here")
+    rotate(here)
+    assert storage.get("oig:k") == secret_tag(read_secret(here.secret_file))
+    assert look_at_storage(here) is None

@@ -12,12 +12,13 @@ import pytest
 from server.errors import ConfigurationError
 from server.settings.loading import find
 from server.settings.table import Settings
-from server.shared_storage import look_at_storage, refuse_records
+from server.shared_secret import look_at_storage
+from server.shared_storage import refuse_records
 from server.storage_address import StorageAddress
 from server.supervision.__main__ import main
 from server.supervision.configuration import Layout, folders_in, render
 from server.supervision.options import parse
-from server.supervision.preflight import disagreement
+from server.supervision.preflight import disagreement, unused
 from server.supervision.wanted import Wanted
 from server.worker_accounts import worker_accounts
 
@@ -164,7 +165,9 @@ def test_check_tries_the_server_and_shows_no_password(check, server):
 
 
 def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
-    with temporary_folder() as folder:
+    with temporary_folder() as folder, server.client() as client:
+        client.connection_pool.connection_kwargs["password"] = "hunter2"
+        client.flushall()  # as a host that is the first
         project, port = copy_project(folder), free_port()
         (folder / "address").write_text(f"redis://:hunter2@127.0.0.1:{server.port}\n")
         (folder / "address").chmod(0o600)
@@ -176,6 +179,7 @@ def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
             terminal = Terminal(process)
             try:
                 terminal.wait_for("Stop       Ctrl-C")
+                assert "Login      in the chat" in terminal.shown
                 url = f"http://localhost:{port}/mcp"
                 for status in ("new_session_created", "session_from_cache"):
                     assert check_auth(url)["structuredContent"]["cache_status"] == status
@@ -189,6 +193,28 @@ def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
                     left.kill()
         shown = [terminal.shown, *(path.read_text() for path in (folder / "state").rglob("*.*"))]
         assert not any("hunter2" in text for text in shown)
+
+
+def test_a_daemon_does_not_start_where_nobody_would_ask_it(tmp_path):
+    environ = clean_environment(**SHARED, OIG_STATE_DIR=str(tmp_path), OIG_LOGIN="chat")
+    command = [sys.executable, "-m", "server.cache"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 64
+    assert "OIG_CACHE_URL is set" in ended.stderr
+    assert "hunter2" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_of_the_daemon_are_named_as_without_effect():
+    given = {"OIG_CACHE_SOCKET": "/s", "OIG_SNAPSHOT_FILE": "/f", "OIG_MAX_SESSIONS": "5"}
+    found = find({**SHARED, **given, "OIG_WORKERS": "3"})
+    said = list(unused(found, found.settings({})))
+    assert [one.partition(" ")[0] for one in said] == list(given)
+    assert all("has no effect with OIG_CACHE_URL: " in one for one in said)
+    alone = find({"OIG_CONFIG": os.devnull, **given})
+    assert list(unused(alone, alone.settings({}))) == []
 
 
 def test_a_worker_with_a_daemon_does_not_load_the_client_of_a_shared_storage():

@@ -22,6 +22,11 @@ from .state_file import StateFileBroken, StateFileUnusable
 NAME: Final = "cache"
 """Name of this process in each line it logs."""
 
+NOT_USED: Final = (
+    "OIG_CACHE_URL is set, so the workers use that storage and would never ask this daemon: it is "
+    "not started. Remove [program:cache] from supervisord.conf, or unset OIG_CACHE_URL."
+)
+
 logger = logging.getLogger("server.cache")
 
 
@@ -47,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigurationError as exc:
         return _refuse(exc, daemon.EXIT_USAGE)
     settings = reloading.current
+    if settings.cache_url is not None:
+        return _refuse(NOT_USED, daemon.EXIT_USAGE)
     log.configure(NAME, settings.log_level)
     process.harden()
     os.umask(0o077)

@@ -22,7 +22,7 @@ from ..visible import escaped
 from .configuration import Layout, shipped
 from .foreground import check_free
 from .options import Typed
-from .preflight import check
+from .preflight import check, unused
 from .serve import refuse_leftovers
 from .supervisor_rpc import Supervisord, SupervisordError
 from .wanted import Wanted
@@ -121,6 +121,7 @@ def warnings(wanted: Wanted) -> Iterator[str]:
                 f"others than its owner can change {place}, and so {name}. Run as its owner or "
                 f"as root: chmod go-w {shlex.quote(str(place))}"
             )
+    yield from unused(wanted.found, wanted.settings)
     proxies = (unproxied(wanted.settings), past_proxy(wanted.settings, wanted.environ))
     yield from filter(None, proxies)
     yield from _of_certificate(wanted)

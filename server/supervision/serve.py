@@ -20,7 +20,7 @@ from .foreground import CannotStart, Foreground, System, check_free
 from .interrupts import Interrupts
 from .leftovers import Search
 from .options import Options, Typed
-from .preflight import check
+from .preflight import check, unused
 from .running import words
 from .supervisor_rpc import Supervisord, SupervisordError
 from .wanted import Wanted
@@ -65,8 +65,9 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
         environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
     prepare(folders, layout.workers, simulator=demo)
     away = _check(environ)
-    if away is not None:
-        say(f"Warning: {away}")
+    for warning in (away, *unused(wanted.found, wanted.settings)):
+        if warning is not None:
+            say(f"Warning: {warning}")
     configuration = render(shipped(ROOT), folders, layout, python=sys.executable, simulator=demo)
     system = System(
         folders=folders,
@@ -83,7 +84,12 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
         say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
         stopped = Foreground(system, say, interrupts).run(
             announcement(
-                layout, typed, options.config, demo=demo, browser=wanted.settings.login == "browser"
+                layout,
+                typed,
+                options.config,
+                demo=demo,
+                browser=wanted.settings.login == "browser",
+                shared=wanted.settings.cache_url is not None,
             )
         )
     say(stopped)
@@ -181,7 +187,13 @@ def _simulator_port(wanted: Wanted) -> int:
 
 
 def announcement(
-    layout: Layout, typed: Typed, config: Path | None, *, demo: bool, browser: bool
+    layout: Layout,
+    typed: Typed,
+    config: Path | None,
+    *,
+    demo: bool,
+    browser: bool,
+    shared: bool = False,
 ) -> str:
     """Return what is said once it serves, with `{state}` and `{seconds}` left open.
 
@@ -191,18 +203,24 @@ def announcement(
         config: The settings file of the option `--config`.
         demo: The portal is the simulator.
         browser: Owners can log in with a browser.
+        shared: A storage is shared with other hosts, so a demo has neither that nor control.
     """
     client, cachectl = typed.program("oig-client"), typed.program("cachectl")
     if config is not None:
         cachectl = f"{CONFIG}={shlex.quote(str(config.absolute()))} {cachectl}"
     email = "demo@example.com" if demo else "you@example.com"
     elsewhere = "" if layout.called == "http://localhost:8000/mcp" else f" --url {layout.called}"
+    in_chat = (
+        "  Login      in the chat, with the e-mail and the password, or with a header: with",
+        "             OIG_CACHE_URL there is no browser login and no control.",
+    )
     lines = [
         "",
         f"{{state}} after {{seconds}} s: {layout.called}",
         "",
         f"  Try it     {client} check-auth --email {email}{elsewhere}",
         *(["             The password is demo."] if demo else []),
+        *(in_chat if demo and shared else []),
         f"  Cache      {cachectl} stats",
         f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.called}",
         *(["             claude mcp login oig-cloud"] if browser else []),

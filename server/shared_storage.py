@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -53,8 +54,11 @@ def asked(
 ) -> T:
     """Connect to the storage for one question, outside of any event loop.
 
+    It takes some seconds at most, also where a host or the resolver of names does not answer.
+
     Raises:
-        ConfigurationError: It must not be used as it is set up; the text says why.
+        ConfigurationError: It must not be used as it is set up, or the file of its authority cannot
+            be used; the text says why.
         StorageAway: It cannot be asked.
     """
 
@@ -66,10 +70,27 @@ def asked(
         finally:
             await storage.aclose()
 
+    _refuse_ca_file(address)
+    # Not `asyncio.run`, which waits for a thread that resolves a name, however long that takes.
+    loop = asyncio.new_event_loop()
     try:
-        return asyncio.run(ask_it())
+        return loop.run_until_complete(ask_it())
     except UnfitStorage as exc:
         raise ConfigurationError(f"OIG_CACHE_URL leads to {address}: {exc}.") from None
+    finally:
+        loop.close()
+
+
+def _refuse_ca_file(address: StorageAddress) -> None:
+    if address.ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=address.ca_file)
+    except OSError as exc:  # ssl.SSLError is one
+        reason = "it holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ConfigurationError(
+            f"OIG_CACHE_URL names {address.ca_file} as ssl_ca_certs, which is of no use: {reason}."
+        ) from None
 
 
 def reports_at(settings: Settings, address: StorageAddress) -> list[Facts]:

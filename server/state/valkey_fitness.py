@@ -17,7 +17,8 @@ from typing import Any, Final, NamedTuple
 import redis
 from redis.asyncio import Redis
 
-from .valkey_connection import AWAY_CODES, UnfitStorage, code_of
+from .valkey_connection import UnfitStorage
+from .valkey_reasons import AWAY_CODES, code_of
 from .valkey_swap import Swap
 
 EVICTS: Final = "its maxmemory-policy is {}, so it may drop any session or lock: set noeviction"

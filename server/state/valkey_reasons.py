@@ -1,0 +1,84 @@
+"""Why a Valkey or Redis server cannot be asked, in words for an operator.
+
+Nothing of what was sent is in them, and nothing that the server or a library says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import redis
+
+AWAY_CODES: Final = frozenset(
+    {
+        *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM"),
+        *("NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "WRONGPASS"),
+    }
+)
+"""Error codes after which every command would be refused. Any other is the fault of one command."""
+
+CODES: Final[dict[type[redis.RedisError], str]] = {
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.BusyLoadingError: "LOADING",
+    redis.exceptions.NoPermissionError: "NOPERM",
+    redis.exceptions.AuthenticationError: "NOAUTH",
+    redis.exceptions.MasterDownError: "MASTERDOWN",
+    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
+    redis.exceptions.TryAgainError: "TRYAGAIN",
+}
+"""The codes that redis-py turns into classes."""
+
+DETAILS: Final = {
+    "MasterNotFoundError": "no Sentinel that answers has a primary that is up",
+    "gaierror": "its name is not found",
+    "SSLError": "it does not speak TLS as it should",
+    "PermissionError": "this user may not open its socket",
+    "FileNotFoundError": "there is no such socket, or file of certificates",
+    "NotADirectoryError": "there is no such socket, or file of certificates",
+    "ConnectionRefusedError": "nobody listens there",
+    "ConnectionResetError": "it ends the connection, as one that speaks TLS, or does not, may do",
+}
+"""What more can be said of a connection that could not be made, by the name of the exception."""
+
+DEEPEST: Final = 8
+"""Exceptions of one chain that are looked at."""
+
+
+def code_of(exc: BaseException) -> str:
+    """Return the error code of a refusal, such as `OOM`; empty of other failures."""
+    for one in (exc, exc.__cause__):  # the cause, if a connection could not be made
+        for kind, code in CODES.items():
+            if isinstance(one, kind):
+                return code
+    return str(exc).partition(" ")[0] if isinstance(exc, redis.ResponseError) else ""
+
+
+def reason(exc: BaseException) -> str:
+    """Return why a server cannot be asked.
+
+    Args:
+        exc: What asking it raised.
+    """
+    if isinstance(exc, (TimeoutError, redis.TimeoutError)):
+        return "it does not answer"
+    code = code_of(exc)
+    if code:
+        return f"it refuses with {code}" if code.isupper() else "it refuses a command"
+    if not isinstance(exc, (redis.ConnectionError, OSError)):
+        return str(exc)
+    return ": ".join(["it cannot be reached", *_details(exc)])
+
+
+def _details(exc: BaseException) -> Iterator[str]:
+    """Give what is known of a connection that could not be made, if anything is."""
+    one: BaseException | None = exc
+    for _ in range(DEEPEST):
+        if one is None:
+            return
+        for kind in type(one).__mro__:
+            if kind.__name__ in DETAILS:
+                yield DETAILS[kind.__name__]
+                return
+        one = one.__cause__ or one.__context__

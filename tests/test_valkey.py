@@ -316,17 +316,19 @@ class TestStart:
             await asyncio.gather(*(one.open() for one in made))
             assert len({one.epochs for one in made}) == 1
 
-    async def test_the_secret_that_was_named_first_holds(self, storage, other):
+    async def test_the_secret_that_was_named_first_is_that_of_all_until_it_is_replaced(
+        self, storage, other
+    ):
         assert await storage.members.secret() is None
         assert await storage.members.agree(b"ours", 60.0)
         assert not await other.members.agree(b"theirs", 60.0)
         assert await other.members.agree(b"ours", 60.0)
         for one in (storage, other):
-            await one.members.say(b"facts", 60.0)
-        await storage.members.leave()
-        assert not await storage.members.agree(b"theirs", 60.0)
-        await other.members.leave()
-        assert await storage.members.agree(b"theirs", 60.0)
+            await one.members.report(b"facts", 60.0, 1.0)
+            await one.members.leave()
+        assert not await storage.members.agree(b"theirs")
+        await storage.members.set_secret(b"theirs")
+        assert await other.members.agree(b"theirs")
 
     async def test_it_works_over_tls(self):
         with running("redis", tls=True) as server:

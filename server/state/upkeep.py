@@ -15,7 +15,7 @@ from .encoding import Header, header_of
 from .limits import ACCOUNT_SHOWN_BYTES
 from .rounds import Rounds
 from .spraying import SourceState
-from .storage import ACCOUNT, SOURCE, Storage, StorageAway
+from .storage import ACCOUNT, EPOCHS, SOURCE, Storage, StorageAway
 from .vocabulary import Done, Outcome, Unlock
 
 PAGE: Final = 100
@@ -198,6 +198,7 @@ class Upkeep:
 
         In one pass: of most accounts only the first bytes are read.
         """
+        await self._storage.load(EPOCHS)  # what others have flushed meanwhile
         sessions = locked = 0
         async for page in self._storage.heads(ACCOUNT + SOURCE):
             now, epoch = self._storage.now(), self._storage.epochs.sessions

@@ -13,7 +13,7 @@ Pure: it changes only the value it is given, which is the caller's own copy.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -150,8 +150,12 @@ class Turns:
         """Let a login wait for its turn; its rank is at least that of what the account knows.
 
         1. There is room: it waits.
-        2. A login of a higher rank waits: the newest of the highest rank makes room.
-        3. None does: it does not wait.
+        2. Logins of a higher rank wait: it takes the place of one of the highest.
+        3. None does, but a wide network has more of the same rank than its own would have: it takes
+           the place of one of those. So a few crowded networks do not fill the queue for others.
+        4. Otherwise it does not wait.
+
+        The place is that of the newest of its rank from the wide network that has the most.
 
         One without room was part of a crowd all the same: otherwise those of the crowd that had
         room would look like owners.
@@ -159,10 +163,14 @@ class Turns:
         place = place._replace(rank=self._rank(place))
         if len(self.waiting) >= limits.turns:
             last = max(rank for rank in Rank if self.queues[rank])
-            if last <= place.rank:
+            others = [one for one in self.waiting.values() if one.rank == last]
+            sizes = Counter(one.path[0] for one in others)
+            [(crowd, most)] = sizes.most_common(1)
+            own = sizes[place.path[0]] + 1
+            if place.rank > last or (place.rank == last and own >= most):
                 self._crowd(place)
                 return
-            newest = next(one for one in reversed(self.waiting.values()) if one.rank == last)
+            newest = next(one for one in reversed(others) if one.path[0] == crowd)
             self._crowd(newest)
             self.leave(newest.ticket)
         self._enqueue(place)

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import stat
@@ -474,6 +476,30 @@ class TestVanished:
             *(number.to_bytes(32) for number in range(50)),
         }
         assert "removed or replaced" in caplog.text
+
+    @pytest.mark.parametrize("what", ["killed", "killed, log removed", "stopped"])
+    def test_a_log_that_was_removed_after_a_crash_is_reported(
+        self, folder, monkeypatch, caplog, what
+    ):
+        path = database_path(folder / "x")
+        log = path.with_name(path.name + "-wal")
+
+        async def check():
+            async with running(folder / "run") as memory:
+                await until(lambda: memory.backing._clean_at == math.inf)
+                monkeypatch.setattr(module, "CLEAN_REPLACED", 60.0)
+                assert await memory.keep(b"one", b"row")
+                # As a kill leaves them.
+                for one in (folder / "run").iterdir():
+                    shutil.copy(one, folder)
+
+        asyncio.run(check())
+        if what == "stopped":
+            database_path(folder / "run" / "x").replace(path)
+        if what != "killed":
+            log.unlink()
+        assert (b"one" in restored(folder)) == (what != "killed, log removed")
+        assert ("was removed" in caplog.text) == (what == "killed, log removed")
 
     def test_a_daemon_that_stops_leaves_the_file_of_another_alone(self, folder):
         path = database_path(folder / "x")

@@ -38,6 +38,10 @@ READ: Final = "SELECT name, row, sum FROM rows WHERE substr(name, 1, 1) = ? ORDE
 PAGE: Final = "SELECT rowid, name, row FROM rows WHERE rowid > ? ORDER BY rowid LIMIT ?"
 COUNT: Final = "SELECT count(*) FROM rows WHERE substr(name, 1, 1) <> CAST('m' AS BLOB)"
 
+IN_USE: Final = "PRAGMA application_id = 1"
+CLOSED: Final = "PRAGMA application_id = 0"
+"""Marks of a file whose last rows are in its log, and of one that needs no log."""
+
 BROKEN_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 ASIDE: Final = ".bad"
@@ -79,6 +83,7 @@ class StateFile:
         self._database: sqlite3.Connection | None = None
         # Of the file with what was read and written here; None if there is none.
         self._own: Place | None = None
+        self._is_marked = False  # as in use, by this connection
 
     @property
     def is_own(self) -> bool:
@@ -94,8 +99,10 @@ class StateFile:
         `ValueError` for a name and row that cannot be decoded.
         """
         try:
-            self._open(patience)
+            lacks_log = self._open(patience)
             self._check(check)
+            if lacks_log:
+                logger.error("%s was removed, perhaps with what was written last.", self._log)
         except StateFileBroken as exc:
             self.begin(str(exc))
         self._own = self._place()
@@ -185,11 +192,17 @@ class StateFile:
     def close(self) -> None:
         """Close it; never raises."""
         database, self._database = self._database, None
-        if database is not None:
-            with suppress(sqlite3.Error):  # what it could not write is in the log
-                database.close()
+        is_marked, self._is_marked = self._is_marked, False
+        if database is None:
+            return
+        with suppress(sqlite3.Error):  # what it could not write is in the log
+            if is_marked:
+                database.execute(CLOSED)
+        with suppress(sqlite3.Error):
+            database.close()
 
-    def _open(self, patience: float = 0.0) -> None:
+    def _open(self, patience: float = 0.0) -> bool:
+        """Open the file; return whether it was not closed, and has no log."""
         uri = f"{self.path.absolute().as_uri()}?mode=rw"
         with self._guarded():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -202,11 +215,18 @@ class StateFile:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 os.close(os.open(self.path, flags, 0o600))
             self._refuse_flaw()
+            has_log = os.path.lexists(self._log)
             # Opened by one thread, and used by another from then on.
             self._database = sqlite3.connect(
                 uri, uri=True, timeout=patience, isolation_level=None, check_same_thread=False
             )
             self._prepare(self._database)
+            is_closed = self._ask("PRAGMA application_id") == [(0,)]
+            with suppress(sqlite3.Error):  # a full disk is no reason not to read
+                self._database.execute(IN_USE)
+                self._is_marked = True
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not (is_closed or has_log)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         # 1. Nobody else can open it from now on.

@@ -79,7 +79,7 @@ class SessionsContract:
         house.store(1)
         house.time += 700.0
         assert house.acquire(1).idle == house.peek(1).idle == 700.0
-        lease = house.share(50, of=1)
+        lease = house.ask_answer(50, of=1)
         house.fulfil(key(50), lease.token, b"answer", 30.0)
         house.time += 5.0
         assert house.acquire(1).idle == house.peek(1).idle == 5.0
@@ -87,9 +87,9 @@ class SessionsContract:
     def test_only_an_answer_to_the_account_itself_ends_its_idle_time(self, house):
         house.store(1)
         house.time += 700.0
-        other = house.share(50, of=2)
+        other = house.ask_answer(50, of=2)
         house.fulfil(key(50), other.token, b"answer", 30.0)
-        failed = house.share(51, of=1)
+        failed = house.ask_answer(51, of=1)
         house.fail(key(51), failed.token, "timeout", 1.0)
         assert house.acquire(1).idle == 700.0
 
@@ -157,7 +157,7 @@ class SessionsContract:
     def test_a_returning_session_answers_those_waiting_for_a_login(self, house):
         lease = house.lease(1)
         waits = house.ticket(1)
-        assert house.bring(1, 60.0)
+        assert house.put_session(1, 60.0)
         assert house.settle() == {waits: Hit(value(1), 60.0)}
         assert house.fulfil(key(1), lease.token, value(1), 60.0)
 
@@ -215,7 +215,7 @@ class LeasesContract:
         assert house.acquire(3, HOME, of=7) == Unavailable(BUSY, 30.0)
         assert house.acquire(3, CAFE, of=7) == Unavailable(BUSY, 30.0)
         lease = house.lease(3, stranger, of=7)
-        # What the stranger was told is for that one only, and stops no owner.
+        # The stranger's outcome is for that one only, and stops no owner.
         house.fail(key(3), lease.token, BUSY, 600.0)
         assert house.acquire(3, stranger, of=7) == Unavailable(BUSY, 600.0)
         house.time += 30.0
@@ -228,9 +228,9 @@ class LeasesContract:
         lease = house.lease(2, HOME, of=7)
         owner, stranger = house.ticket(3, HOME, of=7), house.ticket(4, CAFE, of=7)
         house.fail(key(2), lease.token, BUSY, 30.0)
-        told = house.settle()
-        assert told[owner] == Unavailable(BUSY, 30.0)
-        assert isinstance(told[stranger], Lease)
+        outcomes = house.settle()
+        assert outcomes[owner] == Unavailable(BUSY, 30.0)
+        assert isinstance(outcomes[stranger], Lease)
 
     def test_a_pause_of_logins_stops_neither_cached_sessions_nor_reading(self, house):
         house.store(1)
@@ -238,7 +238,7 @@ class LeasesContract:
         house.fail(key(2), lease.token, BUSY, 30.0)
         assert isinstance(house.acquire(1), Hit)
         house.time += 1.0
-        assert isinstance(house.share(9, of=1), Lease)
+        assert isinstance(house.ask_answer(9, of=1), Lease)
 
     def test_the_same_wrong_pair_is_answered_from_memory_for_a_minute(self, house):
         house.reject(1)
@@ -441,9 +441,9 @@ class LocksContract:
         before = house.lockouts()
         match way:
             case "session":
-                assert house.bring(1, 50000.0)
+                assert house.put_session(1, 50000.0)
             case "handle":
-                assert house.keep(70)
+                assert house.put_handle(70)
             case "get":
                 assert house.peek(1) is not None
             case "forget":
@@ -1096,9 +1096,9 @@ class PaceContract:
         house = build(Policy(per_source=1), lease_lasts=40.0, longest_wait=40.0)
         house.lease(1)
         other, next_one = house.ticket(2, of=1), house.ticket(1)
-        told = house.run(40.0)
-        assert isinstance(told[other], Unavailable)
-        assert isinstance(told[next_one], Lease)
+        outcomes = house.run(40.0)
+        assert isinstance(outcomes[other], Unavailable)
+        assert isinstance(outcomes[next_one], Lease)
 
     def test_more_than_may_wait_are_sent_away_at_once(self, build):
         house = build(waiters=2)
@@ -1255,7 +1255,7 @@ class ShownContract:
 
 
 class RightPairsAreNotFoundOutContract(ManyLogins):
-    """Beyond the budgets a right pair is told what wrong ones are, at the same moment."""
+    """Beyond the budgets a right pair gets the outcome of wrong ones, at the same moment."""
 
     @pytest.mark.parametrize("session", ["held", "ended"])
     def test_among_many_guesses_at_once_from_one_source(self, house, session):
@@ -1285,8 +1285,8 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
         assert isinstance(house.acquire(RIGHT, source=HOME), Hit)
         assert isinstance(house.acquire(998, source=HOME, of=1), Lease)
         decide(house, leases)
-        told = house.settle()
-        assert told[right] == told[wrong] == Locked(30.0, 30.0)
+        outcomes = house.settle()
+        assert outcomes[right] == outcomes[wrong] == Locked(30.0, 30.0)
 
     def test_after_every_lock(self, house):
         house.store(RIGHT)
@@ -1303,9 +1303,9 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
         for number in range(100, 120):
             house.release(key(number), house.lease(number, source=CAFE).token)
         right, wrong = house.ticket(RIGHT, source=CAFE), house.ticket(10, source=CAFE, of=1)
-        told = house.run(house.limits.longest_wait)
-        assert set(told) == {right, wrong}
-        assert told[right] == told[wrong]
+        outcomes = house.run(house.limits.longest_wait)
+        assert set(outcomes) == {right, wrong}
+        assert outcomes[right] == outcomes[wrong]
         house.time += GUESS_LASTS
         assert isinstance(house.acquire(RIGHT, source=CAFE), Locked)
         assert house.acquire(RIGHT, source=CAFE) == house.acquire(10, source=CAFE, of=1)
@@ -1322,22 +1322,22 @@ class RightPairsAreNotFoundOutContract(ManyLogins):
                 house.withdraw(outcome)
         assert tried == 5
         right, wrong = house.ticket(RIGHT, source=CAFE), house.ticket(60, source=CAFE, of=1)
-        told = house.run(house.limits.longest_wait)
-        assert set(told) == {right, wrong}
-        assert told[right] == told[wrong]
+        outcomes = house.run(house.limits.longest_wait)
+        assert set(outcomes) == {right, wrong}
+        assert outcomes[right] == outcomes[wrong]
         house.time += GUESS_LASTS
         assert house.acquire(RIGHT, source=CAFE) == house.acquire(60, source=CAFE, of=1)
         assert house.acquire(RIGHT, source=CAFE) == Locked(30.0)
 
     def test_by_waiting_in_vain_for_a_busy_portal(self, build):
-        """The password of the last session goes first, and would be the only one to be told."""
+        """The password of the last session goes first, and would be the only one to get one."""
         house = build(login_burst=1, logins_at_once=1, logins_per_second=0.001)
         house.store(RIGHT)
         flush_session(house)
         _, tickets, _ = ask(house, [*range(10, 100), RIGHT])
-        told = house.run(house.limits.longest_wait)
-        assert set(told) == set(tickets.values())
-        assert {type(one) for one in told.values()} == {Unavailable}
+        outcomes = house.run(house.limits.longest_wait)
+        assert set(outcomes) == set(tickets.values())
+        assert {type(one) for one in outcomes.values()} == {Unavailable}
         assert house.acquire(RIGHT, source=CAFE) == Locked(30.0)
 
     @pytest.mark.parametrize("reason", ["timeout", "server_error", BUSY, "shutdown"])
@@ -1460,7 +1460,7 @@ class OwnersAreNotHeldBackContract(ManyLogins):
         assert house.loop.wait(_sprayed(house)) == []
 
     def test_neither_what_is_handed_over_nor_a_grant_is_a_guess(self, house):
-        assert house.bring(RIGHT, 60.0)
+        assert house.put_session(RIGHT, 60.0)
         for number in range(100, 150):
             lease = house.lease(number, source=source_of_grant(number.to_bytes(16, "big")))
             house.release(key(number), lease.token)

@@ -9,7 +9,7 @@ from typing import Any
 from server.state import encoding
 from server.state.account import AccountState
 from server.state.copies import Copies
-from server.state.limits import Limits, Policy, plain
+from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
 from server.state.storage import Storage, of_account
 from server.state.vocabulary import (
@@ -61,7 +61,7 @@ class Ticket:
         self.key = key
         self.source = source
         self.outcome: Outcome | None = None
-        self.was_told_to_wait = False
+        self.waits = False
         self.waiter: Waiter | None = None
 
 
@@ -84,7 +84,7 @@ class House:
         self.dropped: list[bytes | None] = []
         self.accounts.listeners.dropped = lambda account, _: self.dropped.append(account)
         self._leases: dict[bytes, Ask] = {}
-        self.told: list[Ticket] = []
+        self.answered: list[Ticket] = []
 
     @property
     def time(self) -> float:
@@ -117,19 +117,19 @@ class House:
         def reply(outcome: Outcome) -> None:
             assert ticket.outcome is None
             if isinstance(outcome, Waiting):
-                assert not ticket.was_told_to_wait
-                ticket.was_told_to_wait = True
+                assert not ticket.waits
+                ticket.waits = True
                 return
             ticket.outcome = outcome
             if isinstance(outcome, Lease) and asked is not None:
                 self._leases[outcome.token] = asked
-            self.told.append(ticket)
+            self.answered.append(ticket)
 
         ticket.waiter = self.loop.do(lambda: self.accounts.submit(request, reply, holder))
         self.loop.settle()
         if ticket.outcome is None:
             return ticket
-        self.told.remove(ticket)
+        self.answered.remove(ticket)
         return ticket.outcome
 
     def acquire(
@@ -145,7 +145,7 @@ class House:
         counted = None if budget is None else account(budget)
         return self.ask(Ask("login", whose, key(number), source, counted), holder)
 
-    def share(self, number: int, holder: Hashable = "worker", of: int = 1) -> Outcome | Ticket:
+    def ask_answer(self, number: int, holder: Hashable = "worker", of: int = 1) -> Outcome | Ticket:
         return self.ask(Ask("answer", account(of), key(number)), holder)
 
     def lease(
@@ -163,7 +163,7 @@ class House:
         return outcome
 
     def fetch(self, number: int, of: int = 1) -> Lease:
-        outcome = self.share(number, of=of)
+        outcome = self.ask_answer(number, of=of)
         assert isinstance(outcome, Lease), outcome
         return outcome
 
@@ -194,15 +194,17 @@ class House:
         assert ticket.waiter is not None
         waiter = ticket.waiter
         self.loop.do(lambda: self.accounts.cancel(waiter))
-        if ticket in self.told:
-            self.told.remove(ticket)
+        if ticket in self.answered:
+            self.answered.remove(ticket)
             if isinstance(ticket.outcome, Lease):
                 token = ticket.outcome.token
                 self.loop.do(lambda: self.accounts.give_up(token))
         self.loop.settle()
 
     def drop_holder(self, holder: Hashable) -> None:
-        self.told = [one for one in self.told if one.waiter is None or one.waiter.holder != holder]
+        self.answered = [
+            one for one in self.answered if one.waiter is None or one.waiter.holder != holder
+        ]
         self.loop.do(lambda: self.accounts.drop_holder(holder))
         self.loop.settle()
 
@@ -225,10 +227,12 @@ class House:
         found = self.get(account=account(number if of is None else of), key=key(number))
         return None if isinstance(found, Missing) else found.session
 
-    def keep(self, handle: int, leads_to: int = 1, of: int = 1) -> bool:
+    def put_handle(self, handle: int, leads_to: int = 1, of: int = 1) -> bool:
         return self.does(Put("handle", account(of), key(handle), b"record", 3600.0, key(leads_to)))
 
-    def bring(self, number: int, ttl: float, idle: float = 0.0, of: int | None = None) -> bool:
+    def put_session(
+        self, number: int, ttl: float, idle: float = 0.0, of: int | None = None
+    ) -> bool:
         whose = account(number if of is None else of)
         return self.does(Put("session", whose, key(number), value(number), ttl, None, idle, b""))
 
@@ -261,8 +265,8 @@ class House:
     def unlock_source(self, source: str) -> int:
         return self.loop.wait(self.accounts.upkeep.unlock(source=source))
 
-    def lock(self, number: int, source: str, told: Locked) -> None:
-        self.loop.do(lambda: self.accounts.lock(account(number), source, told))
+    def lock(self, number: int, source: str, lock: Locked) -> None:
+        self.loop.do(lambda: self.accounts.lock(account(number), source, lock))
 
     def sessions(self, limit: int = 1000) -> tuple[int, list[dict[str, object]]]:
         return self.loop.wait(self.accounts.upkeep.list("sessions", limit))
@@ -281,15 +285,24 @@ class House:
         return AccountState() if data is None else encoding.load(data)
 
     def settle(self) -> dict[Ticket, Outcome]:
-        """Run what is due; return who was told what since the last time."""
+        """Run what is due; return the outcomes since the last time."""
         self.loop.settle()
-        told, self.told = self.told, []
-        return {ticket: ticket.outcome for ticket in told if ticket.outcome is not None}
+        answered, self.answered = self.answered, []
+        return {ticket: ticket.outcome for ticket in answered if ticket.outcome is not None}
 
     def run(self, seconds: float) -> dict[Ticket, Outcome]:
-        """Let time pass; return who was told what."""
+        """Let time pass; return the outcomes."""
         self.loop.run(seconds)
         return self.settle()
+
+    def pass_time(self, seconds: float, settle: Callable[[], None]) -> None:
+        """Let time pass, and settle whenever anything is due, as `run` does only at the end."""
+        end = self.time + seconds
+        while (due := self.loop.next_due()) is not None and due <= end:
+            self.time = max(due, self.time)
+            settle()
+        self.time = end
+        settle()
 
     def left_without(self, holders: Iterable[Hashable]) -> list[object]:
         """Let all callers go; return what is left of theirs."""
@@ -303,7 +316,7 @@ class House:
 
     def _granted(self, token: bytes) -> tuple[Any, bytes]:
         asked = self._leases.get(token)
-        return ("login", b"?" * 32) if asked is None else (asked.space, plain(asked.account))
+        return ("login", b"?" * 32) if asked is None else (asked.space, asked.account)
 
 
 @contextmanager

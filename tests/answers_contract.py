@@ -47,16 +47,16 @@ class Desk:
     def time(self, now: float) -> None:
         self.house.time = now
 
-    def share(self, number, holder="worker"):
-        return self.house.share(number, holder, number // 10)
+    def ask_answer(self, number, holder="worker"):
+        return self.house.ask_answer(number, holder, number // 10)
 
     def lease(self, number, holder="worker") -> Lease:
-        outcome = self.share(number, holder)
+        outcome = self.ask_answer(number, holder)
         assert isinstance(outcome, Lease), outcome
         return outcome
 
     def ticket(self, number, holder="worker") -> Ticket:
-        outcome = self.share(number, holder)
+        outcome = self.ask_answer(number, holder)
         assert isinstance(outcome, Ticket), outcome
         return outcome
 
@@ -85,14 +85,14 @@ class Desk:
         return None if isinstance(found, Missing) else found.answers[0]
 
     def run(self, seconds):
-        """Let time pass; return when who was told what."""
+        """Let time pass; return the outcomes, and when they came."""
         end = self.time + seconds
-        told = {ticket: (self.time, outcome) for ticket, outcome in self.settle().items()}
+        outcomes = {ticket: (self.time, outcome) for ticket, outcome in self.settle().items()}
         while (due := self.house.loop.next_due()) is not None and due <= end:
             self.time = max(self.time, due)
-            told |= {ticket: (self.time, one) for ticket, one in self.settle().items()}
+            outcomes |= {ticket: (self.time, one) for ticket, one in self.settle().items()}
         self.time = end
-        return told
+        return outcomes
 
 
 class AnswersContract:
@@ -101,9 +101,9 @@ class AnswersContract:
         assert lease.lasts == desk.limits.lease_lasts
         assert desk.answer(1, lease)
         desk.time += 59.0
-        assert desk.share(1) == Hit(value(1), 1.0)
+        assert desk.ask_answer(1) == Hit(value(1), 1.0)
         desk.time += 1.0
-        assert isinstance(desk.share(1), Lease)
+        assert isinstance(desk.ask_answer(1), Lease)
 
     def test_two_hundred_requests_make_one_lease_and_all_get_the_answer(self, desk):
         lease = desk.lease(1)
@@ -124,7 +124,7 @@ class AnswersContract:
         assert desk.stat("answers_unavailable_total") == 6
         assert desk.stat("answers") == 0
         desk.time += desk.limits.gap
-        assert isinstance(desk.share(1), Lease)
+        assert isinstance(desk.ask_answer(1), Lease)
 
     def test_a_late_answer_changes_nothing(self, desk):
         late = desk.lease(1)
@@ -132,7 +132,7 @@ class AnswersContract:
         assert not desk.answer(1, late)
         assert not desk.abstain(1, late, BUSY)
         desk.settle()
-        assert isinstance(desk.share(1), Lease)
+        assert isinstance(desk.ask_answer(1), Lease)
 
     def test_a_lease_is_good_for_one_answer_to_its_own_question(self, desk):
         lease = desk.lease(1)
@@ -177,11 +177,11 @@ class AnswersContract:
         desk.lease(1)
         ticket = desk.ticket(1)
         other = desk.ticket(1, holder="other")
-        told = desk.run(100.0)
-        at, outcome = told[ticket]
+        outcomes = desk.run(100.0)
+        at, outcome = outcomes[ticket]
         assert at == 1000.0 + desk.limits.lease_lasts
         assert isinstance(outcome, Lease)
-        at, outcome = told[other]
+        at, outcome = outcomes[other]
         assert at == 1000.0 + desk.limits.longest_wait
         assert outcome == Unavailable(PACED, 1.0)
 
@@ -196,17 +196,17 @@ class AnswersContract:
         ticket = desk.ticket(1)
         desk.adopt(key(1), account(0), b"theirs", 5.0)
         assert desk.settle() == {ticket: Hit(b"theirs", 5.0)}
-        assert desk.share(1) == Hit(b"theirs", 5.0)
+        assert desk.ask_answer(1) == Hit(b"theirs", 5.0)
 
 
 class GapContract:
     def test_the_questions_of_one_account_are_a_gap_apart_in_the_order_of_asking(self, desk):
         desk.lease(1)
         tickets = [desk.ticket(number) for number in (2, 3, 4)]
-        told = desk.run(10.0)
-        assert list(told) == tickets
-        assert [at for at, _ in told.values()] == [1001.0, 1002.0, 1003.0]
-        assert all(isinstance(outcome, Lease) for _, outcome in told.values())
+        outcomes = desk.run(10.0)
+        assert list(outcomes) == tickets
+        assert [at for at, _ in outcomes.values()] == [1001.0, 1002.0, 1003.0]
+        assert all(isinstance(outcome, Lease) for _, outcome in outcomes.values())
 
     def test_accounts_do_not_wait_for_each_other(self, desk):
         for number in range(0, 200, 10):
@@ -214,8 +214,8 @@ class GapContract:
 
     def test_a_cached_answer_does_not_wait_for_the_gap(self, desk):
         desk.fetch(1)
-        assert isinstance(desk.share(1), Hit)
-        assert isinstance(desk.share(2), Ticket)
+        assert isinstance(desk.ask_answer(1), Hit)
+        assert isinstance(desk.ask_answer(2), Ticket)
 
     def test_after_the_gap_one_need_not_wait_even_if_nobody_settled(self, desk):
         desk.fetch(1)
@@ -244,8 +244,8 @@ class GapContract:
         desk.time += 0.5
         desk.drop_holder("dying")
         assert desk.settle() == {}
-        told = desk.run(5.0)
-        assert [(ticket, at) for ticket, (at, _) in told.items()] == [
+        outcomes = desk.run(5.0)
+        assert [(ticket, at) for ticket, (at, _) in outcomes.items()] == [
             (waiting, 1001.0),
             (heir, 1002.0),
         ]
@@ -276,15 +276,15 @@ class GapContract:
         desk.lease(0)
         for number in (1, 2, 3, 4):
             desk.ticket(number)
-        assert desk.share(5) == Unavailable(PACED, 40.0)
-        assert isinstance(desk.share(4), Ticket)
+        assert desk.ask_answer(5) == Unavailable(PACED, 40.0)
+        assert isinstance(desk.ask_answer(4), Ticket)
         desk.lease(10)
 
     def test_somebody_elses_request_begins_the_gap_as_well(self, desk):
         desk.rest(account(0))
         ticket = desk.ticket(1)
-        told = desk.run(5.0)
-        assert told[ticket][0] == 1001.0
+        outcomes = desk.run(5.0)
+        assert outcomes[ticket][0] == 1001.0
 
 
 class BusyContract:
@@ -294,7 +294,7 @@ class BusyContract:
         assert desk.abstain(1, lease, BUSY, 30.0)
         assert desk.settle() == {same: Unavailable(BUSY, 30.0), other: Unavailable(BUSY, 30.0)}
         desk.time += 10.0
-        assert desk.share(1) == desk.share(3) == Unavailable(BUSY, 20.0)
+        assert desk.ask_answer(1) == desk.ask_answer(3) == Unavailable(BUSY, 20.0)
         assert desk.stat("accounts_busy") == 1
         desk.lease(11)
         desk.time += 20.0
@@ -307,13 +307,13 @@ class BusyContract:
         assert desk.abstain(1, lease, OVERLOADED, 30.0)
         assert desk.settle() == {waiting: Unavailable(OVERLOADED, 30.0)}
         desk.time += 10.0
-        assert desk.share(3) == Unavailable(OVERLOADED, 20.0)
+        assert desk.ask_answer(3) == Unavailable(OVERLOADED, 20.0)
 
     def test_cached_answers_are_given_all_the_same(self, desk):
         desk.fetch(1)
         desk.time += desk.limits.gap
         desk.abstain(2, desk.lease(2), BUSY, 30.0)
-        assert isinstance(desk.share(1), Hit)
+        assert isinstance(desk.ask_answer(1), Hit)
 
     def test_a_fetch_under_way_may_still_come_to_an_answer(self, desk):
         first = desk.lease(1)
@@ -339,11 +339,11 @@ class BusyContract:
         other = desk.lease(2)
         desk.abstain(1, one, BUSY, 30.0)
         desk.abstain(2, other, BUSY, 5.0)
-        assert desk.share(3) == Unavailable(BUSY, 30.0)
+        assert desk.ask_answer(3) == Unavailable(BUSY, 30.0)
 
     def test_no_portal_shuts_an_account_out_for_days(self, desk):
         desk.abstain(1, desk.lease(1), BUSY, 30 * 86400.0)
-        assert desk.share(1) == Unavailable(BUSY, desk.limits.busy_longest)
+        assert desk.ask_answer(1) == Unavailable(BUSY, desk.limits.busy_longest)
 
     def test_busy_without_a_time_delays_nobody(self, desk):
         desk.abstain(1, desk.lease(1), BUSY, 0.0)
@@ -353,7 +353,7 @@ class BusyContract:
     def test_a_flush_does_not_make_the_portal_less_busy(self, desk):
         desk.abstain(1, desk.lease(1), BUSY, 30.0)
         desk.flush("sessions")
-        assert desk.share(1) == Unavailable(BUSY, 30.0)
+        assert desk.ask_answer(1) == Unavailable(BUSY, 30.0)
 
 
 class RoomContract:
@@ -362,10 +362,10 @@ class RoomContract:
         desk = Desk(build, answer_bytes=2 * size)
         desk.fetch(1)
         desk.fetch(11)
-        assert isinstance(desk.share(1), Hit)
+        assert isinstance(desk.ask_answer(1), Hit)
         desk.fetch(21)
-        assert isinstance(desk.share(1), Hit)
-        assert isinstance(desk.share(11), Ticket)
+        assert isinstance(desk.ask_answer(1), Hit)
+        assert isinstance(desk.ask_answer(11), Ticket)
         assert desk.stat("answers_evicted_total") == 1
         assert desk.stat("answers_bytes") == desk.stat("limit_answers_bytes") == 2 * size
 
@@ -383,7 +383,7 @@ class RoomContract:
         for number in (1, 2, 3):
             desk.time += 1.0
             desk.fetch(number)
-        assert isinstance(desk.share(11), Hit)
+        assert isinstance(desk.ask_answer(11), Hit)
         assert [desk.peek_answer(number) is None for number in (1, 2, 3)] == [True, False, False]
 
 
@@ -403,16 +403,16 @@ class PutContract:
         assert self.put(desk)
         assert desk.put(key(1), account(0), b"newer", 60.0)
         assert desk.peek_answer(1) == Hit(b"newer", 60.0)
-        assert isinstance(desk.share(2), Lease)
+        assert isinstance(desk.ask_answer(2), Lease)
 
     def test_the_newer_of_what_was_put_and_what_was_fetched_is_shared(self, desk):
         desk.fetch(1)
         desk.time += 1.0
         assert desk.put(key(1), account(0), b"newer", 60.0)
-        assert desk.share(1) == desk.peek_answer(1) == Hit(b"newer", 60.0)
+        assert desk.ask_answer(1) == desk.peek_answer(1) == Hit(b"newer", 60.0)
         desk.time += 1.0
         desk.adopt(key(1), account(0), b"newest", 60.0)
-        assert desk.share(1) == desk.peek_answer(1) == Hit(b"newest", 60.0)
+        assert desk.ask_answer(1) == desk.peek_answer(1) == Hit(b"newest", 60.0)
 
     @pytest.mark.parametrize("of", [None, 0])
     def test_it_goes_with_the_other_answers_of_its_account(self, desk, of):
@@ -459,8 +459,8 @@ class TurnsContract:
     def test_it_waits_in_the_queue_of_the_account(self, desk):
         assert self.turn(desk) == Turn()
         waiting = [self.turn(desk), desk.ticket(1), self.turn(desk)]
-        told = desk.run(5.0)
-        assert [told[one][0] for one in waiting] == [1001.0, 1002.0, 1003.0]
+        outcomes = desk.run(5.0)
+        assert [outcomes[one][0] for one in waiting] == [1001.0, 1002.0, 1003.0]
         assert self.turn(desk, of=1) == Turn()
 
     def test_waiters_and_newcomers_learn_that_the_portal_is_busy(self, desk):
@@ -468,7 +468,7 @@ class TurnsContract:
         waiting = self.turn(desk)
         assert desk.does(Fail("turn", account(0), None, None, BUSY, 30.0))
         assert desk.settle() == {waiting: Unavailable(BUSY, 30.0)}
-        assert self.turn(desk) == desk.share(1) == Unavailable(BUSY, 30.0)
+        assert self.turn(desk) == desk.ask_answer(1) == Unavailable(BUSY, 30.0)
 
     def test_other_failures_delay_nobody(self, desk):
         assert self.turn(desk) == Turn()
@@ -486,8 +486,8 @@ class TurnsContract:
 class DistanceContract:
     def test_a_request_is_spaced_from_a_login_of_the_same_account(self, house):
         login = house.lease(5, of=2)
-        waits, ticket = house.ticket(5, of=2), house.share(6, of=2)
-        assert isinstance(house.share(7, of=3), Lease)
+        waits, ticket = house.ticket(5, of=2), house.ask_answer(6, of=2)
+        assert isinstance(house.ask_answer(7, of=3), Lease)
         house.time += 0.9
         house.release(key(5), login.token)
         assert house.settle().keys() == {waits}
@@ -529,7 +529,7 @@ class AnswersAndOthersContract:
     def read(self, house):
         """A house in which account 1 has a session, a handle and an answer."""
         house.store(1)
-        assert house.keep(self.NOTE)
+        assert house.put_handle(self.NOTE)
         house.time += 1.0
         assert house.fulfil(key(50), house.fetch(50).token, b"answer", 60.0)
         return house
@@ -569,14 +569,14 @@ class AnswersAndOthersContract:
 
     def test_a_holder_that_goes_passes_on_its_logins_and_its_answers(self, house):
         house.acquire(5, holder="one", of=2)
-        house.share(50, holder="one", of=3)
+        house.ask_answer(50, holder="one", of=3)
         house.time += 1.0
-        waiting = {house.ticket(5, of=2), house.share(50, of=3)}
+        waiting = {house.ticket(5, of=2), house.ask_answer(50, of=3)}
         house.drop_holder("one")
-        told = house.settle()
-        assert set(told) == waiting
-        assert all(isinstance(one, Lease) for one in told.values())
-        for ticket, lease in told.items():
+        outcomes = house.settle()
+        assert set(outcomes) == waiting
+        assert all(isinstance(one, Lease) for one in outcomes.values())
+        for ticket, lease in outcomes.items():
             house.release(ticket.key, lease.token)
         assert house.stat("leases") == house.stat("fetches") == 0
 
@@ -603,15 +603,15 @@ class AnswersAndOthersContract:
         house = build(waiters=2)
         house.fetch(50)
         for _ in range(2):
-            assert isinstance(house.share(50), Ticket)
+            assert isinstance(house.ask_answer(50), Ticket)
         house.fetch(50, of=2)
-        assert house.share(50) == house.share(50, of=2) == Unavailable(PACED, 1.0)
+        assert house.ask_answer(50) == house.ask_answer(50, of=2) == Unavailable(PACED, 1.0)
         assert house.stat("answers_unavailable_total") == 2
 
     def test_answers_push_out_no_handles_nor_sessions(self, build):
         house = build(answers=1, gap=0.0)
         house.store(1)
-        assert house.keep(self.NOTE)
+        assert house.put_handle(self.NOTE)
         for number in range(50, 53):
             assert house.fulfil(key(number), house.fetch(number).token, b"answer", 60.0)
         assert house.stat("answers") == 1
@@ -620,7 +620,7 @@ class AnswersAndOthersContract:
     def test_a_session_that_handles_alone_lead_to_is_used_like_any_other(self, build):
         house = build(sessions=2)
         house.store(1)
-        assert house.keep(self.NOTE)
+        assert house.put_handle(self.NOTE)
         house.store(2)
         house.get(handle=key(self.NOTE))
         house.store(3)
@@ -633,7 +633,7 @@ class HandlesOfAnAccountContract:
         return house.get(handle=key(handle)) != Missing()
 
     def test_a_handle_leads_to_its_record_until_its_time_is_over(self, house):
-        assert house.keep(70)
+        assert house.put_handle(70)
         house.time += 3599.0
         found = house.get(handle=key(70))
         assert (found.account, found.record, found.record_left) == (account(1), b"record", 1.0)
@@ -642,9 +642,9 @@ class HandlesOfAnAccountContract:
         assert not self.found(house, 70)
 
     def test_an_account_has_sixteen_and_the_oldest_goes(self, house):
-        assert house.keep(500, leads_to=2, of=2)
+        assert house.put_handle(500, leads_to=2, of=2)
         for handle in range(100, 100 + MAX_HANDLES + 1):
-            assert house.keep(handle)
+            assert house.put_handle(handle)
         assert [self.found(house, handle) for handle in (500, 100, 101, 116)] == [
             True,
             False,
@@ -654,15 +654,15 @@ class HandlesOfAnAccountContract:
 
     def test_one_of_the_same_key_takes_the_place_of_the_last(self, house):
         for handle in range(100, 100 + MAX_HANDLES):
-            house.keep(handle)
+            house.put_handle(handle)
         put = Put("handle", account(1), key(100), b"other", 5.0, key(1))
         assert house.does(put)
         assert house.get(handle=key(100)).record == b"other"
         assert house.stat("notes") == MAX_HANDLES
 
     def test_handles_and_answers_of_one_name_have_nothing_to_do_with_each_other(self, house):
-        house.keep(70)
-        assert isinstance(house.share(70), Lease)
+        house.put_handle(70)
+        assert isinstance(house.ask_answer(70), Lease)
         house.forget("handle", 1, key(70))
         assert house.forget("handle", 1, key(70)).count == 0
 

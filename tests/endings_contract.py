@@ -61,7 +61,7 @@ class HandlesContract:
 
     def test_a_session_stays_for_another_handle_that_leads_to_it(self, house):
         log_in(house, 1)
-        assert house.keep(OTHER)
+        assert house.put_handle(OTHER)
         answer(house)
         assert house.forget("handle", 1, key(NOTE)) == Done(1)
         assert found(house) == Missing()
@@ -92,7 +92,7 @@ class HandlesContract:
         log_in(house, 1)
         house.time += 1.0
         lease = house.fetch(50)
-        waits = house.share(50)
+        waits = house.ask_answer(50)
         assert isinstance(waits, Ticket)
         house.forget("handle", 1, key(NOTE))
         assert not house.fulfil(key(50), lease.token, b"answer", 30.0)
@@ -106,15 +106,15 @@ class HandlesContract:
 
     def test_a_handle_that_comes_later_leads_where_the_others_do_or_nowhere(self, house):
         log_in(house, 1)
-        assert house.keep(OTHER, leads_to=1)
-        assert not house.keep(72, leads_to=2)
+        assert house.put_handle(OTHER, leads_to=1)
+        assert not house.put_handle(72, leads_to=2)
         assert found(house, 72) == Missing()
 
 
 class LoginsContract:
     def test_the_session_and_all_its_handles_end_together(self, house):
         log_in(house, 1)
-        house.keep(OTHER)
+        house.put_handle(OTHER)
         answer(house)
         assert house.forget("login", 1, key(1)) == Done(1)
         assert found(house) == found(house, OTHER) == Missing()
@@ -122,7 +122,7 @@ class LoginsContract:
         assert isinstance(house.acquire(1), Lease)
 
     def test_handles_end_whose_session_has_ended_already(self, house):
-        assert house.keep(NOTE)
+        assert house.put_handle(NOTE)
         assert house.forget("login", 1, key(1)) == Done(1)
         assert found(house) == Missing()
 
@@ -147,7 +147,7 @@ class OldPasswordsContract:
     def test_its_handles_end_also_when_its_session_had_ended_before(self, house):
         log_in(house, 1)
         house.run(43200.0)
-        house.keep(NOTE)
+        house.put_handle(NOTE)
         log_in(house, 2, handle=OTHER)
         assert found(house) == Missing()
 
@@ -171,28 +171,28 @@ class OldPasswordsContract:
 
 class HandOverContract:
     def test_a_session_that_was_lost_here_is_taken_back_as_idle_as_it_was(self, house):
-        assert house.bring(1, 600.0, idle=50.0)
+        assert house.put_session(1, 600.0, idle=50.0)
         assert house.acquire(1) == Hit(value(1), 600.0, 50.0)
 
     def test_of_two_the_one_of_the_later_login_stays(self, house):
-        assert house.bring(1, 600.0)
-        assert not house.bring(2, 599.0, of=1)
+        assert house.put_session(1, 600.0)
+        assert not house.put_session(2, 599.0, of=1)
         assert isinstance(house.acquire(1), Hit)
         assert house.dropped == []
-        assert house.bring(2, 601.0, of=1)
+        assert house.put_session(2, 601.0, of=1)
         assert isinstance(house.acquire(2, of=1), Hit)
         assert house.dropped == [account(1)]
 
     def test_one_that_does_not_come_back_leaves_a_login_for_it_good(self, house):
         house.store(2, of=1)
         lease = house.lease(1)
-        assert not house.bring(1, 60.0)
+        assert not house.put_session(1, 60.0)
         assert house.fulfil(key(1), lease.token, value(1), 60.0)
         assert house.acquire(1) == Hit(value(1), 60.0)
 
     def test_it_ends_the_handles_that_lead_to_another_password(self, house):
-        house.keep(NOTE, leads_to=2)
-        assert house.bring(1, 60.0)
+        house.put_handle(NOTE, leads_to=2)
+        assert house.put_session(1, 60.0)
         assert found(house) == Missing()
         assert house.dropped == [account(1)]
 
@@ -224,7 +224,7 @@ class ErasureContract:
         lease = house.fetch(50)
         house.fail(key(50), lease.token, reason, 30.0)
         house.forget("account", 1)
-        assert house.share(51) == Unavailable(reason, 30.0)
+        assert house.ask_answer(51) == Unavailable(reason, 30.0)
 
 
 class WorthContract:

@@ -47,7 +47,7 @@ def spray(house, count, start=100, source=CAFE):
 
 
 def asked(house, source=CAFE, of=1):
-    """Return what somebody is told who tries one more password."""
+    """Return the outcome for somebody who tries one more password."""
     return house.acquire(ASKED, source=source, of=of)
 
 
@@ -112,7 +112,7 @@ class BudgetsContract(ManyLogins):
         house.store(RIGHT, HOME)
         guess_everywhere(house, 20)
         guess(house, 5, source=HOME)
-        # It is told of the account's lock all the same, which does not meet it.
+        # The account's lock is reported all the same, which does not apply to it.
         assert asked(house, HOME) == Locked(30.0, 30.0)
 
     def test_a_failure_during_a_lock_does_not_lengthen_it(self, house):

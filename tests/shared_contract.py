@@ -129,7 +129,7 @@ class SharedContract:
     def test_one_answer_is_asked_for_by_one_and_told_to_all(self, hosts):
         one, other = hosts()
         lease = one.fetch(50)
-        waiting = [other.share(50) for _ in range(10)]
+        waiting = [other.ask_answer(50) for _ in range(10)]
         assert one.fulfil(key(50), lease.token, b"answer", 60.0)
         assert [told(other, one) for one in waiting] == [Hit(b"answer", 60.0)] * 10
         assert other.stat("fetches_total") == 0
@@ -137,7 +137,7 @@ class SharedContract:
     def test_requests_of_one_account_keep_their_distance_over_hosts(self, hosts):
         one, other = hosts()
         assert one.ask(AskTurn(account(1))) == Turn()
-        waiting = [other.ask(AskTurn(account(1))), one.share(50), other.share(51)]
+        waiting = [other.ask(AskTurn(account(1))), one.ask_answer(50), other.ask_answer(51)]
         when = {}
         for _ in range(40):
             one.loop.run(0.25)
@@ -153,7 +153,7 @@ class SharedContract:
     def test_an_account_that_the_portal_wants_to_be_left_alone_is_so_by_all(self, hosts):
         one, other = hosts()
         one.fail(key(50), one.fetch(50).token, BUSY, 30.0)
-        assert other.share(51) == Unavailable(BUSY, 30.0)
+        assert other.ask_answer(51) == Unavailable(BUSY, 30.0)
 
     def test_no_more_logins_are_made_at_once_than_may_over_all_hosts(self, hosts):
         pair = hosts(3)

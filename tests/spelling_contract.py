@@ -7,7 +7,18 @@ import pytest
 
 from server.state import failures
 from server.state.limits import SPELLING_BYTES
-from server.state.vocabulary import REJECTED, Ask, Erased, Hit, Lease, Locked, Put, Rejected
+from server.state.vocabulary import (
+    REJECTED,
+    Ask,
+    Erased,
+    Fail,
+    Fulfil,
+    Hit,
+    Lease,
+    Locked,
+    Put,
+    Rejected,
+)
 
 from .accounts_house import CAFE, HOME, House, account, key, value
 
@@ -56,7 +67,7 @@ class Spellings:
             self.guess(100 + number, spelled, f"203.0.{number // 4}.1")
         assert isinstance(self.ask(MINE, spelled, "203.0.113.8"), Locked)
 
-    def bring(self, spelling):
+    def put_session(self, spelling):
         put = Put("session", account(1), key(MINE), value(MINE), 3600.0, None, 0.0, spelling)
         return self.house.does(put)
 
@@ -160,6 +171,16 @@ class SpellingContract:
         for spelled, knows in ((two.mine, True), (two.theirs, False)):
             assert two.knows(spelled, CAFE) is knows
 
+    def test_a_lease_ends_only_with_the_spelling_that_it_was_granted_for(self, two):
+        lease = two.ask(MINE, two.mine)
+        theirs = two.theirs, key(MINE), lease.token
+        assert not two.house.does(Fulfil("login", *theirs, value(MINE), 3600.0))
+        assert not two.house.does(Fail("login", *theirs, REJECTED, 0.0))
+        assert two.house.stat("sessions") == 0
+        assert two.house.fulfil(key(MINE), lease.token, value(MINE), 3600.0)
+        assert two.knows(two.mine, CAFE)
+        assert not two.knows(two.theirs, CAFE)
+
     def test_a_login_opens_no_budget_of_accounts_at_another_spelling(self, two):
         two.log_in(MINE, two.mine)
         for number in range(2, 22):
@@ -168,13 +189,13 @@ class SpellingContract:
         assert isinstance(two.ask(500, two.mine), Lease)
 
     def test_a_session_of_which_the_spelling_is_not_known_makes_no_source_known(self, two):
-        assert two.bring(None)
+        assert two.put_session(None)
         for spelled in (two.mine, two.theirs):
             assert isinstance(two.ask(MINE, spelled), Hit)
             assert not two.knows(spelled, CAFE)
 
     def test_a_session_that_is_handed_over_keeps_its_spelling(self, two):
-        assert two.bring(two.mine[32:])
+        assert two.put_session(two.mine[32:])
         assert isinstance(two.ask(MINE, two.mine), Hit)
         assert two.knows(two.mine, CAFE)
         assert not two.knows(two.theirs, CAFE)

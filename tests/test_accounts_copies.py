@@ -47,11 +47,11 @@ def test_adopting_the_same_copy_twice_changes_nothing(house):
     assert house.state(1) == before
 
 
-@pytest.mark.parametrize(("told", "idle"), [(3.0, 3.0), (700.0, 301.0)])
-def test_a_later_answer_of_the_portal_renews_a_copy_and_an_earlier_one_does_not(house, told, idle):
+@pytest.mark.parametrize(("heard", "idle"), [(3.0, 3.0), (700.0, 301.0)])
+def test_a_later_answer_of_the_portal_renews_a_copy_and_an_earlier_one_does_not(house, heard, idle):
     adopt(house, 1, idle=300.0)
     house.time += 1.0
-    adopt(house, 1, ttl=59.0, idle=told)
+    adopt(house, 1, ttl=59.0, idle=heard)
     assert house.acquire(1).idle == house.peek(1).idle == idle
 
 
@@ -107,9 +107,9 @@ def test_waiters_for_a_login_that_has_not_begun_are_recalled(house):
 
 def test_the_gap_and_a_busy_portal_are_adopted(house):
     house.loop.do(lambda: house.accounts.begin_gap(account(1)))
-    assert isinstance(house.share(50), Ticket)
+    assert isinstance(house.ask_answer(50), Ticket)
     house.loop.do(lambda: house.accounts.leave_alone(account(2), BUSY, 30.0))
-    assert house.share(50, of=2) == Unavailable(BUSY, 30.0)
+    assert house.ask_answer(50, of=2) == Unavailable(BUSY, 30.0)
 
 
 def test_an_adopted_lock_counts_nothing_and_leaves_the_budgets_whole(build):

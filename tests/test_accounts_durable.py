@@ -1,4 +1,4 @@
-"""What is told outlives a crash, and a disk in trouble keeps nobody waiting for long."""
+"""What is reported outlives a crash, and a disk in trouble keeps nobody waiting for long."""
 
 from __future__ import annotations
 
@@ -130,10 +130,10 @@ def disk(durable, house) -> Disk:
 
 
 def submit(house, request) -> list:
-    told: list = []
-    house.loop.do(lambda: house.accounts.submit(request, told.append))
+    replies: list = []
+    house.loop.do(lambda: house.accounts.submit(request, replies.append))
     house.loop.settle()
-    return told
+    return replies
 
 
 async def sources_of(house) -> set[str]:
@@ -146,21 +146,21 @@ class TestNothingThatWasToldIsLost:
         waiting = house.ticket(1)
         disk.frozen = True
         fulfil = Fulfil("login", account(1), key(1), lease.token, value(1), 60.0)
-        told = submit(house, fulfil)
-        assert told == []
+        replies = submit(house, fulfil)
+        assert replies == []
         assert house.accounts.hit(account(1), key(1), HOME) is None
         assert isinstance(house.acquire(1), Ticket)
         assert house.settle() == {}
         disk.commit()
         house.loop.settle()
-        assert len(told) == 1
+        assert len(replies) == 1
         assert house.settle()[waiting] == Hit(value(1), 60.0)
         assert house.accounts.hit(account(1), key(1), HOME) == Hit(value(1), 60.0)
 
     def test_a_lease_waits_for_no_disk(self, house, disk):
         disk.frozen = True
         assert isinstance(house.acquire(1), Lease)
-        assert isinstance(house.share(1, of=2), Lease)
+        assert isinstance(house.ask_answer(1, of=2), Lease)
 
     def test_a_lock_is_answered_once_it_is_on_the_disk(self, durable, house, disk):
         for number in range(10, 14):
@@ -168,9 +168,9 @@ class TestNothingThatWasToldIsLost:
         lease = house.lease(14, of=1)
         disk.frozen = True
         fail = Fail("login", account(1), key(14), lease.token, "rejected", 0.0)
-        told = submit(house, fail)
+        replies = submit(house, fail)
         asked = house.acquire(15, of=1)
-        assert told == []
+        assert replies == []
         assert isinstance(asked, Ticket)
         disk.commit()
         assert house.settle()[asked] == Locked(30.0)
@@ -194,7 +194,7 @@ class TestNothingThatWasToldIsLost:
     def test_no_flush_is_undone_by_a_kill(self, durable, house, what):
         house.store(1)
         house.store(2)
-        house.keep(70)
+        house.put_handle(70)
         house.flush(what, account(1) if what == "account" else None)
         after = durable.after_a_kill()
         assert isinstance(after.acquire(1), Lease)
@@ -308,9 +308,9 @@ class TestTheDiskKeepsNobodyWaiting:
         lease = house.lease(1)
         disk.frozen = True
         fulfil = Fulfil("login", account(1), key(1), lease.token, value(1), 60.0)
-        told = submit(house, fulfil)
+        replies = submit(house, fulfil)
         house.loop.run(PATIENCE)
-        assert len(told) == 1
+        assert len(replies) == 1
         asked = house.acquire(1)
         assert isinstance(asked, Ticket)
         assert house.run(PATIENCE)[asked] == Hit(value(1), 60.0 - PATIENCE, PATIENCE)
@@ -422,7 +422,7 @@ class TestFailuresAfterAKill:
 
     def test_handles_are_there_and_answers_are_not(self, durable, house):
         house.store(1)
-        assert house.keep(70)
+        assert house.put_handle(70)
         house.time += 1.0
         assert house.fulfil(key(50), house.fetch(50).token, b"answer", 30.0)
         after = durable.after_a_kill()

@@ -214,7 +214,7 @@ class TestRoomForFailures:
 
     def test_without_room_for_a_lock_strangers_are_refused_where_nothing_is_counted(self, build):
         house = self.crowded(build)
-        # For the sake of other accounts, which is told as a lock of the source.
+        # For the sake of other accounts, which is reported as a lock of the source.
         assert asked(house, "203.0.113.1", of=4) == Locked(30.0, 0.0, 30.0)
         assert asked(house) == Locked(30.0, 0.0, 0.0)
         assert isinstance(asked(house, HOME), Lease)

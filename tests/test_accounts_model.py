@@ -181,10 +181,10 @@ class AccountsAgainstModel(RuleBasedStateMachine):
             self.house.tidy()
             counters = self.counted()
             outcome = self.house.ask(request, holder)
-            # One who is told that no login can be made now has had a guess all the same; so have
-            # those who make room.
-            told = (outcome, *(one.outcome for one in self.house.told))
-            sent_away = any(isinstance(one, Unavailable) for one in told)
+            # One who is refused because no login can be made now has had a guess all the same; so
+            # have those who make room.
+            outcomes = (outcome, *(one.outcome for one in self.house.answered))
+            sent_away = any(isinstance(one, Unavailable) for one in outcomes)
             assert sent_away or self.counted() == counters
             if isinstance(outcome, Ticket):
                 self.tickets[outcome] = number, source, holder, self.time + LIMITS["longest_wait"]
@@ -252,12 +252,7 @@ class AccountsAgainstModel(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.25, 2.0, 10.0, 14.0, 30.0, 130.0, 1800.0]))
     def pass_time(self, seconds: float) -> None:
-        end = self.time + seconds
-        while (due := self.house.loop.next_due()) is not None and due <= end:
-            self.house.time = max(due, self.time)
-            self.settle()
-        self.house.time = end
-        self.settle()
+        self.house.pass_time(seconds, self.settle)
 
     # What goes wrong, and what operators do: one rule, so that it does not happen all the time
 
@@ -335,7 +330,7 @@ class AccountsAgainstModel(RuleBasedStateMachine):
         self.settle()
 
     def kill(self) -> None:
-        """What was told is there again; leases, and those who wait, are not."""
+        """What was reported is there again; leases, and those who wait, are not."""
         before = self.counted(), self.known()
         rows = self.disk.rows
         restored, now = self.disk.restored(self.time), self.time

@@ -116,7 +116,7 @@ class AnswersAgainstModel(RuleBasedStateMachine):
     # What callers do
 
     @rule(asked=st.lists(st.tuples(KEYS, HOLDERS), min_size=1, max_size=4))
-    def share(self, asked: list[tuple[int, int]]) -> None:
+    def ask_answers(self, asked: list[tuple[int, int]]) -> None:
         for number, holder in asked:
             request = Ask("answer", account(account_of(number)), key(number))
             outcome = self.house.ask(request, holder)
@@ -152,7 +152,7 @@ class AnswersAgainstModel(RuleBasedStateMachine):
                     assert isinstance(ticket.outcome, Unavailable)
                     assert ticket.outcome.reason == reason
                     assert ticket.outcome.retry_after == pytest.approx(seconds)
-                    self.house.told.remove(ticket)
+                    self.house.answered.remove(ticket)
                     del self.tickets[ticket]
             self.settle()
 
@@ -176,12 +176,7 @@ class AnswersAgainstModel(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.25, 1.0, 2.0, 10.0, 30.0]))
     def pass_time(self, seconds: float) -> None:
-        end = self.time + seconds
-        while (due := self.house.loop.next_due()) is not None and due <= end:
-            self.house.time = max(due, self.time)
-            self.settle()
-        self.house.time = end
-        self.settle()
+        self.house.pass_time(seconds, self.settle)
 
     # What goes wrong, and what operators do: one rule, so that it does not happen all the time
 

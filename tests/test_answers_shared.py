@@ -510,6 +510,6 @@ async def test_the_lease_of_a_caller_who_leaves_goes_to_the_next(granted):
     assert gone.cancelled()
     inherited = await bounded(patient)
     assert isinstance(inherited, Lease)
-    told = Fulfil("answer", ACCOUNT, key, inherited.token, VALUE, 5.0)
-    assert await local.call(told) == Done()
+    fulfil = Fulfil("answer", ACCOUNT, key, inherited.token, VALUE, 5.0)
+    assert await local.call(fulfil) == Done()
     await local.stop()

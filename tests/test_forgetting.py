@@ -66,7 +66,7 @@ def nothing_lasts(state):
 def test_everything_about_one_account_is_deleted_and_nothing_of_another(house):
     for number in (1, 2):
         house.store(number)
-        assert house.keep(10 + number, leads_to=number, of=number)
+        assert house.put_handle(10 + number, leads_to=number, of=number)
         house.run(2.0)
         lease = house.fetch(20 + number, of=number)
         assert house.fulfil(key(20 + number), lease.token, b"an answer", 60.0)
@@ -126,7 +126,7 @@ def test_a_login_that_begins_later_is_kept(house):
     house.settle()
     lease = house.lease(1)
     assert house.fulfil(key(1), lease.token, value(1), 60.0)
-    assert house.keep(3, of=1)
+    assert house.put_handle(3, of=1)
 
 
 # What cachectl and the whole server make of it.
@@ -262,8 +262,8 @@ def test_the_report_says_what_stays():
     for words in ("1 session,", "1 known source", "journal", "var/log", "OIG_ALLOWED_EMAILS"):
         assert words in answer.stdout
     # As many things as the document lists: the journal and the list of e-mails stand by themselves.
-    told = (ROOT / "docs" / "operations.md").read_text().split("What stays, and why:", 1)[1]
-    documented = [" ".join(one.split()) for one in told.split("\n\n")[1].split("\n- ")]
+    section = (ROOT / "docs" / "operations.md").read_text().split("What stays, and why:", 1)[1]
+    documented = [" ".join(one.split()) for one in section.split("\n\n")[1].split("\n- ")]
     assert answer.stdout.count("\n- ") == len(documented) - 1
     assert OWNER not in answer.stdout + answer.stderr
 

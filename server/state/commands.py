@@ -12,7 +12,6 @@ from typing import Any, Final
 from . import failures, leases, logins, spraying, vocabulary
 from .account import READING, AccountState
 from .decider import Decider
-from .limits import plain
 from .vocabulary import Done, Fail, Forget, Found, Fulfil, Get, Hit, Lost, Outcome, Put, Unlock
 from .waiting_room import Abandoned, LeaseRecord
 
@@ -192,11 +191,15 @@ async def _abandon(decider: Decider, request: Abandoned) -> Outcome:
 
 
 def _record_of(decider: Decider, request: Fulfil | Fail) -> LeaseRecord | None:
-    """Return the lease that a request names, if it was granted for the same space and key."""
+    """Return the lease that a request names, if it was granted for the same question or login.
+
+    The spelling has to be the same as well: the portal has judged that one alone.
+    """
     record = decider.room.leases.get(request.token or b"")
-    if record is None or plain(record.request.account) != decider.account:
+    if record is None:
         return None
-    same = (record.request.space, record.request.key) == (request.space, request.key)
+    asked = record.request
+    same = (asked.space, asked.account, asked.key) == (request.space, request.account, request.key)
     return record if same else None
 
 

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -28,7 +29,7 @@ KEY_BYTES = 32
 """Size of each key: one HMAC-SHA512 gives two of them, neither of which reveals the other."""
 
 NONCE_BYTES = 12
-"""AES-GCM's nonce (NIST SP 800-38D); random, since one key seals a handful of values at most."""
+"""AES-GCM's nonce (NIST SP 800-38D)."""
 
 HEAD = struct.Struct(">ddB")
 """Opening and expiry in seconds since 1970, and the length of the handle, which follows; then
@@ -44,6 +45,30 @@ def derived_key(secret: bytes, purpose: bytes, *bound: bytes) -> bytes:
         bound: What else it depends on. Only the last of these may contain a NUL.
     """
     return hmac.digest(secret, b"oig-cloud-mcp/1 " + b"\0".join((purpose, *bound)), "sha256")
+
+
+def encrypted(
+    cipher: AESGCM, plain: bytes, bound: bytes, random_bytes: Callable[[int], bytes] = os.urandom
+) -> bytes:
+    """Encrypt something, behind a nonce of its own.
+
+    Args:
+        cipher: Its key seals far fewer than the 2**32 values that random nonces allow (NIST SP
+            800-38D 8.3).
+        plain: What is encrypted.
+        bound: What else it depends on: it does not open with anything else.
+        random_bytes: Gives that many random bytes.
+    """
+    nonce = random_bytes(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, plain, bound)
+
+
+def decrypted(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes | None:
+    """Decrypt what `encrypted` made; None for anything else."""
+    try:
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
+    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +147,11 @@ class Sealer:
         handle = session.handle.encode()
         head = HEAD.pack(session.opened_at, session.expires_at, len(handle))
         plain = head + handle + session.id.encode()
-        return _encrypted(AESGCM(keys.seal), plain, _bound_to(keys))
+        return FORMAT + encrypted(AESGCM(keys.seal), plain, _bound_to(keys))
 
     def open(self, keys: Keys, value: bytes) -> Session | None:
         """Decrypt what `seal` made; None for anything else: foreign, torn, another secret."""
-        plain = _decrypted(AESGCM(keys.seal), value, _bound_to(keys))
+        plain = _opened(AESGCM(keys.seal), value, _bound_to(keys))
         if plain is None:
             return None
         try:
@@ -146,26 +171,15 @@ class Sealer:
 
     def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
         """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""
-        return _encrypted(_answers(keys), plain, key)
+        return FORMAT + encrypted(_answers(keys), plain, key)
 
     def open_answer(self, keys: Keys, key: bytes, value: bytes) -> bytes | None:
         """Decrypt what `seal_answer` made; None for anything else."""
-        return _decrypted(_answers(keys), value, key)
+        return _opened(_answers(keys), value, key)
 
 
-def _encrypted(cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
-    nonce = os.urandom(NONCE_BYTES)
-    return FORMAT + nonce + cipher.encrypt(nonce, plain, bound)
-
-
-def _decrypted(cipher: AESGCM, value: bytes, bound: bytes) -> bytes | None:
-    nonce = value[1 : 1 + NONCE_BYTES]
-    if value[:1] != FORMAT or len(nonce) != NONCE_BYTES:
-        return None
-    try:
-        return cipher.decrypt(nonce, value[1 + NONCE_BYTES :], bound)
-    except InvalidTag:
-        return None
+def _opened(cipher: AESGCM, value: bytes, bound: bytes) -> bytes | None:
+    return decrypted(cipher, value[1:], bound) if value[:1] == FORMAT else None
 
 
 def _answers(keys: Keys) -> AESGCM:

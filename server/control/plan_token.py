@@ -11,11 +11,10 @@ import os
 import struct
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .. import base64url
-from ..auth.sealing import derived_key
+from ..auth.sealing import decrypted, derived_key, encrypted
 from ..errors import ChangeRefused
 from .change import DIGEST_BYTES, Change
 from .changes import decode, encode
@@ -28,9 +27,6 @@ PREFIX = "plan_"
 
 FORMAT = b"\x02"
 """Bound into every token: one of another format does not open."""
-
-NONCE_BYTES = 12
-"""AES-GCM's nonce (NIST SP 800-38D); random, since one key seals a few plans a day."""
 
 ID_BYTES = 8
 """Of a change's id. It names one change among an account's, and opens nothing."""
@@ -90,25 +86,22 @@ class Plans:
         rest = json.dumps(
             [plan.box_id, plan.undoes, encode(plan.change), plan.sentence], separators=(",", ":")
         )
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, head + rest.encode(), FORMAT + account)
+        sealed = encrypted(self._cipher, head + rest.encode(), FORMAT + account)
         return PREFIX + base64url.encode(sealed)
 
     def open(self, account: bytes, token: str) -> Plan | None:
         """Read a token; None for anything that was not sealed here for this account."""
         sealed = _decoded(token)
-        if sealed is None:
+        plain = None if sealed is None else decrypted(self._cipher, sealed, FORMAT + account)
+        if plain is None:
             return None
         try:
-            plain = self._cipher.decrypt(
-                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], FORMAT + account
-            )
             change_id, observed, expires_at = HEAD.unpack_from(plain)
             box_id, undoes, change, sentence = json.loads(plain[HEAD.size :])
             made = decode(change)
             return Plan(change_id.hex(), box_id, made, sentence, observed, expires_at, undoes)
         # What opens was sealed here; a kind of change may be gone since, in a newer version.
-        except (InvalidTag, struct.error, ValueError, ChangeRefused):
+        except (struct.error, ValueError, ChangeRefused):
             return None
 
 
@@ -116,5 +109,4 @@ def _decoded(token: str) -> bytes | None:
     token = token.strip()
     if not token.startswith(PREFIX) or len(token) > MAX_TOKEN:
         return None
-    raw = base64url.decode(token.removeprefix(PREFIX))
-    return raw if raw is not None and len(raw) > NONCE_BYTES else None
+    return base64url.decode(token.removeprefix(PREFIX))

@@ -25,11 +25,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .. import base64url
-from ..auth.sealing import Credential, derived_key
+from ..auth.sealing import Credential, decrypted, derived_key, encrypted
 from .pkce import CHALLENGE_BYTES
 
 CODE_PREFIX, ACCESS_PREFIX, REFRESH_PREFIX = "oigk_", "oiga_", "oigr_"
@@ -49,9 +48,6 @@ ACTION_SECONDS = 600.0
 
 FORMAT = b"\x01"
 """Bound into all that is encrypted: what has another format does not open."""
-
-NONCE_BYTES = 12
-"""AES-GCM's nonce (NIST SP 800-38D)."""
 
 ID_BYTES = 16
 """Of a grant's id."""
@@ -235,8 +231,8 @@ class Tokens:
         """
         text = json.dumps([credential.email, credential.password]).encode()
         plain = text.ljust(-(-len(text) // BLOCK) * BLOCK)
-        nonce = self._random_bytes(NONCE_BYTES)
-        return nonce + self.of_grant(key).encrypt(nonce, plain, FORMAT + grant + account)
+        bound = FORMAT + grant + account
+        return encrypted(self.of_grant(key), plain, bound, self._random_bytes)
 
     def open_credential(
         self, grant: bytes, account: bytes, key: bytes | AESGCM, sealed: bytes
@@ -250,7 +246,7 @@ class Tokens:
             sealed: What the store has.
         """
         cipher = self.of_grant(key) if isinstance(key, bytes) else key
-        plain = _decrypted(cipher, sealed, FORMAT + grant + account)
+        plain = decrypted(cipher, sealed, FORMAT + grant + account)
         return None if plain is None else Credential(*json.loads(plain))
 
     def sign_request(self, request: AuthorizationRequest) -> str:
@@ -302,23 +298,14 @@ class Tokens:
         return AESGCM(hmac.digest(self._credential, key, "sha256"))
 
     def _sealed(self, prefix: str, cipher: AESGCM, plain: bytes) -> str:
-        nonce = self._random_bytes(NONCE_BYTES)
-        return prefix + base64url.encode(nonce + cipher.encrypt(nonce, plain, FORMAT))
+        return prefix + base64url.encode(encrypted(cipher, plain, FORMAT, self._random_bytes))
 
 
 def _opened(prefix: str, cipher: AESGCM, text: str) -> bytes | None:
     if not text.startswith(prefix) or len(text) > LONGEST:
         return None
     sealed = base64url.decode(text.removeprefix(prefix))
-    return None if sealed is None else _decrypted(cipher, sealed, FORMAT)
-
-
-def _decrypted(cipher: AESGCM, sealed: bytes, bound_to: bytes) -> bytes | None:
-    nonce = sealed[:NONCE_BYTES]
-    try:
-        return cipher.decrypt(nonce, sealed[NONCE_BYTES:], bound_to)
-    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
-        return None
+    return None if sealed is None else decrypted(cipher, sealed, FORMAT)
 
 
 def _signed(key: bytes, values: list[Any]) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -35,7 +36,7 @@ from .lookups import NotNow
 from .scopes import CONTROL
 from .sign_in import NotSignedIn, Problem, sign_in
 from .tokens import CODE_SECONDS, REQUEST_SECONDS, AuthorizationRequest, Code, Tokens, binding
-from .visit import RecordsLog, Turned, Visit, posted
+from .visit import GrantPages, Turned, Visit, posted
 
 
 class Authorize:
@@ -69,7 +70,7 @@ class Authorize:
         self._redirects = redirects
         self._control = control
         self._wall = wall
-        self._tell = RecordsLog()
+        self._pages = GrantPages(grants)
 
     async def show(self, request: Request) -> Response:
         """Answer a GET: with the page, or with an error for the client."""
@@ -87,12 +88,10 @@ class Authorize:
             return self._mistaken(visit, client, redirect_uri, only(parameters, "state"), exc)
         hint = only(parameters, "login_hint")
 
-        async def ask() -> Response:
-            # Before a password is asked for, which would be typed for nothing.
-            await self._grants.check()
+        async def page() -> Response:
             return self._page(visit, client, asked, email=hint if is_email(hint) else "")
 
-        return await visit.of_records(ask(), visit.texts.failed_heading, self._tell)
+        return await self._pages.answer(visit, visit.texts.failed_heading, page)
 
     async def submit(self, request: Request) -> Response:
         """Answer a POST: let the client in, or not, or show the page again."""
@@ -105,8 +104,8 @@ class Authorize:
         if form.get("action") == "cancel":
             moves = self._redirects.trusts(asked.redirect_uri)
             return _result(visit, client, asked, moves=moves, error="access_denied")
-        letting_in = self._let_in(visit, form, client, asked)
-        return await visit.of_records(letting_in, visit.texts.failed_heading, self._tell)
+        let_in = partial(self._let_in, visit, form, client, asked)
+        return await self._pages.answer(visit, visit.texts.failed_heading, let_in)
 
     def _mistaken(
         self, visit: Visit, client: Client, redirect_uri: str, state: str, why: Refused
@@ -172,7 +171,6 @@ class Authorize:
     async def _let_in(
         self, visit: Visit, form: Mapping[str, str], client: Client, asked: AuthorizationRequest
     ) -> Response:
-        await self._grants.check()
         control = self._control and form.get("control") == "on"
         try:
             granted = await sign_in(self._access, visit.request, form, visit.texts)

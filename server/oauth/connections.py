@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,7 +26,7 @@ from .page import filled
 from .sign_in import NotSignedIn, Problem, sign_in
 from .texts import Texts
 from .tokens import ACTION_SECONDS, Action, Tokens
-from .visit import RecordsLog, Turned, Visit, posted
+from .visit import GrantPages, Turned, Visit, posted
 
 END, END_ALL, GIVE, TAKE = "end", "end_all", "give_control", "take_control"
 """What buttons do; their names are signed."""
@@ -102,12 +103,16 @@ class Connections:
         self._grants = grants
         self._control = control
         self._wall = wall
-        self._tell = RecordsLog()
+        self._pages = GrantPages(grants)
 
     async def show(self, request: Request) -> Response:
         """Answer a GET: ask for the login."""
         visit = Visit(request, request.query_params.get("ui_locales", ""))
-        return await self._of_records(visit, self._ask(visit))
+
+        async def page() -> Response:
+            return _login(visit)
+
+        return await self._pages.answer(visit, visit.texts.connections_title, page)
 
     async def submit(self, request: Request) -> Response:
         """Answer a POST: of the password, or of a button."""
@@ -115,19 +120,11 @@ class Connections:
             visit, form = await posted(request)
         except Turned as exc:
             return exc.response
-        if "action" in form:
-            return await self._of_records(visit, self._act(visit, form["action"]))
-        return await self._of_records(visit, self._sign_in(visit, form))
-
-    async def _of_records(self, visit: Visit, answer: Awaitable[Response]) -> Response:
-        return await visit.of_records(answer, visit.texts.connections_title, self._tell)
-
-    async def _ask(self, visit: Visit) -> Response:
-        await self._grants.check()
-        return _login(visit)
+        what = self._act if "action" in form else self._sign_in
+        page = partial(what, visit, form)
+        return await self._pages.answer(visit, visit.texts.connections_title, page)
 
     async def _sign_in(self, visit: Visit, form: Mapping[str, str]) -> Response:
-        await self._grants.check()
         try:
             granted = await sign_in(self._access, visit.request, form, visit.texts)
         except NotSignedIn as exc:
@@ -135,9 +132,9 @@ class Connections:
         expires_at = self._wall() + ACTION_SECONDS
         return await self._list(visit, granted.keys.account, expires_at)
 
-    async def _act(self, visit: Visit, button: str) -> Response:
+    async def _act(self, visit: Visit, form: Mapping[str, str]) -> Response:
         texts, now = visit.texts, self._wall()
-        action = self._tokens.read_action(button)
+        action = self._tokens.read_action(form["action"])
         if action is None:
             what, cure = texts.damaged_form, texts.begin_again
             return visit.failed(400, texts.connections_title, what, cure)

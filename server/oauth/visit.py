@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..errors import GrantsUnavailable
 from ..origins import canonical_origin
+from ..records.grants import GrantStore
 from ..suppression import Quota, Suppression
 from .forms import read_form
 from .language import texts_for
@@ -18,27 +19,10 @@ from .methods import mode_of
 from .oauth_error import OAuthError
 from .page import Referrer, page
 
-TOLD = Quota(1, 60.0)
+LOGGED = Quota(1, 60.0)
 """Lines of the log about records that cannot be used: strangers may open pages as they like."""
 
 logger = logging.getLogger(__name__)
-
-
-class RecordsLog:
-    """Tells the operator that the records cannot be used, however many ask for a page.
-
-    Args:
-        now: Seconds on a clock that never goes back.
-    """
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._reported = Suppression()
-
-    def __call__(self, why: GrantsUnavailable) -> None:
-        """Write why, or leave it out."""
-        if self._reported.admits("records", TOLD, self._now()):
-            logger.warning("%s", why)
 
 
 class Turned(Exception):
@@ -107,22 +91,40 @@ class Visit:
             "failed.html", status=status, headers=headers, heading=heading, what=what, cure=cure
         )
 
-    async def of_records(
-        self, answer: Awaitable[Response], heading: str, tell: RecordsLog
+
+class GrantPages:
+    """Answers visits that need the record of grants, which may not be usable for a while.
+
+    Args:
+        grants: The record.
+        now: Seconds on a clock that never goes back.
+    """
+
+    def __init__(self, grants: GrantStore, now: Callable[[], float] = time.monotonic) -> None:
+        self._grants = grants
+        self._now = now
+        self._logged = Suppression()
+
+    async def answer(
+        self, visit: Visit, heading: str, make: Callable[[], Awaitable[Response]]
     ) -> Response:
-        """Return what needs the record of grants, or the page for when it cannot be used.
+        """Return the page that `make` makes, or one that says that the record cannot be used.
+
+        The record is tried first: otherwise a password might be typed for nothing.
 
         Args:
-            answer: Makes the page, and raises GrantsUnavailable where it cannot.
-            heading: Of the other page.
-            tell: Tells the operator.
+            visit: The visit.
+            heading: Of the page that says so.
+            make: Makes a page, and raises GrantsUnavailable where it cannot.
         """
         try:
-            return await answer
+            await self._grants.check()
+            return await make()
         except GrantsUnavailable as exc:
-            tell(exc)
-        texts, later = self.texts, {"Retry-After": "60"}
-        return self.failed(503, heading, texts.no_records, texts.no_records_cure, later)
+            if self._logged.admits("records", LOGGED, self._now()):
+                logger.warning("%s", exc)
+        texts, later = visit.texts, {"Retry-After": "60"}
+        return visit.failed(503, heading, texts.no_records, texts.no_records_cure, later)
 
 
 async def posted(request: Request) -> tuple[Visit, Mapping[str, str]]:

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from . import log, process
-from .auth.missing_secret import SecretMissing
+from .auth.missing_secret import SecretInUse
 from .errors import ConfigurationError
 from .http.exemptions import Exemptions
 from .http.exposure import exposed, speaks_for_all, unproxied
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION
-    except SecretMissing as exc:
+    except SecretInUse as exc:
         logger.error("%s", exc)  # noqa: TRY400 - where it arose says nothing
         return EXIT_SECRET_MISSING
     inherited = listener is not None

@@ -102,7 +102,7 @@ def build_app(
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
-        SecretMissing: Its file is missing, and running processes do not write it back.
+        SecretInUse: The secret's file is missing, and running processes do not write it back.
     """
     in_use = SecretUse(settings.secret_file, maker_of(settings))
     secret = in_use.secret
@@ -199,7 +199,7 @@ def build_app(
             stack.callback(grants.close)
             chores = (
                 *(failed_logins.keep_telling(), accounts.keep_tidy(), grants.keep_swept(wall)),
-                *(daemon.keep_compared(), in_use.keep()),
+                *(daemon.keep_compared(), in_use.keep_checked()),
             )
             for chore in chores:
                 stack.callback(asyncio.create_task(chore).cancel)

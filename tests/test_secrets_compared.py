@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
-from server.auth.missing_secret import SecretMissing, make_unless_in_use
+from server.auth.missing_secret import SecretInUse, make_unless_in_use
 from server.cache import wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.client import CacheClient
@@ -403,7 +403,7 @@ def test_no_secret_is_created_while_one_is_in_use(folder, monkeypatch, holder):
         if "hangs" in holder:
             cache.signal(signal.SIGSTOP)
             stack.callback(cache.signal, signal.SIGCONT)
-        with pytest.raises(SecretMissing, match="running processes hold it"):
+        with pytest.raises(SecretInUse, match="running processes hold it"):
             make_unless_in_use(cache.path)(elsewhere)
         assert not elsewhere.exists()
 

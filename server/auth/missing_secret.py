@@ -31,7 +31,7 @@ POLL_SECONDS = 0.1
 """How often it is looked for meanwhile."""
 
 
-class SecretMissing(OigError):
+class SecretInUse(OigError):
     """The secret's file is missing, and the running processes that use it do not restore it."""
 
 
@@ -53,7 +53,7 @@ def make_unless_in_use(socket: Path) -> Callable[[Path], None]:
 
     1. No daemon of this user is running: a secret is created.
     2. No process uses one: the same.
-    3. A process does: the file is waited for, and `SecretMissing` is raised if it is not restored.
+    3. A process does: the file is waited for, and `SecretInUse` is raised if it is not restored.
     4. The daemon does not answer, is just stopping, or is of another version: it may use one, as
        3.
 
@@ -67,7 +67,7 @@ def make_unless_in_use(socket: Path) -> Callable[[Path], None]:
             if os.path.lexists(path):
                 return
             if time.monotonic() > deadline:
-                raise SecretMissing(
+                raise SecretInUse(
                     f"The secret {path} is missing, and running processes hold it. No other one "
                     "is made. Their logs say why they do not write it back: mend that, or stop the "
                     "whole server to begin with a new one."

@@ -25,7 +25,7 @@ from ..account_limits import limits_of, policy_of
 from ..errors import ConfigurationError
 from ..keys.fingerprint import secret_tag
 from ..keys.secret import SecretMissing, make_none
-from ..keys.secret_use import LOOK_SECONDS, SecretUse
+from ..keys.secret_use import CHECK_SECONDS, SecretUse
 from ..settings.reloading import Reloading
 from ..state.accounts import Accounts
 from ..state.memory import MemoryStorage
@@ -151,7 +151,7 @@ class Daemon:
 
     async def _look_at_secret(self) -> None:
         while True:
-            await asyncio.sleep(SECRET_SECONDS if self._secret is None else LOOK_SECONDS)
+            await asyncio.sleep(SECRET_SECONDS if self._secret is None else CHECK_SECONDS)
             if self._secret is None:
                 self._take_secret()
             else:

@@ -30,8 +30,8 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from .secret import leads_to, load_secret, open_secret, put_secret, read_content
 
-LOOK_SECONDS = 2.0
-"""How often the file is looked at. A restart of a worker takes about as long."""
+CHECK_SECONDS = 2.0
+"""How often the file is checked. A restart of a worker takes about as long."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,10 +91,10 @@ class SecretUse:
         if seen:
             self._judge(seen)
 
-    async def keep(self) -> None:
-        """Look every `LOOK_SECONDS`, until cancelled."""
+    async def keep_checked(self) -> None:
+        """Look every `CHECK_SECONDS`, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             self.look()
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class SecretUse:
         except (ConfigurationError, OSError) as exc:
             self._complain(
                 f"The secret {self._path} has vanished and cannot be written back, which is tried "
-                f"again every {LOOK_SECONDS:g} s. Until then no worker can start. {exc}"
+                f"again every {CHECK_SECONDS:g} s. Until then no worker can start. {exc}"
             )
             return
         if is_back:

@@ -134,7 +134,7 @@ def check(settings: Settings) -> str | None:
         prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
-    from ..auth.missing_secret import SecretMissing, maker_of  # noqa: PLC0415 - as below
+    from ..auth.missing_secret import SecretInUse, maker_of  # noqa: PLC0415 - as below
     from ..portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
     from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
 
@@ -142,7 +142,7 @@ def check(settings: Settings) -> str | None:
         from ..shared_storage import refuse_records  # noqa: PLC0415 - as below
 
         refuse_records(settings)
-    with contextlib.suppress(SecretMissing):  # no setting and no file is wrong
+    with contextlib.suppress(SecretInUse):  # no setting and no file is wrong
         load_secret(settings.secret_file, maker_of(settings))
     pair = KeyPair.of(settings)
     if pair is not None:

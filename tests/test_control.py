@@ -271,7 +271,7 @@ async def test_a_charge_that_was_used_up_again_is_not_reported_as_failed(house):
         house.later(seconds)
         looked = await house.control.look(DEMO, record.id)
         assert looked.record.status(house.clock()) == "unclear"
-        assert looked.seen == "not told"
+        assert looked.seen == "not shown"
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ async def test_a_setting_that_is_not_sent_never_means_that_a_change_failed(house
     await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
     looked = await house.control.look(DEMO, record.id)
     assert looked.record.status(house.clock()) == "unclear"
-    assert looked.seen == "not told"
+    assert looked.seen == "not shown"
 
 
 async def test_without_the_daemon_a_box_is_changed_under_the_journals_lock(house):

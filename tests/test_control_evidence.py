@@ -123,7 +123,7 @@ async def test_a_battery_that_became_full_does_not_confirm_a_lost_charge(
     for seconds, ended in ((330, "pending"), (DEADLINE, "unclear")):
         house.later(seconds)
         looked = await house.control.look(DEMO, record.id)
-        assert (looked.seen, looked.record.status(house.clock())) == ("not told", ended)
+        assert (looked.seen, looked.record.status(house.clock())) == ("not shown", ended)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ async def test_the_end_of_charging_is_not_confirmed_while_charging_is_under_way(
     house.later(95)
     await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 1})
     looked = await house.control.look(DEMO, record.id)
-    assert (looked.seen, looked.record.status(house.clock())) == ("not told", "pending")
+    assert (looked.seen, looked.record.status(house.clock())) == ("not shown", "pending")
     await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 0})
     house.later(31)
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"

@@ -43,7 +43,7 @@ from .sealing import Keys, Sealer
 from .sessions import Sessions
 
 FailureLog = Callable[[str, bytes, SessionError | None], None]
-"""Told of a failed login: the caller's address, the account's key, what was wrong; None when the
+"""Called for a failed login: the caller's address, the account's key, what was wrong; None when the
 caller went away before that was known."""
 
 ENDED = "The session handle is not valid, or has ended."
@@ -76,10 +76,10 @@ class Access:
 
     Args:
         sessions: Opens sessions for credentials.
-        accounts: Holds the records of handles.
+        accounts: Where the records of handles are.
         handles: Makes and reads handles.
         sealer: Derives keys.
-        log: Told of every failed login.
+        log: Called for every failed login.
         calls: Counts the calls of each account; None for no bound.
     """
 

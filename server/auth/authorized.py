@@ -47,8 +47,8 @@ class Authorized:
         credential: What the owner typed.
         standing: Returns the grant as the record has it now, None once it has ended; raises
             GrantsUnavailable.
-        on_rejected: Told that OIG Cloud does not accept the credential any more.
-        on_accepted: Told that it does, after all that may have been before.
+        on_rejected: Called when OIG Cloud does not accept the credential any more.
+        on_accepted: Called when it does, whatever it did before.
     """
 
     grant: Grant

@@ -31,8 +31,8 @@ class Caller:
         handle: A session handle, if the call carries one; it goes before the credential.
         source: Where the call comes from, as failed logins are counted.
         address: The address itself, for the log that fail2ban reads.
-        proved: Told that a session was opened for this call, so whose call it is has been proved.
-        logged_in: Told that this call has logged in, whatever becomes of it afterwards.
+        proved: Called when a session was opened for this call, which proves whose call it is.
+        logged_in: Called when this call has logged in, whatever becomes of it afterwards.
         grant: Whom the call's token speaks for, if the credential is that of a grant.
         permitted: Returns if the call may still be made, and raises NotPermitted otherwise: its
             token's grant may have ended since. That applies whatever login comes with the token.

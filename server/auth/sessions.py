@@ -160,8 +160,8 @@ class Sessions:
         Args:
             credential: E-mail and password as the caller gave them.
             source: The caller's address as `sources.source_of` writes it.
-            note: Told once of an attempt that failed: with the error when the pair was rejected or
-                the source is locked, at the latest when the portal has judged it, whether the
+            note: Called once for an attempt that failed: with the error when the pair was rejected
+                or the source is locked, at the latest when the portal has judged it, whether the
                 caller is still there or not; with None when the caller went away before its login
                 began.
 
@@ -285,7 +285,7 @@ class Sessions:
         record = self._handles.key(handle), self._handles.seal(handle, keys)
         done = await self._accounts.call(Fulfil("login", asked.account, asked.key, *value, *record))
         if not isinstance(done, Done):
-            logger.info("a new session was not kept: its lease was lost meanwhile")
+            logger.info("a new session was not stored: its lease was lost meanwhile")
         return Opened(session, "new_session_created")
 
     async def _report(self, leased: tuple[Ask, bytes], reason: str, retry_after: float) -> None:

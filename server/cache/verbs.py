@@ -71,12 +71,12 @@ class Rule(NamedTuple):
 
     name: str
     meaning: str
-    holds: Callable[[Any], bool]
+    allows: Callable[[Any], bool]
 
 
 def _or_nil(rule: Rule) -> Rule:
-    holds = rule.holds
-    return Rule(rule.name, f"{rule.meaning}, or nil", lambda value: value is None or holds(value))
+    allows = rule.allows
+    return Rule(rule.name, f"{rule.meaning}, or nil", lambda value: value is None or allows(value))
 
 
 def _sized(name: str, *sizes: int) -> Rule:
@@ -304,6 +304,6 @@ def _wrong(name: str, form: Form, values: tuple[Any, ...], what: str = "fields")
     if len(values) != len(form):
         return f"wrong number of {what}: {len(values)} instead of {len(form)}"
     for rule, value in zip(form, values, strict=True):
-        if not rule.holds(value):
+        if not rule.allows(value):
             return f"{rule.name} must be {rule.meaning}"
     return None

@@ -29,14 +29,14 @@ usual, and the longest time is not known: this allows for a slow one."""
 ROW_GAP = 600.0
 """Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
-TOLD_WITHIN = 86_400.0
+REPORTED_FOR = 86_400.0
 """Seconds for which a change is reported whose end is not known though its box reports."""
 
 Standing = Literal["under way", "waits", "unclear"]
 """How a change stands of which it is not known how it ended."""
 
 Seen = Literal[
-    "as wished", "otherwise", "not told", "no box", "too early", "no answer", "later change"
+    "as wished", "otherwise", "not shown", "no box", "too early", "no answer", "later change"
 ]
 """What a look found: the change; another setting; an answer without the setting, or
 without the box; an answer from before the change was sent; no answer at all; or what a later
@@ -54,7 +54,7 @@ def seen(record: Record, fetched: Fetched) -> Seen:
     back = None if record.back is None else decode(json.loads(record.back))
     change = decode(json.loads(record.change))
     found = change.has_arrived(box, back, record.before, record.after)
-    return "not told" if found is None else "as wished" if found else "otherwise"
+    return "not shown" if found is None else "as wished" if found else "otherwise"
 
 
 def verdict(record: Record, found: Seen, read_at: float) -> Verdict | None:
@@ -109,7 +109,7 @@ def awaited(
             found.append((record, "under way"))
         elif heard is not None and not _had_time(record, heard):
             found.append((record, "waits"))
-        elif _is_unclear(record, ended) and abs(now - record.at) < TOLD_WITHIN:
+        elif _is_unclear(record, ended) and abs(now - record.at) < REPORTED_FOR:
             found.append((record, "unclear"))
     return found
 

@@ -10,7 +10,7 @@ from ..readings import clock
 from ..records.record import DEADLINE, Record
 
 USED = "This plan was used already, as change {id}; a plan is good for one apply."
-HELD = (
+BLOCKED = (
     "Another change of this box is under way, and changes are made one at a time. Nothing was sent."
 )
 IN_PROGRESS = (
@@ -33,7 +33,7 @@ def blocked(account: bytes, record: Record, now: float) -> ChangeRefused:
     """
     left = min(max(record.at + DEADLINE - now, 1.0), DEADLINE)
     if record.account != account:
-        return ChangeRefused(Code.BOX_HELD, HELD, retry_after=left)
+        return ChangeRefused(Code.BOX_HELD, BLOCKED, retry_after=left)
     return ChangeRefused(
         Code.CHANGE_IN_PROGRESS,
         IN_PROGRESS.format(id=record.id),

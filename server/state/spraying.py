@@ -52,7 +52,7 @@ class Tried(NamedTuple):
     Attributes:
         failed: When it last failed there; 0 for never.
         open_until: Until when its open guess may be judged; 0 when there is none.
-        telling: Whether any of it told the guesser something.
+        telling: Whether any of it revealed something to the guesser.
     """
 
     failed: float = 0.0

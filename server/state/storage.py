@@ -56,7 +56,7 @@ class StorageAway(Exception):
 class Kind(StrEnum):
     """A value's worth when there is no room: see `eviction`.
 
-    `BLANK` are failures that told nobody anything, with nothing else; `LOCKED` is a lock earned by
+    `BLANK` are failures that revealed nothing, with nothing else; `LOCKED` is a lock earned by
     judged failures; `OTHER` is all that is none of the others.
     """
 

@@ -27,7 +27,7 @@ SEEN: dict[Seen | OnlyListed | None, str] = {
     "too early": "What the portal tells of the box is from before the change.",
     "no answer": "OIG Cloud could not be asked when it was last tried.",
     "no box": "The portal does not list the box now, so whether the box has it is not known.",
-    "not told": "What the portal tells of the box now does not show whether the box has it.",
+    "not shown": "What the portal tells of the box now does not show whether the box has it.",
     "otherwise": "The box does not show it now.",
     "later change": (
         "Another change of the same setting was sent after it, so what the box shows now tells "

@@ -21,7 +21,7 @@ NAME = "baseline"
 
 async def baseline_of(answers: SealedAnswers, granted: Granted) -> Baseline:
     """Return the baseline of an account; an empty one when there is none."""
-    cached = await answers.find(granted, NAME)
+    cached = await answers.get(granted, NAME)
     return NO_BASELINE if cached is None else Baseline.read(cached)
 
 

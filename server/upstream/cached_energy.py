@@ -76,7 +76,7 @@ async def store_days(
 async def _of_month(
     answers: SealedAnswers, granted: Granted, month: str, now: float
 ) -> dict[date, EnergyDay]:
-    content = await answers.find(granted, _name(month))
+    content = await answers.get(granted, _name(month))
     stored = map(stored_day, content or ())
     # The value is put again with every day that is added: each day has a time of its own.
     return {one.day: one for one in stored if one is not None and now - one.read_at < STORED_S}

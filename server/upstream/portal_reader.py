@@ -162,7 +162,7 @@ class Upstream:
         await self._flight.aclose()
 
     async def _held(self, granted: Granted, what: str) -> Fetched | None:
-        return Fetched.cached(await self._answers.find(granted, what))
+        return Fetched.cached(await self._answers.get(granted, what))
 
     async def _check_alive(self, granted: Granted, session_id: str) -> None:
         """Return if the portal knows a session: an empty answer looks like one that has ended.

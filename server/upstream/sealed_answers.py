@@ -20,7 +20,7 @@ class SealedAnswers:
         self._accounts = accounts
         self._sealer = sealer
 
-    async def find(self, granted: Granted, name: str) -> Any:
+    async def get(self, granted: Granted, name: str) -> Any:
         """Return a cached answer, decoded; None when there is none.
 
         Args:
@@ -42,7 +42,7 @@ class SealedAnswers:
         return self._opened(granted.keys, self._sealer.question(name), hit)
 
     async def put(self, granted: Granted, name: str, content: object, ttl: float) -> None:
-        """Keep something, unless it is too large.
+        """Store an answer, unless it is too large.
 
         Args:
             granted: Whose.

@@ -63,7 +63,7 @@ class Desk:
     def answer(self, number, lease, ttl=60.0) -> bool:
         return self.house.fulfil(key(number), lease.token, value(number), ttl)
 
-    def abstain(self, number, lease, reason="timeout", retry_after=7.0) -> bool:
+    def fail(self, number, lease, reason="timeout", retry_after=7.0) -> bool:
         return self.house.fail(key(number), lease.token, reason, retry_after)
 
     def fetch(self, number, ttl=60.0) -> None:
@@ -77,7 +77,7 @@ class Desk:
         asked = Ask("answer", account, key)
         self.house.loop.do(lambda: self.house.accounts.fulfilled(fulfil, asked))
 
-    def rest(self, account) -> None:
+    def begin_gap(self, account) -> None:
         self.house.loop.do(lambda: self.house.accounts.begin_gap(account))
 
     def peek_answer(self, number):
@@ -86,12 +86,14 @@ class Desk:
 
     def run(self, seconds):
         """Let time pass; return the outcomes, and when they came."""
-        end = self.time + seconds
-        outcomes = {ticket: (self.time, outcome) for ticket, outcome in self.settle().items()}
-        while (due := self.house.loop.next_due()) is not None and due <= end:
-            self.time = max(self.time, due)
-            outcomes |= {ticket: (self.time, one) for ticket, one in self.settle().items()}
-        self.time = end
+        outcomes = {}
+
+        def settle() -> None:
+            for ticket, outcome in self.settle().items():
+                outcomes[ticket] = self.time, outcome
+
+        settle()
+        self.house.pass_time(seconds, settle)
         return outcomes
 
 
@@ -119,7 +121,7 @@ class AnswersContract:
     def test_all_waiters_learn_why_there_is_no_answer_and_nothing_is_stored(self, desk, reason):
         lease = desk.lease(1)
         tickets = [desk.ticket(1) for _ in range(5)]
-        assert desk.abstain(1, lease, reason)
+        assert desk.fail(1, lease, reason)
         assert desk.settle() == dict.fromkeys(tickets, Unavailable(reason, 7.0))
         assert desk.stat("answers_unavailable_total") == 6
         assert desk.stat("answers") == 0
@@ -130,14 +132,14 @@ class AnswersContract:
         late = desk.lease(1)
         desk.time += desk.limits.lease_lasts
         assert not desk.answer(1, late)
-        assert not desk.abstain(1, late, BUSY)
+        assert not desk.fail(1, late, BUSY)
         desk.settle()
         assert isinstance(desk.ask_answer(1), Lease)
 
     def test_a_lease_is_good_for_one_answer_to_its_own_question(self, desk):
         lease = desk.lease(1)
         assert not desk.answer(2, lease)
-        assert not desk.abstain(2, lease)
+        assert not desk.fail(2, lease)
         desk.release(key(2), lease.token)
         assert desk.answer(1, lease)
         assert not desk.answer(1, lease)
@@ -281,7 +283,7 @@ class GapContract:
         desk.lease(10)
 
     def test_somebody_elses_request_begins_the_gap_as_well(self, desk):
-        desk.rest(account(0))
+        desk.begin_gap(account(0))
         ticket = desk.ticket(1)
         outcomes = desk.run(5.0)
         assert outcomes[ticket][0] == 1001.0
@@ -291,7 +293,7 @@ class BusyContract:
     def test_after_busy_requests_for_the_account_are_refused_at_once(self, desk):
         lease = desk.lease(1)
         same, other = desk.ticket(1), desk.ticket(2)
-        assert desk.abstain(1, lease, BUSY, 30.0)
+        assert desk.fail(1, lease, BUSY, 30.0)
         assert desk.settle() == {same: Unavailable(BUSY, 30.0), other: Unavailable(BUSY, 30.0)}
         desk.time += 10.0
         assert desk.ask_answer(1) == desk.ask_answer(3) == Unavailable(BUSY, 20.0)
@@ -304,7 +306,7 @@ class BusyContract:
     def test_refusals_name_the_reason_for_as_long_as_the_account_is_left_alone(self, desk):
         lease = desk.lease(1)
         waiting = desk.ticket(2)
-        assert desk.abstain(1, lease, OVERLOADED, 30.0)
+        assert desk.fail(1, lease, OVERLOADED, 30.0)
         assert desk.settle() == {waiting: Unavailable(OVERLOADED, 30.0)}
         desk.time += 10.0
         assert desk.ask_answer(3) == Unavailable(OVERLOADED, 20.0)
@@ -312,14 +314,14 @@ class BusyContract:
     def test_cached_answers_are_given_all_the_same(self, desk):
         desk.fetch(1)
         desk.time += desk.limits.gap
-        desk.abstain(2, desk.lease(2), BUSY, 30.0)
+        desk.fail(2, desk.lease(2), BUSY, 30.0)
         assert isinstance(desk.ask_answer(1), Hit)
 
     def test_a_fetch_under_way_may_still_come_to_an_answer(self, desk):
         first = desk.lease(1)
         waiting = desk.ticket(1)
         desk.time += desk.limits.gap
-        desk.abstain(2, desk.lease(2), BUSY, 30.0)
+        desk.fail(2, desk.lease(2), BUSY, 30.0)
         assert desk.settle() == {}
         assert desk.answer(1, first)
         assert desk.settle() == {waiting: Hit(value(1), 60.0)}
@@ -328,7 +330,7 @@ class BusyContract:
         desk.lease(1, holder="dying")
         waiting = desk.ticket(1)
         desk.time += desk.limits.gap
-        desk.abstain(2, desk.lease(2), BUSY, 30.0)
+        desk.fail(2, desk.lease(2), BUSY, 30.0)
         desk.time += desk.limits.gap
         desk.drop_holder("dying")
         assert desk.settle() == {waiting: Unavailable(BUSY, 29.0)}
@@ -337,21 +339,21 @@ class BusyContract:
         one = desk.lease(1)
         desk.time += desk.limits.gap
         other = desk.lease(2)
-        desk.abstain(1, one, BUSY, 30.0)
-        desk.abstain(2, other, BUSY, 5.0)
+        desk.fail(1, one, BUSY, 30.0)
+        desk.fail(2, other, BUSY, 5.0)
         assert desk.ask_answer(3) == Unavailable(BUSY, 30.0)
 
     def test_no_portal_shuts_an_account_out_for_days(self, desk):
-        desk.abstain(1, desk.lease(1), BUSY, 30 * 86400.0)
+        desk.fail(1, desk.lease(1), BUSY, 30 * 86400.0)
         assert desk.ask_answer(1) == Unavailable(BUSY, desk.limits.busy_longest)
 
     def test_busy_without_a_time_delays_nobody(self, desk):
-        desk.abstain(1, desk.lease(1), BUSY, 0.0)
+        desk.fail(1, desk.lease(1), BUSY, 0.0)
         desk.time += desk.limits.gap
         desk.lease(1)
 
     def test_a_flush_does_not_make_the_portal_less_busy(self, desk):
-        desk.abstain(1, desk.lease(1), BUSY, 30.0)
+        desk.fail(1, desk.lease(1), BUSY, 30.0)
         desk.flush("sessions")
         assert desk.ask_answer(1) == Unavailable(BUSY, 30.0)
 

@@ -233,7 +233,7 @@ class WorthContract:
     def kind(self, house, number=1):
         return encoding.kind_of(house.state(number), house.time)
 
-    def test_failures_that_told_nobody_anything_are_worth_nothing(self, build):
+    def test_failures_that_revealed_nothing_are_worth_nothing(self, build):
         house = build(login_burst=1000, logins_at_once=1000)
         for number in range(10, 15):
             lease = house.lease(number, of=1)

@@ -58,7 +58,7 @@ def sessions(options: Options) -> Report:
     """List the sessions."""
     with shared(options.socket) as daemon:
         total, rows = daemon.call("list", "sessions", options.limit, fields=PAGE)
-    return render.sessions_report(total, rows)
+        return render.sessions_report(total, rows, daemon.order)
 
 
 def lockouts(options: Options) -> Report:

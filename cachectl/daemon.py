@@ -45,6 +45,7 @@ class Daemon:
     """
 
     called = "cache daemon"
+    order = "latest used first"
 
     def __init__(self, path: Path | None) -> None:
         self._path = path or settings().cache_socket

@@ -14,8 +14,8 @@ from .blocks import Block, Report, Table
 from .units import UNKNOWN, amount, count, duration, known, microseconds, size, text
 
 
-def sessions_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
-    """Report the reply to `sessions`."""
+def sessions_report(total: int, rows: Iterable[Mapping[str, Any]], order: str) -> Report:
+    """Report the reply to `sessions`, whose rows come in this order; empty for none."""
     listed = list(rows)
     table = Table(
         "",
@@ -41,7 +41,7 @@ def sessions_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
             one="session is",
             many="sessions are",
             verb="cached",
-            order="latest used first",
+            order=order,
         ),
     )
 

@@ -266,6 +266,7 @@ def test_sessions_are_listed_by_fingerprint():
                 "bytes": 230,
             }
         ],
+        "latest used first",
     )
     assert plain(report.blocks) == (
         "account        age         left  idle   hits   size\n"
@@ -298,7 +299,7 @@ def test_lockouts_show_account_source_and_remaining_time():
 
 
 def test_an_empty_list_is_described_in_words():
-    assert plain(render.sessions_report(0, []).blocks) == "No sessions.\n"
+    assert plain(render.sessions_report(0, [], "").blocks) == "No sessions.\n"
     assert plain(render.lockouts_report(0, []).blocks) == "No failure records.\n"
 
 
@@ -326,7 +327,7 @@ def test_no_number_is_cut_however_narrow_the_terminal_is(width):
     lock = {"account": b"abcdef", "source": "192.0.2.7", "failures": 1234567, "retry_after": 2355}
     for report, parts in (
         (stats_report.stats_report(numbers), ("123,456", "98.8 ms", "[/x]")),
-        (render.sessions_report(1, [session]), ("1,234,567", "2.3 KiB", "616263646566")),
+        (render.sessions_report(1, [session], ""), ("1,234,567", "2.3 KiB", "616263646566")),
         (render.lockouts_report(1, [lock]), ("1,234,567", "192.0.2.7")),
     ):
         file = io.StringIO()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgpack
+import psutil
 import pytest
 
 from server.errors import ConfigurationError
@@ -33,6 +36,7 @@ from .system import (
 )
 from .test_start_server import Terminal
 from .valkey_servers import running
+from .waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = (ROOT / "supervisord.conf").read_text()
@@ -128,10 +132,18 @@ def test_a_look_says_what_is_wrong_with_a_server_and_nothing_of_its_password(ser
     assert "hunter3" not in str(refused.value)
 
 
+def client_of(server):
+    """Return a client of its own, of a server that has nothing: as the first host finds it."""
+    client = server.client()
+    client.connection_pool.connection_kwargs["password"] = "hunter2"
+    client.flushall()
+    return client
+
+
 @pytest.fixture
-def check(monkeypatch, capsys):
+def check(server, monkeypatch, capsys):
     """Run `check --show` with some settings; return the exit code and what was said."""
-    with temporary_folder() as folder:
+    with temporary_folder() as folder, client_of(server):
         monkeypatch.setenv("OIG_CONFIG", os.devnull)
         monkeypatch.setenv("OIG_STATE_DIR", str(folder / "state"))
         monkeypatch.setenv("OIG_PORT", str(free_port()))
@@ -164,17 +176,59 @@ def test_check_tries_the_server_and_shows_no_password(check, server):
     assert "OIG_CACHE_URL must be the address" in said
 
 
-def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
-    with temporary_folder() as folder, server.client() as client:
-        client.connection_pool.connection_kwargs["password"] = "hunter2"
-        client.flushall()  # as a host that is the first
+def test_an_address_in_a_file_is_read_without_its_line_break_and_must_not_be_given_twice(
+    check, monkeypatch, server
+):
+    with temporary_folder() as folder:
+        file = folder / "address"
+        file.write_text(f"unix://:hunter2@{server.socket}\n")
+        file.chmod(0o600)
+        monkeypatch.setenv("OIG_CACHE_URL_FILE", str(file))
+        code, said = check("")
+        assert (code, "Warning: all users" in said) == (0, False)
+        file.chmod(0o644)
+        folder.chmod(0o755)
+        code, said = check("")
+        assert code == 0
+        assert f"all users of this machine can read {file}, which holds OIG_CACHE_URL" in said
+        code, said = check("redis://:hunter2@h")
+        assert code == 64
+        assert "Both OIG_CACHE_URL and OIG_CACHE_URL_FILE are given" in said
+
+
+def everywhere(folder, processes):
+    """Give all that others than the server's user may come to see, and what is on the disk."""
+    yield from (path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            yield " ".join(one.cmdline()).encode()
+            yield repr(one.environ()).encode()
+
+
+def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password_anywhere(server):
+    with temporary_folder() as folder, client_of(server) as client:
         project, port = copy_project(folder), free_port()
         (folder / "address").write_text(f"redis://:hunter2@127.0.0.1:{server.port}\n")
         (folder / "address").chmod(0o600)
         environ = clean_environment(
             OIG_CACHE_URL_FILE=str(folder / "address"), OIG_PORT=str(port), OIG_CONFIG=os.devnull
         )
-        environ["OIG_STATE_DIR"] = str(folder / "state")
+        state = environ["OIG_STATE_DIR"] = str(folder / "state")
+        said = []
+
+        def run(*command):
+            ended = subprocess.run(
+                [sys.executable, "-m", *command],
+                cwd=project,
+                env={**environ, "OIG_LOGIN": "chat"},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            said.append(ended.stdout + ended.stderr)
+            return ended.returncode
+
         with started_command(project, environ, "demo") as process:
             terminal = Terminal(process)
             try:
@@ -183,16 +237,35 @@ def test_a_demo_on_a_server_runs_without_a_daemon_and_shows_no_password(server):
                 url = f"http://localhost:{port}/mcp"
                 for status in ("new_session_created", "session_from_cache"):
                     assert check_auth(url)["structuredContent"]["cache_status"] == status
-                lines = [" ".join(one.cmdline()) for one in family(process.pid)]
-                assert not any("server.cache" in line or "hunter2" in line for line in lines)
+                # A worker of another host that goes by another secret.
+                report = {"name": "mcp-7", "host": "other", "pid": 7, "secret_differs": True}
+                client.set("oig:wplanted", msgpack.packb({"versions": [report]}))
+                client.zadd("oig:members", {"planted": 1})
+                assert run("server.supervision", "status") == 1
+                told = "mcp-7 on other, process 7, works with another secret than all others"
+                assert told in said[-1]
+                assert run("server.supervision", "check", "--show") == 0
+                client.config_set("requirepass", "hunter3")
+                client.client_kill_filter(_type="normal", skipme=True)
+                check_auth(url)
+                wait_until("it is logged", lambda: "does not accept" in terminal.shown)
+                assert run("cachectl", "stats") == 1
+                assert "does not accept the user and password" in said[-1]
+                processes = family(process.pid)
+                lines = [" ".join(one.cmdline()) for one in processes]
+                assert not any("server.cache" in line for line in lines)
                 assert sum("-m server " in line for line in lines) == 2
+                found = [*everywhere(folder / "state", processes), repr(said).encode()]
+                assert len(found) > 20
+                assert not any(b"hunter" in content for content in found)
                 process.send_signal(2)
                 assert terminal.ended() == 0
             finally:
+                client.config_set("requirepass", "hunter2")
                 for left in family(process.pid):
                     left.kill()
-        shown = [terminal.shown, *(path.read_text() for path in (folder / "state").rglob("*.*"))]
-        assert not any("hunter2" in text for text in shown)
+        found = [*everywhere(Path(state), []), terminal.shown.encode()]
+        assert not any(b"hunter" in content for content in found)
 
 
 def test_a_daemon_does_not_start_where_nobody_would_ask_it(tmp_path):

@@ -135,7 +135,9 @@ def readiness(visit: Visit) -> Finding:
     found = decoded(reply)
     reasons = found.get("degraded")
     if reply.status == HTTPStatus.OK and found.get("status") == "ready":
-        return well("/readyz: ready")
+        notes = found.get("notes")
+        said = "; ".join(map(str, notes.values())) if isinstance(notes, dict) else ""
+        return well(f"/readyz: ready. {said}" if said else "/readyz: ready")
     if isinstance(reasons, dict) and reasons:
         causes = "; ".join(f"{what}: {why}" for what, why in reasons.items())
         return wrong(

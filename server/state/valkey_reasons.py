@@ -42,6 +42,17 @@ DETAILS: Final = {
 }
 """What more can be said of a connection that could not be made, by the name of the exception."""
 
+OF_CODES: Final = {
+    "LOADING": "it is loading its data",
+    "MISCONF": "it cannot write to its disk",
+    "NOAUTH": "it does not accept the user and password of the address",
+    "NOPERM": "its user lacks a right",
+    "OOM": "its memory is full",
+    "READONLY": "it is a replica",
+    "WRONGPASS": "it does not accept the user and password of the address",
+}
+"""What more can be said of a refusal, by its code."""
+
 DEEPEST: Final = 8
 """Exceptions of one chain that are looked at."""
 
@@ -64,8 +75,10 @@ def reason(exc: BaseException) -> str:
     if isinstance(exc, (TimeoutError, redis.TimeoutError)):
         return "it does not answer"
     code = code_of(exc)
+    if code.isupper():
+        return ": ".join([f"it refuses with {code}", *filter(None, [OF_CODES.get(code)])])
     if code:
-        return f"it refuses with {code}" if code.isupper() else "it refuses a command"
+        return "it refuses a command"
     if not isinstance(exc, (redis.ConnectionError, OSError)):
         return str(exc)
     return ": ".join(["it cannot be reached", *_details(exc)])

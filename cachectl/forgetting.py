@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from .blocks import Report
-from .daemon import fingerprint, settings
+from .daemon import Daemon, fingerprint, settings
 from .disk import wait_until_erased
 from .failures import NotRunning, Refused
 from .forgotten_report import forgotten_report
 from .options import Options
 from .shared import shared
-from .units import amount
+from .units import amount, text
 
 
 def forget_owner(options: Options) -> Report:
@@ -50,7 +50,15 @@ def forget_owner(options: Options) -> Report:
             "The account was forgotten in memory and on the disk, but its connections could "
             f"not be removed: {connections.failure} Then run this again."
         )
-    return forgotten_report(account, erased, connections.number, _changes(account))
+    is_shared = not isinstance(daemon, Daemon)
+    return forgotten_report(
+        account,
+        erased,
+        connections.number,
+        _changes(account),
+        is_shared=is_shared,
+        old_file=_old_file() if is_shared else None,
+    )
 
 
 class _Connections(NamedTuple):
@@ -82,6 +90,14 @@ class _Connections(NamedTuple):
         if not self.number:
             return "Nothing was removed."
         return f"Nothing was removed but {amount(self.number, 'connection')}."
+
+
+def _old_file() -> str | None:
+    """Return the path of the accounts' file of a daemon that ran here before, if it is there."""
+    from server.cache.backing import database_path  # noqa: PLC0415 - as above
+
+    path = database_path(settings().snapshot_file)
+    return text(path) if path.exists() else None
 
 
 def _changes(account: bytes) -> int | None:

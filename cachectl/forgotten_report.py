@@ -36,13 +36,29 @@ What stays beside the journal:
   for up to a day in memory;
 - data outside the server: your backups, and files of oig-client on the owner's machine."""
 
+ON_SERVER = """\
+With OIG_CACHE_URL the account is gone for the workers of all hosts. What stays there as well:
+- in the files of the Valkey or Redis server, until it rewrites them, and in its backups;
+- in records of other hosts from the time before OIG_CACHE_URL: their journal and connected clients,
+  which this command, run there, removes."""
+
+OLD_FILE = """\
+{} is left from the time before OIG_CACHE_URL. It was not looked into and may hold data of the
+account: nobody reads it any more, so delete it."""
+
 AGAIN = """\
 The owner, or anybody else with the password, can log in again, and then data of the account is
 stored again. OIG_ALLOWED_EMAILS decides which accounts may log in."""
 
 
 def forgotten_report(
-    account: bytes, erased: Mapping[str, Any], connections: int, changes: int | None
+    account: bytes,
+    erased: Mapping[str, Any],
+    connections: int,
+    changes: int | None,
+    *,
+    is_shared: bool = False,
+    old_file: str | None = None,
 ) -> Report:
     """Report what was removed.
 
@@ -51,6 +67,8 @@ def forgotten_report(
         erased: How much of what the daemon dropped, as it replied to `forget`.
         connections: How many connections of clients were removed.
         changes: The account's entries in the journal; None when it cannot be read.
+        is_shared: Whether hosts share a storage.
+        old_file: The file of a daemon that ran before they did, if it is still there.
     """
     counted = {"connections": connections, "notes": erased.get("handles"), **erased}
     numbers = {key: int(known(counted.get(key)) or 0) for key, _ in REMOVED}
@@ -58,10 +76,13 @@ def forgotten_report(
         "nothing, as none of it was stored"
     ]
     name = shown_account(account)
-    line = f"Forgot account {name}, in memory and on the disk. Removed: {', '.join(gone)}."
+    where = "on the shared storage" if is_shared else "in memory and on the disk"
+    line = f"Forgot account {name}, {where}. Removed: {', '.join(gone)}."
+    shared = (ON_SERVER,) if is_shared else ()
+    old = () if old_file is None else (OLD_FILE.format(old_file),)
     return Report(
         {"account": name, "removed": numbers, "journal": changes},
-        (line, _journal(changes), STAYS, AGAIN),
+        (line, *old, _journal(changes), STAYS, *shared, AGAIN),
     )
 
 

@@ -180,12 +180,13 @@ def cachectl(hosts, monkeypatch, capsys):
     file.chmod(0o600)
     monkeypatch.setenv("OIG_CACHE_URL_FILE", str(file))
 
-    async def run(*arguments, code=0):
+    async def run(*arguments, code=0, as_json=True):
         # A loop of its own needs a thread of its own.
-        assert await asyncio.to_thread(main, [*arguments, "--json"]) == code
+        argv = [*arguments, *(["--json"] if as_json else [])]
+        assert await asyncio.to_thread(main, argv) == code
         printed = capsys.readouterr()
         assert "hunter2" not in printed.out + printed.err
-        return json.loads(printed.out)
+        return json.loads(printed.out) if as_json else printed.out
 
     return run
 
@@ -224,6 +225,10 @@ async def test_what_an_operator_does_reaches_all_hosts(hosts, cachectl):
     assert (await cachectl("unlock", DEMO))["unlocked"] == 2
     assert await check_auth(other) == "session_from_cache"
     assert (await cachectl("forget-owner", DEMO))["removed"]["sessions"] == 1
+    (one.settings.state_dir / "sessions.db").write_bytes(b"of before")
+    said = await cachectl("forget-owner", DEMO, as_json=False)
+    assert f"{one.settings.state_dir / 'sessions.db'} is left from the time before" in said
+    assert "on the shared storage. Removed: nothing" in said
     assert (await cachectl("sessions"))["total"] == 0
 
 

@@ -1,8 +1,10 @@
 """Who is refused, and when, if workers stop."""
 
+import asyncio
 import contextlib
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,7 +14,9 @@ import threading
 import psutil
 import pytest
 
-from server.http.listening import is_listening
+from server.http.closing_port import ClosingPort
+from server.http.closing_queue import begin_handshakes, begin_no_handshake
+from server.http.listening import bind, is_listening
 from server.supervision.supervisor_rpc import SupervisordError
 
 from .fleet import call_body, check_auth, post
@@ -93,6 +97,77 @@ def test_a_port_that_was_closed_by_mistake_is_opened_again(monkeypatch):
         with connected(one) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert all_of(sock).endswith(b"\r\n\r\n0")
+
+
+@pytest.fixture
+def listener():
+    with bind("127.0.0.1", free_port()) as bound:
+        bound.setblocking(False)
+        yield bound
+
+
+def begun(listener):
+    """Begin to connect; return the socket."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.connect_ex(listener.getsockname())
+    return sock
+
+
+def is_connected(sock):
+    return select.select([], [sock], [], 0)[1] and not sock.getsockopt(
+        socket.SOL_SOCKET, socket.SO_ERROR
+    )
+
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has socket filters")
+
+
+@only_linux
+def test_a_closing_port_begins_no_handshake_and_what_was_queued_can_be_accepted(listener):
+    with begun(listener) as early:
+        assert is_connected(early)
+        begin_no_handshake(listener)
+        with begun(listener) as late:
+            accepted, _ = listener.accept()
+            with accepted:
+                early.sendall(b"sent already")
+                wait_until("it can be read", lambda: select.select([accepted], [], [], 0)[0])
+                assert accepted.recv(99) == b"sent already"
+            assert not is_connected(late)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+
+@only_linux
+def test_handshakes_begin_again_whoever_stopped_them(listener):
+    begin_handshakes(listener)  # nobody had
+    begin_no_handshake(listener)
+    begin_handshakes(listener)
+    with begun(listener) as sock:
+        assert is_connected(sock)
+
+
+@only_linux
+def test_a_port_is_closed_when_the_last_connection_in_its_queue_is_accepted(listener):
+    with contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(begun(listener)) for _ in range(50)]
+        port = ClosingPort([listener], lambda: True)
+        closing = threading.Thread(target=lambda: asyncio.run(port.begin()))
+        closing.start()
+        for _ in waiting:
+            accepted, _ = wait_until("one is accepted", lambda: accepted_from(listener))
+            accepted.close()
+        closing.join(PATIENCE)
+        assert not is_listening(listener)
+        assert all(sock.recv(1) == b"" for sock in waiting)  # not reset
+        assert is_refused(listener.getsockname())
+
+
+def accepted_from(listener):
+    with contextlib.suppress(BlockingIOError):
+        return listener.accept()
+    return None
 
 
 def supervisorctl(system, *arguments):

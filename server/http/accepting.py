@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+from .closing_queue import begin_handshakes
 from .listening import BACKLOG, is_listening
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Acceptor:
     def start(self) -> None:
         """Take connections from now on."""
         for listener in self._sockets:
+            begin_handshakes(listener)  # a worker may have been killed while it closed the port
             listener.listen(BACKLOG)
             listener.setblocking(False)
         self._resume()

@@ -1,37 +1,16 @@
-"""Listening sockets of a worker: inherited from supervisord, or its own; and how one is closed.
-
-supervisord has the listening socket open as well. A worker that closes its own copy leaves the port
-open, which is right while another worker takes the connections. When none is left, they would wait
-in the socket's queue and be reset when supervisord finally closes it. `shutdown()` closes the
-socket for all processes, so that callers are refused at once.
-"""
+"""Listening sockets of a worker: inherited from supervisord, or its own."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
 import os
 import socket
 import stat
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 
 BACKLOG = 1024
 """Connections that may lie in the queue. What comes when it is full, the kernel ignores, and its
 caller tries again after 1, 3, 7, 15 ... seconds: an owner behind a crowd that comes again at once
 would never get in. accepting.py says how many a wake-up takes."""
-
-logger = logging.getLogger(__name__)
-
-PAUSE = 0.25
-"""Seconds until the others are looked at again. When a service manager signals all processes at
-once, a worker hears it before supervisord knows that it is to stop."""
-
-FIRST_LOOK = 0.5
-"""Longest time that the first look is waited for; some milliseconds are usual."""
 
 
 def inherited_socket() -> socket.socket | None:
@@ -128,62 +107,3 @@ def bind(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
-
-
-class ClosingPort:
-    """Closes a shared port when no other worker takes its connections.
-
-    Args:
-        sockets: The listening sockets; copies of them stay open until `end`.
-        others_are_gone: Asks the supervisor of the workers; may block, and raise OSError or a
-            RuntimeError when there is none.
-    """
-
-    def __init__(
-        self, sockets: Sequence[socket.socket], others_are_gone: Callable[[], bool]
-    ) -> None:
-        self._sockets = [shared.dup() for shared in sockets]
-        self._others_are_gone = others_are_gone
-        self._looked: Future[None] = Future()
-        self._over = threading.Event()
-        # It must not delay the end of the process when there is no answer.
-        self._thread = threading.Thread(target=self._look, name="closing port", daemon=True)
-
-    async def begin(self) -> None:
-        """Look at the others for the first time, then go on looking in the background.
-
-        Connections should be accepted until this returns: what is in the queue of a socket that is
-        shut down is reset.
-        """
-        self._thread.start()
-        await asyncio.wait([asyncio.wrap_future(self._looked)], timeout=FIRST_LOOK)
-
-    def end(self) -> None:
-        """Stop looking: the process ends."""
-        self._over.set()
-
-    def _look(self) -> None:
-        try:
-            while not self._over.is_set():
-                if self._others_are_gone():
-                    self._shut_down()
-                    return
-                self._done_looking()
-                self._over.wait(PAUSE)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the port is left to the others
-            logger.info("left the port to other workers, if there are any: %s", exc)
-        finally:
-            for shared in self._sockets:
-                shared.close()
-            self._done_looking()
-
-    def _shut_down(self) -> None:
-        for shared in self._sockets:
-            # Another worker may have done so; macOS does not know it of listening sockets.
-            with suppress(OSError):
-                shared.shutdown(socket.SHUT_RDWR)
-        logger.info("closed the port: no other worker is left")
-
-    def _done_looking(self) -> None:
-        if not self._looked.done():
-            self._looked.set_result(None)

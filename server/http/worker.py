@@ -19,8 +19,10 @@ from starlette.types import ASGIApp
 from ..pid_file import PidFile
 from ..tls.renewal import Renewal
 from .accepting import Acceptor
+from .closing_port import ClosingPort
+from .closing_queue import begin_handshakes
 from .connection import Connection
-from .listening import BACKLOG, ClosingPort, is_listening
+from .listening import BACKLOG, is_listening
 from .room import MAX_CONNECTIONS, Connections
 from .secure_connection import SecureConnection
 from .shares import nobody
@@ -203,6 +205,7 @@ class Worker(uvicorn.Server):
         if self._others_are_gone is not None and not self.should_exit:
             for shared in self._shared:
                 if not is_listening(shared):
+                    begin_handshakes(shared)
                     shared.listen(BACKLOG)
                     logger.warning("opened the port again, which another worker had closed")
 

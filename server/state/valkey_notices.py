@@ -142,7 +142,7 @@ class Notices:
             await asyncio.wait([self._listening])
 
     async def _listen(self) -> None:
-        while True:
+        while not _is_cancelled():
             try:
                 async with self._client.pubsub() as subscription:
                     await subscription.subscribe(*self.channels)
@@ -156,7 +156,7 @@ class Notices:
 
     async def _hear(self, subscription: Any) -> None:
         is_tried = False
-        while True:
+        while not _is_cancelled():
             message = await subscription.get_message(timeout=self.quiet)
             if message is None:
                 if is_tried:
@@ -178,3 +178,9 @@ class Notices:
             self.on_drop(said)
         for event in self._watched.get(said, ()) if channel == self.changes else ():
             event.set()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end: redis-py loses a cancellation that meets a connection's end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

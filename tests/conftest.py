@@ -14,6 +14,7 @@ LONGEST = (
     "test_packaging",
     "test_closing_port",
     "test_evals",
+    "test_two_groups",
     "test_start_server",
     "test_command",
     "test_resilience",

@@ -178,19 +178,32 @@ def running_nginx(worker_port: int) -> Iterator[Front]:
 
 
 @contextlib.contextmanager
-def running_caddy(worker_port: int, name: str = NAME, port: int | None = None) -> Iterator[Front]:
+def running_caddy(
+    worker_port: int, *, name: str = NAME, port: int | None = None, resolver: str | None = None
+) -> Iterator[Front]:
     """Run Caddy in front of a port of this machine.
 
     Args:
         worker_port: That port.
         name: The name that it serves.
         port: Where it speaks TLS; a free one unless given.
+        resolver: Stands for /etc/hosts, where there are two hosts: the address of a name server
+            that has their names. None for one host.
     """
+    file, upstreams = "Caddyfile", [(r"127\.0\.0\.1:8000", f"127.0.0.1:{worker_port}")]
+    if resolver is not None:
+        file, upstreams = (
+            "Caddyfile-hosts",
+            [
+                (r"oig-1:8000 oig-2:8000", f"oig-1:{worker_port} oig-2:{worker_port}"),
+                (r"dial_timeout .*", f"dial_timeout 4s\nresolvers udp/{resolver}"),
+            ],
+        )
     with _prepared(name, port) as (folder, front):
         front.access_log = folder / "oig-cloud-mcp.log"
         site = changed(
-            (DEPLOY / "Caddyfile").read_text(),
-            (r"127\.0\.0\.1:8000", f"127.0.0.1:{worker_port}"),
+            (DEPLOY / file).read_text(),
+            *upstreams,
             (r"oig\.example\.org \{", f"{name}:{front.port} {{"),
             (r"# tls .*", f"tls {folder}/chain.pem {folder}/key.pem"),
             (r"/var/log/caddy", str(folder)),

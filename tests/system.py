@@ -152,10 +152,19 @@ class RunningSystem:
         port: Port of the workers.
         workers: Number of workers.
         environ: Environment of supervisord, `supervisorctl` and `cachectl`.
+        host: The address of this machine that the workers listen at.
     """
 
-    def __init__(self, project: Path, port: int, workers: int, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        project: Path,
+        port: int,
+        workers: int,
+        environ: Mapping[str, str],
+        host: str = "127.0.0.1",
+    ) -> None:
         self.project = project
+        self.host = host
         self.port = port
         self.workers = workers
         self.environ = dict(environ)
@@ -166,7 +175,7 @@ class RunningSystem:
     @property
     def url(self) -> str:
         """Address of the MCP endpoint."""
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"http://{self.host}:{self.port}/mcp"
 
     @property
     def portal_url(self) -> str:
@@ -190,7 +199,7 @@ class RunningSystem:
         ready = self.run_dir / "ready"
         if not all(is_ready(worker, ready) for worker in workers):
             return False
-        if probe(Layout("127.0.0.1", self.port, self.workers)) is not None:
+        if probe(Layout(self.host, self.port, self.workers)) is not None:
             return False
         with suppress(OSError, http.client.HTTPException):
             return bool(self.portal_state())

@@ -14,7 +14,7 @@ import pytest
 
 from server.control import waits
 from server.http.request import MAX_BODY_BYTES
-from server.http.worker import KEEP_ALIVE
+from server.http.worker import DRAIN, KEEP_ALIVE
 from server.oauth import metadata
 from server.portal import client
 from server.upstream import energy_reader
@@ -370,9 +370,9 @@ def test_restarting_a_worker_behind_the_proxy_loses_no_call(front, fleet):
 
 def seconds(name, pattern):
     """Read a time off a file of docs/deploy."""
-    (number, unit), *more = re.findall(pattern + r" (\d+)([sm])\b", (DEPLOY / name).read_text())
+    (number, unit), *more = re.findall(pattern + r" (\d+)(ms|s|m)\b", (DEPLOY / name).read_text())
     assert not more
-    return int(number) * {"s": 1, "m": 60}[unit]
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
 
 
 @pytest.mark.parametrize(
@@ -389,10 +389,25 @@ def test_the_longest_call_ends_before_a_proxy_times_out(name, key):
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("nginx.conf", r"\n    keepalive_timeout"), ("Caddyfile", "keepalive")]
+    ("name", "key"),
+    [
+        ("nginx.conf", r"\n    keepalive_timeout"),
+        ("Caddyfile", "keepalive"),
+        ("Caddyfile-hosts", "keepalive"),
+    ],
 )
-def test_a_proxy_closes_an_idle_connection_before_the_server_does(name, key):
-    assert seconds(name, key) < KEEP_ALIVE
+def test_a_proxy_closes_an_idle_connection_before_even_a_worker_that_stops_does(name, key):
+    assert seconds(name, key) * 2 <= min(DRAIN, KEEP_ALIVE)
+
+
+def test_the_file_for_two_hosts_differs_in_what_it_leads_to_alone():
+    def rest(name):
+        text = (DEPLOY / name).read_text()
+        return re.sub(
+            r"(?s)\A.*?\n\{|(# Each name .*?)?reverse_proxy .*?dial_timeout \d+s", "", text
+        )
+
+    assert rest("Caddyfile-hosts") == rest("Caddyfile")
 
 
 def one_request(listener):

@@ -162,7 +162,7 @@ class Sentinel(Server):
             config.write_text("\n".join((*self.options, "")))
         common = f"--port {self.port} --bind 127.0.0.1 --unixsocket {self.socket}"
         self._run(str(config), "--sentinel", *common.split(), "--dir", str(self.folder))
-        with redis.Redis(port=self.port) as client:
+        with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
             wait_until("the Sentinel answers", lambda: _answers(client))
 
 

@@ -80,7 +80,7 @@ def behind_caddy():
     settings = {"OIG_PUBLIC_URL": origin, "OIG_CLIENT_DOCUMENTS": "off", **SETTINGS}
     with (
         prepared_system(**settings) as system,
-        running_caddy(system.port, "localhost", port) as front,
+        running_caddy(system.port, name="localhost", port=port) as front,
         started(system),
     ):
         system.wait_ready()

@@ -49,9 +49,9 @@ def ping(options: Options) -> Report:
     """Time one exchange on a connection that is already open."""
     with shared(options.socket) as daemon:
         started = time.perf_counter()
-        met = daemon.hello()
+        answer = daemon.hello()
         took = time.perf_counter() - started
-        return render.ping_report(daemon.called, met.program, met.pid, took)
+        return render.ping_report(daemon.called, answer.program, answer.pid, took)
 
 
 def sessions(options: Options) -> Report:

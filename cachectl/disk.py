@@ -41,7 +41,7 @@ def wait_until_erased(daemon: Shared) -> None:
         if time.monotonic() > deadline:
             raise Refused(
                 "The account was forgotten in memory, but the file on the disk could not be "
-                "rewritten and still holds it. var/log/cache.log says why; then run this again."
+                "rewritten and still contains it. var/log/cache.log says why; then run this again."
             )
         time.sleep(LOOK_SECONDS)
 

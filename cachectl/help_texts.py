@@ -23,9 +23,10 @@ secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
 exit codes:
   0  done
   1  refused: by the daemon, at the prompt, or because the secret is missing;
-     or done in memory only, as the disk cannot be written
+     or done in memory only, as the disk cannot be written; or the shared
+     storage (OIG_CACHE_URL) must not be used as it is set up
   2  wrong command line or environment
-  3  the cache daemon is not reachable
+  3  the cache daemon, or the shared storage, is not reachable
 """
 
 FLUSH = """\
@@ -75,7 +76,8 @@ RELOAD = """\
 Read the settings again, as they stand in the settings file and in files that they name. All are
 checked first: when one is wrong, nothing changes. Only those listed under "Changed without a
 restart" in docs/settings.md change so; all others take a restart of the server. Settings in the
-environment of the server stay as they are.
+environment of the server stay as they are. With OIG_CACHE_URL the workers of all hosts read the
+files of their own host: edit all of them first.
 """
 
 ROTATE = """\
@@ -84,7 +86,9 @@ cache's file that was made with the old one. Only while the server is stopped, a
 after asking. Everybody logs in again; handles and plans of before are refused;
 failed logins, locks and known sources are forgotten, for they are stored under
 fingerprints of the old secret. All connections of clients end and are removed.
-The journal stays, with its old fingerprints.
+The journal stays, with its old fingerprints. With OIG_CACHE_URL the servers of all
+hosts must be stopped, the shared storage is emptied, and the new file must be
+copied to all hosts.
 """
 
 UNLOCK = """\

@@ -37,7 +37,7 @@ COUNT_SHARE = 0.1
 RELOAD_NAME_BYTES = 8
 
 
-class Met(NamedTuple):
+class ServerInfo(NamedTuple):
     """What a server says of itself.
 
     Attributes:
@@ -103,9 +103,9 @@ class SharedStorage:
         answer = self._run(self._asked(verb, args))
         return answer[: len(fields)]
 
-    def hello(self) -> Met:
+    def hello(self) -> ServerInfo:
         """Ask the server what it is."""
-        return self._run(self._met())
+        return self._run(self._server_info())
 
     def reload(self, seconds: float, pause: float) -> list[Mapping[str, Any]]:
         """Have the workers of all hosts read their settings again, and return their reports.
@@ -173,11 +173,11 @@ class SharedStorage:
         except UnfitStorage as exc:
             raise Refused(f"OIG_CACHE_URL leads to {self._address}: {exc}.") from None
 
-    async def _met(self) -> Met:
+    async def _server_info(self) -> ServerInfo:
         about = await self._storage.members.server()
         name = about.get("server_name", "redis")
         version = about.get("valkey_version", about.get("redis_version"))
-        return Met(f"{name} {version}", about["process_id"], about["uptime_in_seconds"])
+        return ServerInfo(f"{name} {version}", about["process_id"], about["uptime_in_seconds"])
 
     async def _asked(self, verb: str, args: Sequence[Any]) -> tuple[Any, ...]:
         upkeep = self._client.accounts.upkeep
@@ -218,12 +218,12 @@ class SharedStorage:
 
     async def _stats(self) -> Mapping[str, object]:
         """Add up what the processes report, and count what all of them share."""
-        met, reports = await self._met(), await reports_of(self._storage)
+        server, reports = await self._server_info(), await reports_of(self._storage)
         return {
             **sums(reports),
-            "version": met.program,
-            "pid": met.pid,
-            "uptime": met.uptime,
+            "version": server.program,
+            "pid": server.pid,
+            "uptime": server.uptime,
             **await self._counted(),
             **of_reports(versions(reports), socket.gethostname()),
         }

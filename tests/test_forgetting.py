@@ -335,7 +335,7 @@ def test_a_file_that_cannot_be_written_is_a_failure(run_dir, capsys, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr("cachectl.disk.PATIENCE", 1.0)
             assert main(["forget-owner", OWNER]) == 1
-        assert "still holds it" in capsys.readouterr().err
+        assert "still contains it" in capsys.readouterr().err
         assert main(["flush", "--all", "--yes"]) == 1
         assert "if the daemon is killed" in capsys.readouterr().err
         cache.database.rmdir()

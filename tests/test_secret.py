@@ -161,7 +161,7 @@ def test_a_short_secret_is_refused(tmp_path, content):
     told = refusal(write(tmp_path / "secret", content))
     assert "shorter than 32 bytes. Write a longer one." in told
     assert "stop the whole server, delete the file, and start it again." in told
-    assert "While the server runs, it writes back the secret that it holds." in told
+    assert "While the server runs, it writes back the secret that it uses." in told
 
 
 def test_a_huge_file_is_not_a_secret(tmp_path):

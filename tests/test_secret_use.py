@@ -217,7 +217,7 @@ def test_an_unacceptable_secret_file_is_left_alone_and_reported_once(
     assert os.path.samestat(path.lstat(), before)
     (record,) = caplog.records
     assert words in record.message
-    assert "goes on with the secret that it holds" in record.message
+    assert "goes on with the secret that it uses" in record.message
     assert use.secret == WRITTEN
 
 

@@ -403,7 +403,7 @@ def test_no_secret_is_created_while_one_is_in_use(folder, monkeypatch, holder):
         if "hangs" in holder:
             cache.signal(signal.SIGSTOP)
             stack.callback(cache.signal, signal.SIGCONT)
-        with pytest.raises(SecretInUse, match="running processes hold it"):
+        with pytest.raises(SecretInUse, match="running processes use it"):
             make_unless_in_use(cache.path)(elsewhere)
         assert not elsewhere.exists()
 

@@ -18,10 +18,13 @@ from server.settings.table import Settings
 from server.shared_secret import look_at_storage
 from server.shared_storage import refuse_records
 from server.storage_address import StorageAddress
+from server.supervision import foreground
 from server.supervision.__main__ import main
-from server.supervision.configuration import Layout, folders_in, render
+from server.supervision.configuration import Folders, Layout, folders_in, render
+from server.supervision.interrupts import Interrupts
 from server.supervision.options import parse
 from server.supervision.preflight import disagreement, unused
+from server.supervision.supervisor_rpc import Process
 from server.supervision.wanted import Wanted
 from server.worker_accounts import worker_accounts
 
@@ -176,6 +179,16 @@ def test_check_tries_the_server_and_shows_no_password(check, server):
     assert "OIG_CACHE_URL must be the address" in said
 
 
+def test_check_says_that_a_secret_has_to_be_copied(check, server, monkeypatch):
+    monkeypatch.setattr("server.shared_secret.PATIENCE_SECONDS", 0.0)
+    with client_of(server) as client:
+        client.set("oig:k", b"another host's")
+    code, said = check(f"unix://:hunter2@{server.socket}")
+    assert code == 64
+    assert "There is no secret at" in said
+    assert "scp -p HOST:" in said
+
+
 def test_an_address_in_a_file_is_read_without_its_line_break_and_must_not_be_given_twice(
     check, monkeypatch, server
 ):
@@ -194,6 +207,27 @@ def test_an_address_in_a_file_is_read_without_its_line_break_and_must_not_be_giv
         code, said = check("redis://:hunter2@h")
         assert code == 64
         assert "Both OIG_CACHE_URL and OIG_CACHE_URL_FILE are given" in said
+
+
+@pytest.mark.parametrize(
+    ("daemon", "ready", "serves"),
+    [
+        (False, {"mcp-0", "mcp-1"}, True),  # what is missing is the storage
+        (False, {"mcp-0"}, False),  # the other worker may only be slow
+        (False, set(), False),
+        (True, {"mcp-0", "mcp-1"}, False),  # the daemon may only be slow
+    ],
+)
+def test_a_start_goes_on_without_a_storage_that_is_away(
+    monkeypatch, tmp_path, daemon, ready, serves
+):
+    monkeypatch.setattr(foreground, "is_ready", lambda process, _: process.name in ready)
+    layout = Layout("127.0.0.1", 1, 2, daemon=daemon)
+    system = foreground.System(Folders(ROOT, tmp_path, tmp_path), layout, tmp_path, None, {})
+    starting = foreground.Foreground(system, print, Interrupts())
+    processes = [Process("mcp", f"mcp-{n}", "RUNNING", 1, tmp_path) for n in range(2)]
+    monkeypatch.setattr(starting._supervisord, "processes", lambda: processes)
+    assert starting._serves(late=False) is serves
 
 
 def everywhere(folder, processes):

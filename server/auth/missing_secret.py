@@ -68,7 +68,7 @@ def make_unless_in_use(socket: Path) -> Callable[[Path], None]:
                 return
             if time.monotonic() > deadline:
                 raise SecretInUse(
-                    f"The secret {path} is missing, and running processes hold it. No other one "
+                    f"The secret {path} is missing, and running processes use it. No other one "
                     "is made. Their logs say why they do not write it back: mend that, or stop the "
                     "whole server to begin with a new one."
                 )

@@ -18,10 +18,10 @@ MIN_BYTES = 32
 MAX_BYTES = 65_536
 """Longest file read: anything bigger is the wrong file."""
 
-ANEW = (
+REPLACE = (
     "Or have a new one made, with which every user logs in once more: stop the whole server, "
     "delete the file, and start it again. While the server runs, it writes back the secret that "
-    "it holds."
+    "it uses."
 )
 """How to get a new secret without a rotation; `secret_use.py` says why only so."""
 
@@ -138,7 +138,7 @@ def _read(path: Path) -> bytes | None:
         content = os.read(fd, MAX_BYTES + 1)
     except OSError as exc:
         raise ConfigurationError(
-            f"The secret {path} cannot be read: {exc.strerror}. Restore it from a backup. {ANEW}"
+            f"The secret {path} cannot be read: {exc.strerror}. Restore it from a backup. {REPLACE}"
         ) from None
     finally:
         os.close(fd)
@@ -149,7 +149,7 @@ def _read(path: Path) -> bytes | None:
         )
     if len(content.strip()) < MIN_BYTES:
         raise ConfigurationError(
-            f"The secret {path} is shorter than {MIN_BYTES} bytes. Write a longer one. {ANEW}"
+            f"The secret {path} is shorter than {MIN_BYTES} bytes. Write a longer one. {REPLACE}"
         )
     return content
 

@@ -132,7 +132,7 @@ class SecretUse:
             if not _seen(self._path):
                 return  # gone meanwhile: the next look writes it back
             self._complain(
-                f"{exc} This process goes on with the secret that it holds; none can start with "
+                f"{exc} This process goes on with the secret that it uses; none can start with "
                 "this file."
             )
             return
@@ -145,7 +145,7 @@ class SecretUse:
             return
         self._complain(
             f"Somebody has put another secret at {self._path}. It was left alone, and this process "
-            "goes on with the one that it holds; whatever starts now takes the other one, and the "
+            "goes on with its own; a process that starts now takes the other one, and the "
             "two refuse each other. If that was meant, restart the whole server; if not, put the "
             "old file back, or delete the new one: then the old one is written back."
         )

@@ -193,8 +193,8 @@ class Foreground:
         """Wait until it serves; False when it was stopped, or ended, before.
 
         1. Everything is ready.
-        2. A worker is, and something else has failed for a while: it goes on, as one part's trouble
-           is not the others'.
+        2. A worker is, and something else has failed for a while, be it the shared storage: it goes
+           on, as one part's trouble is not the others'.
         3. A worker is, and something else is still not after a longer while, though it does not
            fail: the same.
         4. No worker is after that longer while: nothing works.
@@ -233,13 +233,19 @@ class Foreground:
             self._interrupts.wait(POLL)
 
     def _serves(self, *, late: bool) -> bool:
-        """Whether a worker is ready, and something else fails; when it is late, whether or not."""
+        """Whether a worker is ready, and something else fails; when it is late, whether or not.
+
+        Where no daemon runs, that is the shared storage if all workers are ready: it is no process
+        of ours that could be seen to fail.
+        """
         try:
             processes = self._supervisord.processes()
         except SupervisordError:
             return False
-        ready = any(is_ready(p, self._system.ready_folder) for p in processes if p.group == GROUP)
-        return ready and (late or any(p.state in FAILING for p in processes))
+        folder = self._system.ready_folder
+        ready = [is_ready(process, folder) for process in processes if process.group == GROUP]
+        fails = any(process.state in FAILING for process in processes)
+        return any(ready) and (late or fails or (all(ready) and not self._system.layout.daemon))
 
     def _missing(self) -> str | None:
         """Say what is not ready yet; None when everything is."""

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from .blocks import Report
 from .daemon import settings
-from .failures import Refused
+from .failures import Refused, Unreachable
 from .options import Options
 from .prompt import ask, refuse_without_terminal
 from .rotation_report import consequences, rotation_report
 from .units import text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from server.settings.table import Settings
 
     from .shared_storage import SharedStorage
@@ -38,7 +40,7 @@ def rotate_secret(options: Options) -> Report:
     from server.cache.backing import database_path, remove  # noqa: PLC0415 - no other needs these
     from server.errors import ConfigurationError  # noqa: PLC0415
     from server.keys.rotation import replace_secret  # noqa: PLC0415
-    from server.keys.secret import make_secret, read_secret  # noqa: PLC0415
+    from server.keys.secret import make_secret  # noqa: PLC0415
 
     configured = settings()
     if not options.yes:
@@ -66,12 +68,28 @@ def rotate_secret(options: Options) -> Report:
                 f"{exc.strerror}. "
                 "The secret was not replaced."
             ) from None
+        removed = _without_connections(configured)
         if storage is not None:
-            # Now a host whose file is the old one is refused at its start.
-            storage.set_secret(read_secret(path))
-        return rotation_report(
-            text(path), _without_connections(configured), is_shared=_is_shared(configured)
-        )
+            _announce(storage, path)
+        return rotation_report(text(path), removed, is_shared=_is_shared(configured))
+
+
+def _announce(storage: SharedStorage, path: Path) -> None:
+    """Have the storage know the new secret: a host with the old file is refused at its start then.
+
+    Raises:
+        Refused: The storage is away by now.
+    """
+    from server.keys.secret import read_secret  # noqa: PLC0415 - few need it
+
+    try:
+        storage.set_secret(read_secret(path))
+    except Unreachable as exc:
+        raise Refused(
+            f"The secret was replaced, and what the storage had is deleted. {exc} Start this host "
+            "before all others, so that none with the old file is the first, and copy "
+            f"{text(path)} to them"
+        ) from None
 
 
 def _is_shared(configured: Settings) -> bool:

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from cachectl.__main__ import main
+from cachectl.failures import Unreachable
 from server.auth.missing_secret import maker_of
 from server.errors import ConfigurationError
 from server.keys.fingerprint import secret_tag
@@ -178,3 +179,17 @@ def test_a_secret_that_no_host_has_any_more_is_made_again(host, storage, rotate)
     rotate(here)
     assert storage.get("oig:k") == secret_tag(read_secret(here.secret_file))
     assert look_at_storage(here) is None
+
+
+def test_a_storage_that_leaves_during_a_rotation_is_reported_with_what_to_do(
+    host, rotate, monkeypatch
+):
+    def leaves(*_):
+        raise Unreachable("The shared storage is away: it does not answer.")
+
+    first = host("first")
+    old = loaded(first)
+    monkeypatch.setattr("cachectl.shared_storage.SharedStorage.set_secret", leaves)
+    said = rotate(first, code=1)
+    assert "Start this host before all others" in said
+    assert read_secret(first.secret_file) != old

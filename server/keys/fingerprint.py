@@ -57,11 +57,12 @@ def account_key(secret: bytes, email: str) -> bytes:
 
 
 def secret_tag(secret: bytes) -> bytes:
-    """Tell a secret from others without showing it: 16 bytes.
+    """Distinguish a secret from others without revealing it: 16 bytes.
 
     Who has the tag can try texts that a person may have chosen as the secret, as is true of every
-    key that is made with it. It is said to processes of our own user, who can read the file, and is
-    written nowhere.
+    key that is made with it; against the random ones that we make that is hopeless. The daemon and
+    its workers send it to each other and write it nowhere. A shared storage has it, beside keys
+    that are made with the secret as well.
     """
     return hmac.digest(secret, SECRET_LABEL, hashlib.sha256)[:SECRET_TAG_BYTES]
 

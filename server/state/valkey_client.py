@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import MEND_SECONDS, MISMATCHED, CacheUnavailable, SecretDiffers
+from . import valkey_reports
 from .accounts import Accounts
 from .decider import Listeners
 from .limits import Limits, Policy
@@ -64,6 +66,7 @@ class ValkeyClient:
         self._digest: Callable[[], bytes] = bytes
         self._reload: Callable[[], None] = lambda: None
         self._settings_differ: Callable[[bool], None] = lambda _: None
+        self._differing_since = math.inf
         self._reload_asked: bytes | None = None
         self._reloaded: Mapping[str, object] | None = None
         # The storage's origin, how many drops were heard of without a gap, and those after a gap.
@@ -120,7 +123,7 @@ class ValkeyClient:
         """Report the live settings of this process, and read them again when an operator asks.
 
         No host is right where several have files of their own: `compared` is called with whether
-        any other process has other settings, every few seconds.
+        any other process has other settings, every few seconds, as soon as that has lasted.
         """
         self._digest, self._reload, self._settings_differ = digest, reload, compared
 
@@ -236,8 +239,19 @@ class ValkeyClient:
         await self._compare()
 
     def _compare_settings(self, reports: list[Facts]) -> None:
+        """Say whether other processes have other settings, once that has lasted.
+
+        For a moment it is so after each reload, until the others have reported as well.
+        """
         same = self._digest(), b"", None  # of itself, and of a process that goes by none
-        self._settings_differ(any(one.get("settings") not in same for one in versions(reports)))
+        if all(one.get("settings") in same for one in versions(reports)):
+            self._differing_since = math.inf
+            self._settings_differ(False)
+            return
+        now = asyncio.get_running_loop().time()
+        self._differing_since = min(self._differing_since, now)
+        if now - self._differing_since >= valkey_reports.SECONDS:
+            self._settings_differ(True)
 
     def _start(self, coroutine: Any) -> None:
         task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(coroutine)

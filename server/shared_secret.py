@@ -71,8 +71,9 @@ def make_first(settings: Settings, address: StorageAddress) -> Callable[[Path], 
         shown = {"path": shlex.quote(str(path)), "address": str(address)}
         try:
             if asked(settings, address, lambda it: it.members.agree(tag, CLAIM_SECONDS)):
-                if put_secret(path, content):
-                    asked(settings, address, lambda it: it.members.set_secret(tag))
+                put_secret(path, content)  # or somebody has just put another there
+                made = secret_tag(read_secret(path))
+                asked(settings, address, lambda it: it.members.set_secret(made))
                 return
         except StorageAway as exc:
             if not os.path.lexists(path):

@@ -87,9 +87,9 @@ def _refuse_ca_file(address: StorageAddress) -> None:
     try:
         ssl.create_default_context(cafile=address.ca_file)
     except OSError as exc:  # ssl.SSLError is one
-        reason = "it holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
+        reason = "it contains no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
         raise ConfigurationError(
-            f"OIG_CACHE_URL names {address.ca_file} as ssl_ca_certs, which is of no use: {reason}."
+            f"OIG_CACHE_URL: the file {address.ca_file} of ssl_ca_certs cannot be used: {reason}."
         ) from None
 
 

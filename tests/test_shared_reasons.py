@@ -55,8 +55,11 @@ def test_a_server_in_order_is_not_mentioned(server):
         ("redis://127.0.0.1:{port}", "does not accept the user and password"),
         ("redis://:hunter2@127.0.0.1:{port}/99", "it has no database of the number"),
         ("rediss://:hunter2@127.0.0.1:{port}", "it does not answer"),
-        ("rediss://:hunter2@h?ssl_ca_certs=/no/ca.pem", "refused: OIG_CACHE_URL names /no/ca.pem"),
-        ("rediss://:hunter2@h?ssl_ca_certs=/dev/null", "it holds no certificates"),
+        (
+            "rediss://:hunter2@h?ssl_ca_certs=/no/ca.pem",
+            "refused: OIG_CACHE_URL: the file /no/ca.pem",
+        ),
+        ("rediss://:hunter2@h?ssl_ca_certs=/dev/null", "it contains no certificates"),
         ("redis://:hunter2@127.0.0.1:{free}", "nobody listens there"),
         ("redis://:hunter2@valkey.invalid", "its name is not found"),
         ("unix://:hunter2@/no/valkey.sock", "there is no such socket"),

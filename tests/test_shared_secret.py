@@ -122,6 +122,19 @@ def test_a_secret_that_could_not_be_written_blocks_other_hosts_for_a_minute_only
     assert 0 < storage.ttl("oig:k") <= 60
 
 
+def test_a_file_that_is_copied_while_one_is_made_is_that_of_all(host, storage, monkeypatch):
+    settings = host("one")
+
+    def too_late(path, _):
+        make_secret(path)
+        return False
+
+    monkeypatch.setattr("server.shared_secret.put_secret", too_late)
+    made = loaded(settings)
+    assert storage.get("oig:k") == secret_tag(made)
+    assert look_at_storage(settings) is None
+
+
 def test_while_the_storage_is_away_no_secret_is_made(host):
     settings = host("one", f"redis://127.0.0.1:{free_port()}")
     with pytest.raises(ConfigurationError, match="nobody can tell whether other hosts work with"):

@@ -65,11 +65,9 @@ def _measure(part: Part, effort: Effort, console: Console) -> report.Section:
     except NotMeasured as exc:
         lines = [Line(part.summary, why_not=str(exc))]
     for line in lines:
-        console.print(
-            f"  {line.what}: {[report.number(value) for value in line.values]}",
-            markup=False,
-            highlight=False,
-        )
+        for indent, one in (("  ", line), *(("      ", figure) for figure in line.figures)):
+            values = ", ".join(map(report.number, one.values))
+            console.print(f"{indent}{one.what}: {values} {one.unit}", markup=False, highlight=False)
     return report.Section(part.name, part.about, lines)
 
 

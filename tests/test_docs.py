@@ -84,21 +84,24 @@ def test_the_changelog_begins_with_the_current_version():
 
 
 DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
+SCALING = (ROOT / "docs" / "scaling.md").read_text()
 
 
 def test_the_deployment_installs_each_file_where_its_heading_says():
-    commands = re.findall(r"(?m)^install -m \d+ .*?docs/deploy/(\S+) (\S+)$", DEPLOYMENT)
+    installs = re.compile(r"(?m)^install -m \d+ .*?docs/deploy/(\S+) (\S+)$")
+    commands = installs.findall(DEPLOYMENT + SCALING)
     installed = {name: to + name * to.endswith("/") for name, to in commands}
     files = sorted((ROOT / "docs" / "deploy").iterdir())
     assert set(installed) == {path.name for path in files}
     for path in files:
         heading = next(line for line in path.read_text().splitlines() if line.startswith("# "))
         assert heading[2:].partition(":")[0] == installed[path.name]
-        assert f"](deploy/{path.name})" in DEPLOYMENT
+        assert f"](deploy/{path.name})" in DEPLOYMENT + SCALING
 
 
-def test_the_commands_of_the_deployment_are_valid_shell():
-    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", DEPLOYMENT)
+@pytest.mark.parametrize("page", [DEPLOYMENT, SCALING], ids=["deployment", "scaling"])
+def test_the_commands_of_the_deployment_are_valid_shell(page):
+    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", page)
     assert len(blocks) >= 7
     for block in blocks:
         read = subprocess.run(

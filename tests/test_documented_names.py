@@ -216,7 +216,10 @@ def test_the_protocol_document_names_no_status_or_notice_that_does_not_exist(tit
 # -- all else
 
 OF_OTHERS = {
-    "caddy and nginx": {"lb_try_duration", "non_idempotent", "proxy_next_upstream"},
+    "caddy and nginx": {
+        *("lb_retry_match", "lb_try_duration", "non_idempotent", "proxy_next_upstream"),
+        "reverse_proxy",
+    },
     "Codex": {"http_headers", "mcp_servers"},
     "an example in CONTRIBUTING.md": {"get_last_report"},
     "made of parts in the simulator": {"from_grid_wh", "other_wh"},

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
+from server.http import worker
 from server.http.closing_port import ClosingPort
 from server.http.closing_queue import begin_handshakes, begin_no_handshake
 from server.http.listening import bind, is_listening
@@ -162,6 +164,33 @@ def test_a_port_is_closed_when_the_last_connection_in_its_queue_is_accepted(list
         assert not is_listening(listener)
         assert all(sock.recv(1) == b"" for sock in waiting)  # not reset
         assert is_refused(listener.getsockname())
+
+
+@only_linux
+def test_no_caller_is_reset_when_the_last_worker_stops(monkeypatch):
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    lost = []
+
+    def calls(one):
+        while True:
+            with socket.socket() as sock:
+                sock.settimeout(PATIENCE)
+                if sock.connect_ex(one.address):
+                    return
+                try:
+                    sock.sendall(request)
+                    assert sock.recv(999).endswith(b"\r\n\r\n0")
+                except (OSError, AssertionError) as exc:
+                    lost.append(exc)
+
+    with running_worker(monkeypatch, lambda: True) as one, ThreadPoolExecutor(32) as pool:
+        monkeypatch.setattr(worker, "DRAIN", 1.0)
+        callers = [pool.submit(calls, one) for _ in range(32)]
+        wait_until("they call", lambda: one.server_state.total_requests > 100)
+        one.should_exit = True
+        for caller in callers:
+            caller.result(PATIENCE)
+    assert lost == []
 
 
 def accepted_from(listener):

@@ -212,6 +212,7 @@ def test_an_upgrade_of_a_group_fails_no_call(groups, load):
 
 
 @pytest.mark.load
+@pytest.mark.timeout(600)
 def test_an_upgrade_of_one_group_after_the_other_and_restarted_workers_fail_no_call(groups, load):
     paced = Paced(groups.portal)
     begun = time.monotonic()

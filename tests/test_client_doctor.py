@@ -197,6 +197,21 @@ def test_a_degraded_server_is_examined_to_the_end(doctor, degraded_server):
     assert report["steps"][-1]["step"] == "login"
 
 
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ({}, "/readyz: ready"),
+        ({"notes": {"settings": "Hosts differ."}}, "/readyz: ready. Hosts differ."),
+        ({"notes": "hostile"}, "/readyz: ready"),
+    ],
+)
+def test_notes_of_a_ready_server_are_passed_on(monkeypatch, notes, said):
+    monkeypatch.setattr(http, "fetched", lambda *_: SimpleNamespace(status=200))
+    monkeypatch.setattr(http, "decoded", lambda _: {"status": "ready", "degraded": {}, **notes})
+    finding = http.readiness(SimpleNamespace(beside=str))
+    assert finding.text == said
+
+
 def step_of(report, name):
     return next(one for one in report["steps"] if one["step"] == name)
 

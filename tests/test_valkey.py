@@ -59,6 +59,14 @@ def user_of(server, *rights):
             client.flushall()
 
 
+async def refusal(server, url):
+    """Return why a start refuses an address."""
+    with pytest.raises(UnfitStorage) as caught:
+        async with opened(server, url):
+            raise AssertionError("it was opened")
+    return str(caught.value)
+
+
 @pytest.fixture
 async def storage(server):
     async with opened(server) as made:
@@ -141,16 +149,54 @@ class TestValues:
 
 
 class TestAnswers:
-    async def test_of_too_many_of_an_account_the_longest_stored_goes(self, storage, server):
+    async def test_of_too_many_of_an_account_those_that_expire_first_go(self, storage, server):
         limits = Limits(answers_per_account=3, put_per_account=2)
         async with opened(server, limits=limits) as small:
             now = small.now()
             for number in range(5):
-                answer = Answer(b"x", now + 100.0, now - 9.0 + number, b"gene")
+                answer = Answer(b"x", now + 100.0 + number, now, b"gene")
                 await small.write(ACCOUNT, bytes([number]) * 32, answer, "fetched")
                 await small.write(ACCOUNT, bytes([number + 100]) * 32, answer, "put")
             left = [n for n in range(200) if await small.read(ACCOUNT, bytes([n]) * 32)]
             assert left == [2, 3, 4, 103, 104]
+
+    async def test_of_too_many_bytes_put_there_for_an_account_those_that_expire_first_go(
+        self, server
+    ):
+        async with opened(server, limits=Limits(put_account_bytes=100)) as small:
+            now = small.now()
+            for number in range(5):
+                answer = Answer(b"x" * 40, now + 100.0 + number, now, b"gene")
+                for room in ("fetched", "put"):
+                    key = bytes([number + (100 if room == "put" else 0)]) * 32
+                    await small.write(ACCOUNT, key, answer, room)
+            left = [n for n in range(200) if await small.read(ACCOUNT, bytes([n]) * 32)]
+            assert left == [0, 1, 2, 3, 4, 103, 104]
+            longest = Answer(b"x" * 101, now + 100.0, now, b"gene")
+            await small.write(ACCOUNT, b"k" * 32, longest, "put")
+            assert await small.read(ACCOUNT, b"k" * 32) == longest
+            assert await small.read(ACCOUNT, bytes([104]) * 32) is None
+
+    async def test_nothing_is_left_of_those_that_have_expired(self, storage, server):
+        account = b"b" * 32
+        index = b"oig:if" + account
+        with server.client() as client:
+            for number, lasts in enumerate((0.01, 50.0, 0.01)):
+                now = storage.now()
+                answer = Answer(b"x", now + lasts, now, b"gene")
+                await storage.write(account, bytes([number]) * 32, answer, "fetched")
+                await asyncio.sleep(0.02)
+            assert len(client.zrange(index, 0, -1)) == 2
+            await storage.write(account, b"q" * 32, answer._replace(expires=now + 60.0), "fetched")
+            assert len(client.zrange(index, 0, -1)) == 2
+            assert 50.0 < client.pttl(index) / 1000 <= 60.0
+
+    async def test_one_that_was_stored_later_than_now_is_none(self, storage):
+        """The clock was set back: it would be shown as fresh for as long as the step."""
+        now = storage.now()
+        answer = Answer(b"x", now + 3700.0, now + 3600.0, b"gene")
+        await storage.write(ACCOUNT, b"q" * 32, answer, "fetched")
+        assert await storage.read(ACCOUNT, b"q" * 32) is None
 
     async def test_one_that_has_run_out_is_none(self, storage):
         now = storage.now()
@@ -260,22 +306,32 @@ class TestStart:
             async with opened(cluster):
                 raise AssertionError("it was opened")
 
-    @pytest.mark.parametrize("right", ["INFO", "SET", "EVAL", "PUBLISH", "PUBSUB"])
+    @pytest.mark.parametrize("right", [one.removeprefix("+").upper() for one in NEEDED.split()])
     async def test_a_user_without_a_right_that_is_needed_is_refused(self, server, right):
-        with (
-            user_of(server, "+@all", f"-{right.lower()}") as url,
-            pytest.raises(UnfitStorage, match=f"no right to {right}"),
-        ):
-            async with opened(server, url):
-                raise AssertionError("it was opened")
+        with user_of(server, *NEEDED.split(), f"-{right.lower()}") as url:
+            assert f"no right to {right}:" in await refusal(server, url)
 
-    async def test_a_user_without_a_right_that_the_script_needs_is_refused(self, server):
-        with (
-            user_of(server, "+@all", "-del") as url,
-            pytest.raises(UnfitStorage, match="no right to EVAL"),
+    async def test_a_user_of_other_keys_or_channels_is_refused(self, server):
+        for given, refused in (
+            (("resetkeys", "~other:*"), "SET"),
+            (("resetchannels", "&other:*"), "PUBLISH"),
+            # It may publish to its own channel, and not hear the others.
+            (("resetchannels", "&oig:o*"), "SUBSCRIBE"),
         ):
-            async with opened(server, url):
-                raise AssertionError("it was opened")
+            with user_of(server, *NEEDED.split(), *given) as url:
+                assert f"no right to {refused}:" in await refusal(server, url)
+
+    async def test_another_database_needs_a_right_of_its_own_and_must_be_there(self, server):
+        with user_of(server, *NEEDED.split()) as url:
+            assert "no right to SELECT" in await refusal(server, f"{url}?db=1")
+        with user_of(server, *NEEDED.split(), "+select") as url:
+            async with opened(server, f"{url}?db=1") as storage:
+                assert await storage.load(NAME) is None
+            assert "no database" in await refusal(server, f"{url}?db=99")
+
+    async def test_a_command_that_was_renamed_is_as_one_that_is_forbidden(self):
+        with running("redis", "--rename-command", "EVAL", "") as server:
+            assert "no right to EVAL" in await refusal(server, server.unix_url)
 
     async def test_a_user_with_the_rights_that_are_named_can_do_everything(self, server):
         answer = Answer(b"answer", 2e9, 1.0, b"abcd")
@@ -307,6 +363,21 @@ class TestStart:
                 assert await members.all() == []
                 await storage.clear()
                 assert await members.secret() is None
+
+    async def test_a_server_that_begins_to_evict_is_away_when_it_is_looked_at_again(
+        self, storage, server
+    ):
+        with server.client() as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            try:
+                with pytest.raises(StorageAway, match="allkeys-lru"):
+                    await storage.look_again()
+                with pytest.raises(StorageAway, match="allkeys-lru"):
+                    await storage.load(NAME)
+            finally:
+                client.config_set("maxmemory-policy", "noeviction")
+        await until("back", lambda: storage.away is None)
+        await storage.look_again()
 
     async def test_several_that_begin_at_once_agree_on_the_epochs(self, server):
         async with contextlib.AsyncExitStack() as stack:

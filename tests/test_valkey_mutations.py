@@ -154,11 +154,11 @@ MUTATIONS = [
         {"right": "PUBLISH"},
     ),
     Mutation(
-        "a user who may not do what the script does is refused",
+        "a command that the server does not know is noticed",
         "valkey_fitness",
         "any(one in str(reply) for one in FORBIDDEN)",
         "False",
-        "test_a_user_without_a_right_that_the_script_needs_is_refused",
+        "test_a_command_that_was_renamed_is_as_one_that_is_forbidden",
     ),
     Mutation(
         "another secret than that of all is refused",
@@ -283,16 +283,16 @@ MUTATIONS = [
     Mutation(
         "all answers of an account can be dropped",
         "valkey_answers",
-        '        ask("ZADD", index, answer.stored, name)\n',
+        '        ask("ZADD", index, answer.expires, name)\n',
         "",
         "test_an_answer_is_of_its_account_and_question_and_the_latest_counts",
     ),
     Mutation(
         "an account has so many answers",
         "valkey_answers",
-        "if surplus > 0:",
+        "if surplus > len(gone):",
         "if False:",
-        "test_of_too_many_of_an_account_the_longest_stored_goes",
+        "test_of_too_many_of_an_account_those_that_expire_first_go",
     ),
     Mutation(
         "an answer in bytes of a newer version is not read",

@@ -69,6 +69,7 @@ class Server:
         port: On loopback; of a Sentinel too.
         options: Options of the command line, one string each name and value.
         tls: Its certificate, if it speaks TLS on its port.
+        password: What it wants of this test's own client, if anything.
     """
 
     program: str
@@ -76,6 +77,7 @@ class Server:
     port: int
     options: tuple[str, ...] = ()
     tls: TlsFiles | None = None
+    password: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -89,20 +91,15 @@ class Server:
     @property
     def url(self) -> str:
         if self.tls is not None:
-            ca = self.tls.pair.certificate.parent / "ca.pem"
-            return f"rediss://localhost:{self.port}?ssl_ca_certs={ca}"
+            return f"rediss://localhost:{self.port}?ssl_ca_certs={_ca(self.tls)}"
         return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, and return when it answers."""
         plain = ["--port", str(self.port)]
         if self.tls is not None:
-            pair = self.tls.pair
-            plain = [
-                *("--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"),
-                *("--tls-cert-file", str(pair.certificate), "--tls-key-file", str(pair.key)),
-                *("--tls-ca-cert-file", str(pair.certificate.parent / "ca.pem")),
-            ]
+            plain = [f"--{line}" for line in _tls_lines(self.tls, self.port)]
+            plain = [word for line in plain for word in line.split()]
         self._run(
             *(*plain, "--bind", "127.0.0.1", "--unixsocket", str(self.socket)),
             *("--save", "", "--dir", str(self.folder), "--repl-diskless-sync-delay", "0"),
@@ -124,7 +121,11 @@ class Server:
 
     def client(self) -> redis.Redis:
         """Return a client of its own, for what a test looks at or breaks."""
-        return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
+        return redis.Redis(
+            unix_socket_path=str(self.socket),
+            password=self.password or None,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def freeze(self) -> None:
         """Have it keep its connections, and answer nothing."""
@@ -160,10 +161,29 @@ class Sentinel(Server):
         config = self.folder / "sentinel.conf"
         if not config.exists():
             config.write_text("\n".join((*self.options, "")))
-        common = f"--port {self.port} --bind 127.0.0.1 --unixsocket {self.socket}"
+        common = (
+            f"--port {0 if self.tls else self.port} --bind 127.0.0.1 --unixsocket {self.socket}"
+        )
         self._run(str(config), "--sentinel", *common.split(), "--dir", str(self.folder))
-        with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
+        with self.client() as client:
             wait_until("the Sentinel answers", lambda: _answers(client))
+
+
+def _ca(files: TlsFiles) -> Path:
+    return files.pair.certificate.parent / "ca.pem"
+
+
+def _tls_lines(files: TlsFiles, port: int) -> list[str]:
+    """Return the lines of a configuration that speaks TLS alone, also to other servers."""
+    return [
+        "port 0",
+        f"tls-port {port}",
+        "tls-auth-clients no",
+        "tls-replication yes",
+        f"tls-cert-file {files.pair.certificate}",
+        f"tls-key-file {files.pair.key}",
+        f"tls-ca-cert-file {_ca(files)}",
+    ]
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -177,21 +197,25 @@ def _answers(client: redis.Redis) -> bool:
 
 @contextlib.contextmanager
 def running(
-    name: str, *options: str, tls: bool = False, replica_of: Server | None = None
+    name: str,
+    *options: str,
+    tls: bool | TlsFiles = False,
+    replica_of: Server | None = None,
 ) -> Iterator[Server]:
     """Run a server for the time of a `with`.
 
     Args:
         name: Which: `redis` or `valkey`.
         options: Further options.
-        tls: Whether it speaks TLS on its port.
+        tls: Whether it speaks TLS on its port, or with which files.
         replica_of: The primary that it follows.
     """
     path = needed(name)
     if replica_of is not None:
         options = (*options, "--replicaof", f"127.0.0.1 {replica_of.port}")
     with temporary_folder() as folder:
-        server = Server(path, folder, free_port(), options, TlsFiles.made(folder) if tls else None)
+        files = TlsFiles.made(folder) if tls is True else tls or None
+        server = Server(path, folder, free_port(), options, files)
         try:
             server.start()
             yield server
@@ -206,52 +230,75 @@ class Watched:
     Attributes:
         primary: The server that is the primary at the beginning.
         replica: The other one.
+        sentinel_password: What the Sentinels want of clients; empty for nothing.
         url: The address of all Sentinels.
     """
 
     primary: Server
     replica: Server
     sentinels: list[Sentinel]
+    sentinel_password: str = ""
 
     @property
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
-        return f"redis+sentinel://{hosts}/main"
+        tls = self.primary.tls
+        scheme, more = ("rediss", [f"ssl_ca_certs={_ca(tls)}"]) if tls else ("redis", [])
+        if self.sentinel_password:
+            more.append(f"sentinel_password={self.sentinel_password}")
+        query = "?" + "&".join(more) if more else ""
+        return f"{scheme}+sentinel://{hosts}/main{query}"
 
 
 @contextlib.contextmanager
-def watched(name: str = "redis", *options: str, down_after: float = 0.5) -> Iterator[Watched]:
+def watched(
+    name: str = "redis",
+    *options: str,
+    down_after: float = 0.5,
+    tls: TlsFiles | None = None,
+    sentinel_password: str = "",
+) -> Iterator[Watched]:
     """Run a primary, a replica and three Sentinels.
 
     Args:
         name: Which: `redis` or `valkey`.
         options: Further options of primary and replica.
         down_after: Seconds without an answer after which a Sentinel takes the primary for gone.
+        tls: The files with which all speak TLS, for the host 127.0.0.1.
+        sentinel_password: What the Sentinels want of clients.
     """
     path = needed(name)
     with contextlib.ExitStack() as stack:
-        primary = stack.enter_context(running(name, *options))
-        replica = stack.enter_context(running(name, *options, replica_of=primary))
+        speaks = tls or False
+        primary = stack.enter_context(running(name, *options, tls=speaks))
+        replica = stack.enter_context(running(name, *options, tls=speaks, replica_of=primary))
         with replica.client() as client:
             wait_until(
                 "the replica follows",
                 lambda: client.info("replication")["master_link_status"] == "up",
             )
-        rules = (
+        rules: tuple[str, ...] = (
             f"sentinel monitor main 127.0.0.1 {primary.port} 2",
             f"sentinel down-after-milliseconds main {round(down_after * 1000)}",
             "sentinel failover-timeout main 2000",
         )
+        if sentinel_password:
+            rules += (
+                f"requirepass {sentinel_password}",
+                f"sentinel sentinel-pass {sentinel_password}",
+            )
         sentinels = []
         for _ in range(3):
             folder = stack.enter_context(temporary_folder())
-            sentinels.append(Sentinel(path, folder, free_port(), rules))
+            port = free_port()
+            more = tuple(_tls_lines(tls, port)) if tls else ()
+            sentinels.append(Sentinel(path, folder, port, (*rules, *more), tls, sentinel_password))
             stack.callback(sentinels[-1].end, signal.SIGKILL)
             sentinels[-1].start()
         for one in sentinels:
-            client = stack.enter_context(redis.Redis(port=one.port))
+            client = stack.enter_context(one.client())
             wait_until("the Sentinels know each other", lambda of=client: _knows_all(of))
-        yield Watched(primary, replica, sentinels)
+        yield Watched(primary, replica, sentinels, sentinel_password)
 
 
 def _knows_all(client: redis.Redis) -> bool:

@@ -11,6 +11,7 @@ bytes before it are what goes to the disk.
 from __future__ import annotations
 
 import math
+import struct
 from itertools import chain
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -71,7 +72,14 @@ def header_of(data: bytes) -> Header:
 
 
 def load(data: bytes) -> AccountState:
-    """Read what `dump` made; raises `StorageAway` if a newer version made it."""
+    """Read what `dump` made; raises `StorageAway` for anything else, as of a newer version."""
+    try:
+        return _load(data)
+    except (struct.error, ValueError, TypeError):
+        raise StorageAway("a state cannot be read") from None
+
+
+def _load(data: bytes) -> AccountState:
     (_, seen, form, generation, flushed, unlocked, _, stored, expires, is_spelled, *sizes) = (
         LAYOUT.unpack_from(data)
     )

@@ -138,7 +138,9 @@ class Transaction:
             return
         if self.drops:
             await self._storage.flush(dropped=True, whose=(self.account, self.erased))
-        await self._storage.durable(of_account(self.account), *self.swapped)
+        # Nobody waits for a replica to get what other processes have written.
+        before = () if self._storage.is_shared else (of_account(self.account),)
+        await self._storage.durable(*before, *self.swapped)
         for do in self._durable:
             do()
 

@@ -25,12 +25,12 @@ from redis.asyncio import Redis
 
 from . import encoding
 from .limits import Limits
-from .storage import EPOCHS, OWNER_BYTES, PATIENCE, Answer, Entry, Epochs, Room, StorageAway
+from .storage import EPOCHS, OWNER_BYTES, Answer, Entry, Epochs, Room, StorageAway
 from .valkey_answers import ValkeyAnswers
 from .valkey_clock import ServerClock
 from .valkey_connection import Connection, UnfitStorage
 from .valkey_epochs import SharedEpochs
-from .valkey_fitness import greet, refuse_eviction
+from .valkey_fitness import greet, refuse_eviction, replicas_in
 from .valkey_members import Members
 from .valkey_notices import Notices
 from .valkey_swap import Swap
@@ -207,19 +207,20 @@ class ValkeyStorage:
         return epochs
 
     async def durable(self, *names: bytes) -> None:
-        """As `Storage.durable`: a replica has it, if there is any."""
-        if self._replicas and names:
-            await self._connection.ask("WAIT", 1, round(PATIENCE * 1000))
+        """As `Storage.durable`: a replica has it, if there is any that keeps up."""
+        if self._replicas and names and not await self._connection.replicated():
+            # It is frozen, or its machine is gone: nobody waits for it until it is seen again.
+            self._replicas = 0
 
     async def look_again(self) -> None:
         """Look at what may change while a connection lasts.
 
-        1. The number of replicas: one that has gone must not be waited for each time.
+        1. The number of replicas that keep up.
         2. The policy: a server that evicts is away, just as the start refuses it.
         """
         asked = [self._connection.ask("INFO", section) for section in ("memory", "replication")]
         memory, replication = [await one for one in asked]
-        self._replicas = int(replication["connected_slaves"])
+        self._replicas = replicas_in(replication)
         try:
             refuse_eviction(memory)
         except UnfitStorage as exc:

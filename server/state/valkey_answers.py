@@ -1,9 +1,9 @@
 """Answers of the portal on a Valkey or Redis server: a key each, which expires by itself.
 
-A sorted set per account and room has their keys, the longest stored first. By it the number and
-bytes of an account's answers are bounded, and all of them can be dropped. Two processes that write
-at once may leave one too many until the next write. Over all accounts the server's `maxmemory` is
-the bound.
+A sorted set per account and room has their keys, by the time at which each expires. It lasts as
+long as the last of them. By it the number and bytes of an account's answers are bounded: those that
+expire first go; and all of them can be dropped. Two processes that write at once may leave one too
+many until the next write. Over all accounts the server's `maxmemory` is the bound.
 """
 
 from __future__ import annotations
@@ -56,20 +56,28 @@ class ValkeyAnswers:
         return max(left, key=lambda one: one.stored, default=None)
 
     async def write(self, account: bytes, key: bytes, answer: Answer, room: Room) -> None:
-        """As `Storage.write`; of too many the longest stored goes."""
+        """As `Storage.write`."""
         ask, milliseconds = self._connection.ask, self._connection.milliseconds
         name, index = self._key(room, account, key), self._index(room, account)
         header = HEADER.pack(FORMAT, answer.expires, answer.stored, answer.generation)
-        lasts = milliseconds(answer.expires - self._clock.now())
+        now = self._clock.now()
+        lasts = milliseconds(answer.expires - now)
         # The index first: an answer that is not in it could not be dropped.
-        ask("ZADD", index, answer.stored, name)
+        ask("ZADD", index, answer.expires, name)
         ask("PEXPIRE", index, milliseconds(TTL_MAX))
         ask("SET", name, header + answer.value, "PX", lasts)
-        surplus = await ask("ZCARD", index) - self._most[room]
-        if surplus > 0:
-            await self._drop(index, await ask("ZRANGE", index, 0, surplus - 1))
+        expired = ask("ZRANGE", index, "-inf", now, "BYSCORE")
+        last = ask("ZRANGE", index, -1, -1, "WITHSCORES")
+        count = ask("ZCARD", index)
+        gone = await expired
+        for expires in (await last)[1:]:
+            ask("PEXPIRE", index, milliseconds(float(expires) - now))
+        surplus = await count - self._most[room]
+        if surplus > len(gone):
+            gone = await ask("ZRANGE", index, 0, surplus - 1)
+        await self._drop(index, gone)
         if room == "put":
-            await self._drop(index, await self._beyond_bytes(index))
+            await self._drop(index, await self._beyond_bytes(index, name))
 
     async def drop_account(self, account: bytes) -> int:
         """As `Storage.drop_answers`."""
@@ -79,17 +87,16 @@ class ValkeyAnswers:
             dropped += await self._drop(index, await self._connection.ask("ZRANGE", index, 0, -1))
         return dropped
 
-    async def _beyond_bytes(self, index: bytes) -> list[bytes]:
+    async def _beyond_bytes(self, index: bytes, newest: bytes) -> list[bytes]:
         """Return the answers that have to go as an account's have too many bytes."""
         names = await self._connection.ask("ZRANGE", index, 0, -1)
         asked = [self._connection.ask("STRLEN", name) for name in names]
         sizes = [max(0, await one - HEADER.size) for one in asked]
         surplus, gone = sum(sizes) - self._most_put_bytes, []
-        for name, size in zip(names[:-1], sizes, strict=False):  # the newest stays
-            if surplus <= 0:
-                break
-            gone.append(name)
-            surplus -= size
+        for name, size in zip(names, sizes, strict=True):
+            if surplus > 0 and name != newest:
+                gone.append(name)
+                surplus -= size
         return gone
 
     async def _drop(self, index: bytes, names: list[bytes]) -> int:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import redis
 from redis.asyncio import Redis
 
+from . import storage
 from .storage import StorageAway
 from .valkey_clock import ServerClock
 from .valkey_reasons import AWAY_CODES, code_of, reason
@@ -29,6 +31,8 @@ PATIENCE: Final = 1.0
 
 PROBE_SECONDS: Final = 0.25
 """Seconds between two probes, so that a server is noticed within a second of its return."""
+
+WAIT_MILLISECONDS: Final = round(storage.PATIENCE * 1000)
 
 SENTINEL_SECONDS: Final = 0.4
 """Seconds that connecting to a Sentinel may take, and each of its replies. Less than `PATIENCE`, so
@@ -75,6 +79,7 @@ class Connection:
         self._clock = clock
         self._gets: dict[bytes, list[asyncio.Future[Any]]] = {}
         self._commands: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
+        self._waits: list[asyncio.Future[int]] = []
         self._sending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._probed = asyncio.Event()
@@ -119,6 +124,15 @@ class Connection:
         self._commands.append((command, future))
         return future
 
+    def replicated(self) -> asyncio.Future[int]:
+        """Ask how many replicas have got what was sent before, in `storage.PATIENCE`. As `get`.
+
+        The server answers nothing else meanwhile, so there is one WAIT in a trip, at its end.
+        """
+        future = self._future()
+        self._waits.append(future)
+        return future
+
     async def keys(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         """Yield the keys that a pattern fits, each once, a page at a time.
 
@@ -153,11 +167,9 @@ class Connection:
     async def aclose(self) -> None:
         """End all connections; requests that wait fail."""
         self._refuse(CLOSED)
-        tasks = [one for one in (self._probing, self._sending) if one is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        for task in (self._probing, self._sending):
+            if task is not None:
+                await end(task)
         # Those to Sentinels are the pool's own, and it forgets them.
         watching = getattr(self._client.connection_pool, "sentinel_manager", None)
         for client in (self._client, *([] if watching is None else watching.sentinels)):
@@ -178,9 +190,11 @@ class Connection:
 
     async def _send(self) -> None:
         try:
-            while self._gets or self._commands:
+            while self._gets or self._commands or self._waits:
                 gets, self._gets = self._gets, {}
                 commands, self._commands = self._commands, []
+                if self._waits:
+                    commands.append((("WAIT", 1, WAIT_MILLISECONDS), self._one_of_all_waits()))
                 waiting = [future for futures in gets.values() for future in futures]
                 waiting += [future for _, future in commands]
                 try:
@@ -198,6 +212,12 @@ class Connection:
                 self._deliver(gets, commands, replies)
         finally:
             self._sending = None
+
+    def _one_of_all_waits(self) -> asyncio.Future[Any]:
+        waits, self._waits = self._waits, []
+        one: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        one.add_done_callback(partial(_pass_on, waits))
+        return one
 
     async def _trip(self, keys: list[bytes], commands: list[tuple[Any, ...]]) -> list[Any]:
         asked = [("MGET", *keys), *commands] if keys else commands
@@ -250,8 +270,8 @@ class Connection:
     def _refuse(self, why: str) -> None:
         self.away = why
         waiting = [future for futures in self._gets.values() for future in futures]
-        waiting += [future for _, future in self._commands]
-        self._gets, self._commands = {}, []
+        waiting += [*(future for _, future in self._commands), *self._waits]
+        self._gets, self._commands, self._waits = {}, [], []
         for future in waiting:
             _fail(future, why)
 
@@ -292,6 +312,21 @@ class Connection:
         """Seconds for which a probe may look for the primary: some Sentinels may be dead."""
         watching = getattr(self._client.connection_pool, "sentinel_manager", None)
         return 0.0 if watching is None else len(watching.sentinels) * SENTINEL_SECONDS
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: redis-py may swallow a cancellation while it connects."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+
+
+def _pass_on(waits: list[asyncio.Future[Any]], one: asyncio.Future[Any]) -> None:
+    for future in waits:
+        if one.exception() is not None:
+            _fail(future, str(one.exception()))
+        elif not future.done():
+            future.set_result(one.result())
 
 
 def _fail(future: asyncio.Future[Any], why: str) -> None:

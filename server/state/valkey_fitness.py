@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import redis
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from .valkey_connection import UnfitStorage
 from .valkey_reasons import AWAY_CODES, code_of
@@ -42,13 +43,17 @@ FORBIDDEN: Final = ("can't run this command", "ACL failure in script", "unknown 
 """What Redis and Valkey say of a command within a script, and of one that was renamed."""
 
 
+MOST_LAG: Final = 2
+"""Seconds since the last acknowledgement of a replica that keeps up."""
+
+
 class Greeting(NamedTuple):
     """What a server answered.
 
     Attributes:
         time: Seconds since 1970 on its clock.
         value: What there is under the key that was asked for.
-        replicas: How many follow it.
+        replicas: How many keep up with it.
     """
 
     time: float
@@ -87,11 +92,11 @@ async def greet(
         ("GET", key),
         ("PUBLISH", channels[0], b"?"),
         ("PUBSUB", "NUMSUB", channels[0]),
-        Swap(probe, None, None, 1, b"?", channels[0]).command(),
         *(("MGET", probe), ("GETRANGE", probe, 0, 7), ("STRLEN", probe), ("UNLINK", probe)),
         *(("ZADD", probe, 0, b"?"), ("PEXPIRE", probe, 1000), ("ZCARD", probe)),
         *(("ZRANGE", probe, 0, -1), ("ZREM", probe, b"?"), ("DEL", probe)),
         *(("SCAN", 0, "MATCH", probe, "COUNT", 1), ("WAIT", 0, 1), ("PING",)),
+        Swap(probe, None, None, 1, b"?", channels[0]).command(),
     )
     try:
         replies = await _replies(client, commands)
@@ -107,13 +112,22 @@ async def greet(
             if isinstance(reply, Exception):
                 raise reply
         await _subscribe(client, channels)
-    except redis.sentinel.MasterNotFoundError:
+    except MasterNotFoundError:
         await _refuse_sentinels(client)
         raise
     except redis.RedisError as exc:
         _refuse_connection(exc)
         raise
-    return Greeting(at[0] + at[1] / 1e6, value, replication.get("connected_slaves", 0))
+    return Greeting(at[0] + at[1] / 1e6, value, replicas_in(replication))
+
+
+def replicas_in(replication: dict[str, Any]) -> int:
+    """Return how many replicas keep up, by `INFO replication`: each acknowledges every second."""
+    found = (replication.get(f"slave{n}") for n in range(replication["connected_slaves"]))
+    return sum(
+        isinstance(one, dict) and one.get("state") == "online" and one.get("lag", 0) <= MOST_LAG
+        for one in found
+    )
 
 
 def refuse_eviction(memory: dict[str, Any]) -> None:

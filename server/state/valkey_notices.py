@@ -27,7 +27,7 @@ import redis
 from redis.asyncio import Redis
 
 from .storage import OWNER_BYTES
-from .valkey_connection import PROBE_SECONDS, Connection
+from .valkey_connection import PROBE_SECONDS, Connection, end
 
 SETTLED_SECONDS: Final = 2.0
 """How long this process must have seen itself before it judges another dead."""
@@ -129,20 +129,20 @@ class Notices:
 
     def restart(self) -> None:
         """Subscribe over a new connection: the old one may be dead without having ended."""
-        if self._listening is not None:
-            self._listening.cancel()
         self.since = None
-        self._listening = asyncio.get_running_loop().create_task(self._listen())
+        self._listening = asyncio.get_running_loop().create_task(self._listen(self._listening))
 
     async def aclose(self) -> None:
         """End the subscription."""
         self.since = None
         if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+            await end(self._listening)
 
-    async def _listen(self) -> None:
-        while not _is_cancelled():
+    async def _listen(self, before: asyncio.Task[None] | None) -> None:
+        """Listen until cancelled, in place of an earlier task."""
+        if before is not None:
+            await end(before)
+        while True:
             try:
                 async with self._client.pubsub() as subscription:
                     await subscription.subscribe(*self.channels)
@@ -156,7 +156,7 @@ class Notices:
 
     async def _hear(self, subscription: Any) -> None:
         is_tried = False
-        while not _is_cancelled():
+        while True:
             message = await subscription.get_message(timeout=self.quiet)
             if message is None:
                 if is_tried:
@@ -178,9 +178,3 @@ class Notices:
             self.on_drop(said)
         for event in self._watched.get(said, ()) if channel == self.changes else ():
             event.set()
-
-
-def _is_cancelled() -> bool:
-    """Whether this task is to end: redis-py loses a cancellation that meets a connection's end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -207,6 +207,17 @@ class SharedContract:
         for number in range(20):
             assert isinstance(other.acquire(number), Hit)
 
+    def test_only_those_count_as_waiting_who_have_to(self, hosts):
+        one, other = hosts(logins_at_once=1)
+        lease = one.lease(1)
+        assert one.stat("waits_total") == 0
+        waiting = other.ticket(2)
+        other.loop.hear("it has to wait", lambda: waiting.waits)
+        assert other.stat("waits_total") == 1
+        one.fail(key(1), lease.token, "timeout", 0.0)
+        assert isinstance(told(other, waiting), Lease)
+        assert (one.stat("waits_total"), other.stat("waits_total")) == (0, 1)
+
 
 class DeathsContract:
     """Whose leases are given to others, and whose are not."""

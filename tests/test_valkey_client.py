@@ -183,3 +183,46 @@ async def test_a_worker_serves_copies_and_logs_in_alone_and_hands_over(two, serv
         await look()
     assert outcome.value == value(2)
     await worker.stop()
+
+
+async def test_a_drop_is_announced_though_its_process_ends_in_that_moment(two):
+    one, other = two
+    await one.storage.flush(dropped=True, whose=(account(1), None))  # and nothing after it
+    await said(other, ("dropped", account(1), None))
+    assert other._drops == (one.storage.epochs.origin, one.storage.epochs.drops)
+
+
+async def test_drops_of_both_at_once_leave_no_gap_whatever_the_order_they_are_heard_in(two):
+    one, other = two
+    for client in two:
+        await asyncio.gather(*(client.storage.flush(dropped=True) for _ in range(5)))
+    await asyncio.gather(*(client.storage.flush(dropped=True) for client in two * 5))
+    drops = (await one.storage.flush(dropped=True)).drops
+    await until("all are heard", lambda: {one._drops[1], other._drops[1]} == {drops})
+    for client in two:
+        client.listeners.lines.clear()
+        await client._compare()
+        assert client.listeners.lines == []
+
+
+async def test_a_message_that_nobody_understands_drops_all_copies_and_ends_nothing(two, server):
+    one, other = two
+    with server.client() as connection:
+        for message in (b"", b"x", b"o" * 8 + b"\xc1", b"o" * 8 + b"\x92\xa6raised\x01"):
+            connection.publish(b"oig:drops", message)
+    await said(other, ("dropped", None, None))
+    since = other.storage._notices.since
+    await one.call(Unlock(account(2)))
+    await said(other, ("unlocked", account(2), None))
+    assert other.storage._notices.since == since
+
+
+async def test_a_server_that_was_emptied_drops_the_copies_of_all_hosts(two, server):
+    for client in two:
+        await client.ping()
+    with server.client() as connection:
+        connection.flushall()
+    for client in two:
+        with pytest.raises(CacheUnavailable, match="lost everything"):
+            await client.call(ask(1))
+        await said(client, ("dropped", None, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import msgpack
@@ -172,13 +173,18 @@ class Shifted(ServerClock):
         super().learn(seconds + self.shift, sent)
 
 
-@pytest.fixture
-async def clock(server):
+@contextlib.asynccontextmanager
+async def clock_of(server):
     clock = Shifted()
     async with opened(server, clock=clock) as storage:
         clock.accounts = Accounts(storage, Limits(), Policy())
-        clock.storage = storage
         yield clock
+
+
+@pytest.fixture
+async def clock(server):
+    async with clock_of(server) as made:
+        yield made
 
 
 class TestClock:

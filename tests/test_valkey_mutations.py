@@ -20,7 +20,16 @@ import pytest
 
 from server.state import valkey
 
-from . import shared_contract, stepped, storage_contract, test_valkey, test_valkey_troubles
+from . import (
+    shared_contract,
+    stepped,
+    storage_contract,
+    test_valkey,
+    test_valkey_losses,
+    test_valkey_network,
+    test_valkey_troubles,
+)
+from .tcp_proxy import proxied
 from .valkey_house import hosts_over
 from .valkey_servers import running
 
@@ -32,7 +41,10 @@ MODULES = (
 )
 """In the order in which they import each other."""
 
-SUITES = (shared_contract, storage_contract, test_valkey, test_valkey_troubles)
+SUITES = (
+    *(shared_contract, storage_contract, test_valkey, test_valkey_troubles),
+    *(test_valkey_losses, test_valkey_network),
+)
 
 RIGHT, WRONG = 30.0, 2.0
 """Seconds that a test has over the right modules, and over wrong ones."""
@@ -351,6 +363,97 @@ MUTATIONS = [
         "            else:\n",
         "test_whoever_is_withdrawn_while_a_server_is_asked_takes_nobody_along",
     ),
+    Mutation(
+        "what a replica lacks of the epochs is raised there again",
+        "valkey_epochs",
+        "        if latest != found:\n",
+        "        if False:\n",
+        "test_a_flush_that_a_replica_lacks_is_made_there_again",
+    ),
+    Mutation(
+        "a server that has lost its latest epochs is noticed",
+        "valkey_epochs",
+        "            self._lose(BEHIND)",
+        "            pass",
+        "test_a_flush_that_a_replica_lacks_is_made_there_again",
+    ),
+    Mutation(
+        "epochs of another program are not taken for ours",
+        "valkey_epochs",
+        "    except (ValueError, TypeError):\n        pass",
+        "    except (ValueError, TypeError):\n        return Epochs(b'')",
+        "test_epochs_that_cannot_be_read_any_more_are_told",
+    ),
+    Mutation(
+        "a server that begins to evict is away",
+        "valkey",
+        "            refuse_eviction(memory)\n",
+        "            pass\n",
+        "test_a_server_that_begins_to_evict_is_away_when_it_is_looked_at_again",
+    ),
+    Mutation(
+        "a user without channels is refused",
+        "valkey_fitness",
+        "        await _subscribe(client, channels)\n",
+        "",
+        "test_a_user_of_other_keys_or_channels_is_refused",
+    ),
+    Mutation(
+        "another database that is forbidden is refused",
+        "valkey_fitness",
+        'if code == "NOPERM":',
+        "if False:",
+        "test_another_database_needs_a_right_of_its_own_and_must_be_there",
+    ),
+    Mutation(
+        "the bytes put there for an account are bounded",
+        "valkey_answers",
+        "if surplus > 0 and name != newest:",
+        "if False:",
+        "test_of_too_many_bytes_put_there_for_an_account_those_that_expire_first_go",
+    ),
+    Mutation(
+        "the newest answer stays whatever its size",
+        "valkey_answers",
+        " and name != newest",
+        "",
+        "test_of_too_many_bytes_put_there_for_an_account_those_that_expire_first_go",
+    ),
+    Mutation(
+        "no names are left of answers that have expired",
+        "valkey_answers",
+        'expired = ask("ZRANGE", index, "-inf", now, "BYSCORE")',
+        'expired = ask("ZRANGE", index, "-inf", "-inf", "BYSCORE")',
+        "test_nothing_is_left_of_those_that_have_expired",
+    ),
+    Mutation(
+        "an answer of the future is none",
+        "valkey_answers",
+        " and one.stored <= now + SLACK",
+        "",
+        "test_one_that_was_stored_later_than_now_is_none",
+    ),
+    Mutation(
+        "the time comes with each load",
+        "valkey_connection",
+        "            self._clock.learn(at[0] + at[1] / 1e6, sent)\n",
+        "            pass\n",
+        "test_a_lock_begins_again_at_most_and_ends",
+    ),
+    Mutation(
+        "a subscription that is dead without a sign is made again",
+        "valkey_notices",
+        "                if is_tried:\n                    return\n",
+        "",
+        "test_a_subscription_that_is_dead_without_a_sign_is_made_again",
+    ),
+    Mutation(
+        "a subscription that is quiet is kept",
+        "valkey_notices",
+        "                await subscription.ping()\n                is_tried = True\n",
+        "                return\n",
+        "test_one_that_brings_nothing_for_long_is_kept",
+    ),
 ]
 
 
@@ -389,7 +492,7 @@ def run(mutation: Mutation, modules, longest: float, monkeypatch, caplog) -> Non
     kind = modules["valkey"].ValkeyStorage
     test = named(mutation.found_by)
     wanted = inspect.signature(test).parameters
-    for suite in (test_valkey, test_valkey_troubles):
+    for suite in (test_valkey, test_valkey_troubles, test_valkey_losses, test_valkey_network):
         monkeypatch.setattr(suite, "ValkeyStorage", kind)
     monkeypatch.setattr(test_valkey, "ServerClock", modules["valkey_clock"].ServerClock)
     monkeypatch.setattr(test_valkey, "UnfitStorage", modules["valkey_connection"].UnfitStorage)
@@ -410,6 +513,13 @@ def run(mutation: Mutation, modules, longest: float, monkeypatch, caplog) -> Non
 
 async def asked(test, wanted, given, longest: float) -> None:
     async with contextlib.AsyncExitStack() as stack:
+        if wanted.keys() & {"network", "far"}:
+            network = await stack.enter_async_context(proxied(given["server"].socket))
+            worker = test_valkey_network.worker_at(network.url)
+            given |= {"network": network, "far": await stack.enter_async_context(worker)}
+        if "clock" in wanted:
+            clock = test_valkey_losses.clock_of(given["server"])
+            given["clock"] = await stack.enter_async_context(clock)
         for name in ("storage", "other"):
             if name in wanted:
                 given[name] = await stack.enter_async_context(test_valkey.opened(given["server"]))

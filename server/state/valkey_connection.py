@@ -170,6 +170,7 @@ class Connection:
         for task in (self._probing, self._sending):
             if task is not None:
                 await end(task)
+        self._probing = self._sending = None  # also where a task had not begun
         # Those to Sentinels are the pool's own, and it forgets them.
         watching = getattr(self._client.connection_pool, "sentinel_manager", None)
         for client in (self._client, *([] if watching is None else watching.sentinels)):

@@ -81,6 +81,8 @@ class SharedEpochs:
         if data is None:
             self._lose(LOST)
         found = _load(data)
+        if self.known.origin not in {b"", found.origin}:
+            self._lose(LOST)
         if _latest(found, self.known) != found:
             self._lose(BEHIND)
         self.known = found

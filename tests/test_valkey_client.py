@@ -122,7 +122,7 @@ async def test_who_was_cut_off_and_missed_nothing_keeps_its_copies(two):
     assert other.listeners.lines == [("dropped", account(1), None)]
 
 
-async def test_a_server_that_is_away_is_told_as_a_daemon_that_is(two, server):
+async def test_a_server_that_is_away_is_reported_like_a_daemon_that_is(two, server):
     one, _ = two
     assert one.generation == 1
     server.kill()

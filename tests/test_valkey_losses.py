@@ -95,7 +95,7 @@ class TestLosses:
             before = client.get(b"oig:" + EPOCHS)
             await accounts.upkeep.flush("all")
             flushed = storage.epochs
-            client.set(b"oig:" + EPOCHS, before)  # a replica took over that had not got it
+            client.set(b"oig:" + EPOCHS, before)  # as on a replica that lacks the flush
         with pytest.raises(StorageAway, match=BEHIND):
             await storage.load(NAME)
         await back(storage)
@@ -125,7 +125,7 @@ class TestOthers:
             b"t" * 8 + msgpack.packb([b"o" * 16, "x", "y", "z"]),
         ],
     )
-    async def test_epochs_that_cannot_be_read_are_told_and_waited_for(self, server, value):
+    async def test_a_server_whose_epochs_cannot_be_read_is_away_until_they_can(self, server, value):
         with server.client() as client:
             client.set(b"oig:" + EPOCHS, value)
             storage = ValkeyStorage(client_at(server.unix_url), Limits())
@@ -135,7 +135,7 @@ class TestOthers:
         await back(storage)
         await storage.aclose()
 
-    async def test_epochs_that_cannot_be_read_any_more_are_told(self, server, storage):
+    async def test_a_server_whose_epochs_become_unreadable_is_away(self, server, storage):
         with server.client() as client:
             client.set(b"oig:" + EPOCHS, b"garbage!")
         with pytest.raises(StorageAway, match=UNREADABLE):

@@ -140,7 +140,7 @@ MUTATIONS = [
         "valkey_epochs",
         "            self._lose(LOST)",
         "            return self.known",
-        "test_a_server_that_has_lost_all_begins_anew",
+        "test_a_server_that_has_lost_everything_begins_again",
     ),
     Mutation(
         "a server that drops values at will is refused",
@@ -244,7 +244,7 @@ MUTATIONS = [
         "test_who_connects_again_loses_nothing",
     ),
     Mutation(
-        "how long somebody is missing begins anew when they were there",
+        "how long somebody is missing begins again when they were there",
         "valkey_notices",
         "self._missing = {one: self._missing.get(one, now) for one in missing}",
         "self._missing |= {one: self._missing.get(one, now) for one in missing}",
@@ -361,7 +361,7 @@ MUTATIONS = [
         "valkey_connection",
         "            elif not future.done():\n",
         "            else:\n",
-        "test_whoever_is_withdrawn_while_a_server_is_asked_takes_nobody_along",
+        "test_a_withdrawn_request_takes_no_other_along",
     ),
     Mutation(
         "what a replica lacks of the epochs is raised there again",
@@ -382,7 +382,7 @@ MUTATIONS = [
         "valkey_epochs",
         "    except (ValueError, TypeError):\n        pass",
         "    except (ValueError, TypeError):\n        return Epochs(b'')",
-        "test_epochs_that_cannot_be_read_any_more_are_told",
+        "test_a_server_whose_epochs_become_unreadable_is_away",
     ),
     Mutation(
         "a server that begins to evict is away",

@@ -115,7 +115,7 @@ async def test_connections_that_somebody_ends_are_made_again(storage, server):
     await heard(storage)
 
 
-async def test_a_server_that_has_lost_all_begins_anew(storage, server):
+async def test_a_server_that_has_lost_everything_begins_again(storage, server):
     before = await storage.flush(sessions=True)
     await storage.swap(NAME, None, state(1), entry())
     with server.client() as client:
@@ -191,7 +191,7 @@ async def test_a_slow_reply_is_waited_for_and_a_slower_one_is_not(storage, serve
     assert await back(storage) < 2.5 + SLOW_MACHINE
 
 
-async def test_a_wrong_password_is_told_and_not_what_it_is(server, caplog):
+async def test_a_wrong_password_is_named_as_the_reason_and_not_repeated(server, caplog):
     with server.client() as client:
         client.config_set("requirepass", "right")
     storage = ValkeyStorage(client_at(f"unix://:hunter2@{server.socket}"), Limits())
@@ -223,7 +223,7 @@ async def test_nothing_is_asked_of_a_storage_that_was_closed(server):
     assert asyncio.all_tasks() == before
 
 
-async def test_who_waits_for_a_storage_that_is_closed_is_told_so(server):
+async def test_requests_that_wait_for_a_storage_fail_when_it_is_closed(server):
     async with opened(server) as storage:
         server.freeze()
         waiting = [asyncio.create_task(storage.load(NAME)) for _ in range(3)]
@@ -236,14 +236,14 @@ async def test_who_waits_for_a_storage_that_is_closed_is_told_so(server):
         server.thaw()
 
 
-async def test_whoever_is_withdrawn_while_a_server_is_asked_takes_nobody_along(storage):
+async def test_a_withdrawn_request_takes_no_other_along(storage):
     tasks = [asyncio.create_task(storage.load(NAME)) for _ in range(3)]
     await asyncio.sleep(0)
     tasks[0].cancel()
     assert await asyncio.gather(*tasks[1:]) == [None, None]
 
 
-async def test_accounts_are_told_at_once_and_go_on_when_it_is_back(storage, server):
+async def test_requests_about_accounts_fail_at_once_and_go_on_when_it_is_back(storage, server):
     accounts = Accounts(storage, Limits(), Policy())
     ask = Ask("login", account(1), key(1), HOME)
     lease = await accounts.call(ask)

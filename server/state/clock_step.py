@@ -8,11 +8,11 @@ What was stored before then ends too late, by as much as the step. Each loaded v
    of the portal's refusal. If that lies in the future, it becomes now, and the end moves with it.
 3. Known sources keep their time: they lock nobody out.
 
-So a lock or a pause lasts at most its full length from the step on. A step forward cannot be told
-from time that has passed: locks open, and sessions end, earlier by the step.
+So a lock or a pause lasts at most its full length from the step on. A step forward looks like time
+that has passed: locks open, and sessions end, earlier by the step.
 
 Pure: it changes only the values it is given. A correction is stored with the next swap, since it
-would otherwise begin anew with each load.
+would otherwise be made again with each load.
 """
 
 from __future__ import annotations

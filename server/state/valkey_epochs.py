@@ -147,7 +147,7 @@ def _load(data: bytes) -> Epochs:
 
 
 def _latest(found: Epochs, known: Epochs) -> Epochs:
-    """Return the epochs that hold, given those that a server has and those that it had before.
+    """Return the epochs that hold, of those found on a server and those known before.
 
     One that began empty has another origin: nothing is left on it of what was flushed.
     """

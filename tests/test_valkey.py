@@ -18,6 +18,7 @@ from server.state.valkey_fitness import NEEDED
 
 from . import storage_contract
 from .storage_contract import HOUR, entry, state, tagged
+from .system import free_port
 from .valkey_servers import PROGRAMS, client_at, running
 from .waiting import until
 
@@ -300,7 +301,9 @@ class TestStart:
 
     async def test_a_cluster_is_refused(self, server):
         with (
-            running("redis", "--cluster-enabled", "yes") as cluster,
+            running(
+                "redis", "--cluster-enabled", "yes", "--cluster-port", str(free_port())
+            ) as cluster,
             pytest.raises(UnfitStorage, match="Sentinel"),
         ):
             async with opened(cluster):

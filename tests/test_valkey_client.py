@@ -15,7 +15,17 @@ from server.state.limits import FALLBACK, Limits, Policy
 from server.state.memory import MemoryStorage
 from server.state.valkey import ValkeyStorage
 from server.state.valkey_client import ValkeyClient
-from server.state.vocabulary import Ask, Done, Forget, Fulfil, Hit, Lease, Unlock
+from server.state.vocabulary import (
+    Ask,
+    Done,
+    Forget,
+    Fulfil,
+    Get,
+    Hit,
+    Lease,
+    Missing,
+    Unlock,
+)
 
 from .accounts_house import HOME, account, key, value
 from .test_valkey import heard
@@ -183,6 +193,19 @@ async def test_a_worker_serves_copies_and_logs_in_alone_and_hands_over(two, serv
         await look()
     assert outcome.value == value(2)
     await worker.stop()
+
+
+async def test_a_session_and_its_answers_take_two_trips(two, server):
+    def trips() -> int:
+        with server.client() as client:
+            return client.info("commandstats")["cmdstat_mget"]["calls"]
+
+    one, _ = two
+    asked = Get(account=account(1), key=key(1), questions=(key(2), key(3), key(4)))
+    await one.call(asked)
+    before = trips()
+    assert isinstance(await one.call(asked), Missing)
+    assert trips() == before + 2
 
 
 async def test_a_drop_is_announced_though_its_process_ends_in_that_moment(two):

@@ -5,6 +5,7 @@ The decisions themselves are in `logins`, `leases` and `locks`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -122,7 +123,8 @@ async def _fail(decider: Decider, request: Fail) -> Outcome:
 
 
 async def _get(decider: Decider, request: Get) -> Outcome:
-    found = tuple([await decider.answer(question) for question in request.questions])
+    # Together: where a storage has to be asked, they cost one trip.
+    found = tuple(await asyncio.gather(*map(decider.answer, request.questions)))
     of = request.handle, request.key, decider.account
     return found_in(decider.state, *of, found, decider.context.now) or vocabulary.Missing()
 

@@ -193,7 +193,7 @@ def two_groups(url: str) -> Iterator[Groups]:
 
 @dataclass
 class Configured(Server):
-    """A server that goes by docs/deploy/redis.conf."""
+    """A server that goes by docs/deploy/redis.conf, with the options as further lines."""
 
     follows: int | None = None
 
@@ -205,15 +205,14 @@ class Configured(Server):
         """Start it by its file, which a Sentinel may have written meanwhile."""
         if not self.file.exists():
             replica_of = f"replicaof 127.0.0.1 {self.follows}"
-            self.file.write_text(
-                changed(
-                    (DEPLOY / "redis.conf").read_text(),
-                    (r"(?m)^bind .*", "bind 127.0.0.1"),
-                    (r"(?m)^port 6379$", f"port {self.port}"),
-                    (r"/var/lib/redis", str(self.folder)),
-                    (r"# replicaof 10\.77\.0\.1 6379", "" if self.follows is None else replica_of),
-                )
+            text = changed(
+                (DEPLOY / "redis.conf").read_text(),
+                (r"(?m)^bind .*", "bind 127.0.0.1"),
+                (r"(?m)^port 6379$", f"port {self.port}"),
+                (r"/var/lib/redis", str(self.folder)),
+                (r"# replicaof 10\.77\.0\.1 6379", "" if self.follows is None else replica_of),
             )
+            self.file.write_text("\n".join((text, *self.options)))
         self._run(str(self.file), "--unixsocket", str(self.socket))
         with self.client() as client:
             wait_until("the server answers", lambda: self._role_or_end(client))
@@ -263,12 +262,14 @@ def _role(client: redis.Redis) -> bytes | None:
     return role
 
 
-def _link(client: redis.Redis) -> bytes | None:
-    try:
-        role = client.role()
-    except (redis.RedisError, OSError):
-        return None
-    return bytes(role[3]) if role[0] == b"slave" else None
+def follows(server: Configured) -> bool:
+    """Return whether a server has all that its primary has."""
+    with server.client() as client:
+        try:
+            role = client.role()
+        except (redis.RedisError, OSError):
+            return False
+    return bool(role[0] == b"slave" and role[3] == b"connected")
 
 
 @contextlib.contextmanager
@@ -289,8 +290,7 @@ def deployed_storage(name: str = "redis") -> Iterator[Deployed]:
             servers[-1].start()
         primary, replica = servers
         deployed = Deployed((primary, replica))
-        with replica.client() as client:
-            wait_until("the replica follows", lambda: _link(client) == b"connected")
+        wait_until("the replica follows", lambda: follows(replica))
         for _ in range(3):
             folder, port = stack.enter_context(temporary_folder()), free_port()
             text = changed(

@@ -284,8 +284,8 @@ def deployed_storage(name: str = "redis") -> Iterator[Deployed]:
         servers: list[Configured] = []
         for _ in range(2):
             folder = stack.enter_context(temporary_folder())
-            follows = servers[0].port if servers else None
-            servers.append(Configured(path, folder, free_port(), follows=follows))
+            first = servers[0].port if servers else None
+            servers.append(Configured(path, folder, free_port(), follows=first))
             stack.callback(servers[-1].end, signal.SIGKILL)
             servers[-1].start()
         primary, replica = servers

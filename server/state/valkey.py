@@ -22,10 +22,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from . import encoding
 from .limits import Limits
-from .storage import EPOCHS, OWNER_BYTES, Answer, Entry, Epochs, Room, StorageAway
+from .storage import ACCOUNT, EPOCHS, OWNER_BYTES, Answer, Entry, Epochs, Room, StorageAway
 from .valkey_answers import ValkeyAnswers
 from .valkey_clock import ServerClock
 from .valkey_connection import Connection, UnfitStorage
@@ -33,6 +34,7 @@ from .valkey_epochs import SharedEpochs
 from .valkey_fitness import greet, refuse_eviction, replicas_in
 from .valkey_members import Members
 from .valkey_notices import Notices
+from .valkey_sentinels import answers_of, doubts, lost_primary
 from .valkey_swap import Swap
 
 PREFIX: Final = b"oig:"
@@ -49,6 +51,7 @@ class ValkeyStorage:
         clock: The server's clock.
         random: Returns so many random bytes.
         prefix: Begins all keys and channels.
+        only_looks: Whether nothing of this process may stay on the server.
 
     Attributes:
         generation: Number of connections made so far.
@@ -67,7 +70,9 @@ class ValkeyStorage:
         *,
         random: Callable[[int], bytes] = os.urandom,
         prefix: bytes = PREFIX,
+        only_looks: bool = False,
     ) -> None:
+        self._only_looks = only_looks
         self.owner = random(OWNER_BYTES)
         self.generation = 0
         self._client = client
@@ -245,6 +250,12 @@ class ValkeyStorage:
             ]
             yield [(name, head) for name, head in heads if head]
 
+    async def has_accounts(self) -> bool:
+        """Return whether anything is stored of an account."""
+        async for _ in self._connection.keys(self._key(ACCOUNT + b"*")):
+            return True
+        return False
+
     async def clear(self) -> None:
         """Delete all that anybody has stored, and forget the secret of all."""
         async for page in self._connection.keys(self._key(b"*")):
@@ -269,6 +280,11 @@ class ValkeyStorage:
         """As `Storage.stats`: one process counts nothing of what all share."""
         return {}
 
+    async def doubts(self) -> list[str]:
+        """Return what is wrong with the Sentinels, if any lead to the server."""
+        name = getattr(self._client.connection_pool, "service_name", "")
+        return doubts(await answers_of(self._client), name)
+
     async def ping(self) -> None:
         """As `Storage.ping`."""
         await self._connection.ask("PING")
@@ -283,10 +299,15 @@ class ValkeyStorage:
     async def _greet(self) -> None:
         """Look at a server that is new to this process, or was away."""
         sent, probe = self._clock.local(), self._key(b"x" + self.owner)
-        places = self._epochs.key, self._epochs.first(), probe
-        greeting = await greet(self._client, *places, self._notices.channels)
+        first = None if self._only_looks else self._epochs.first()
+        places = self._epochs.key, first, probe
+        try:
+            greeting = await greet(self._client, *places, self._notices.channels)
+        except MasterNotFoundError:
+            raise await lost_primary(self._client) from None
         self._clock.learn(greeting.time, sent)
-        await self._epochs.restore(self._client.execute_command, greeting.value)
+        if not self._only_looks:
+            await self._epochs.restore(self._client.execute_command, greeting.value)
         self._replicas = greeting.replicas
         self.generation += 1
         self._notices.restart()

@@ -4,7 +4,7 @@
 2. It is a Cluster: what is read together lies on several of its servers.
 3. It refuses the login, the database, or a command or channel that is needed.
 4. Its certificate is not accepted, or that of a Sentinel.
-5. No Sentinel knows the primary's name, or they refuse the login.
+5. Its Sentinels cannot lead there: see `valkey_sentinels`.
 
 A server that is away, still loading, full or read-only is not unfit: it is waited for.
 """
@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 import redis
 from redis.asyncio import Redis
-from redis.asyncio.sentinel import MasterNotFoundError
 
 from .valkey_connection import UnfitStorage
 from .valkey_reasons import AWAY_CODES, code_of
@@ -30,8 +29,6 @@ NO_RIGHT: Final = (
     "the user of the address has no right to {}: allow it keys and channels oig:* and {}"
 )
 NO_TRUST: Final = "its certificate is not accepted ({})"
-NO_SENTINEL_LOGIN: Final = "the Sentinels do not accept sentinel_username and sentinel_password"
-NO_PRIMARY: Final = "no Sentinel knows a primary of the name in the address"
 
 NEEDED: Final = (
     "+eval +get +getrange +strlen +mget +set +del +unlink +pexpire +scan +zadd +zcard +zrange "
@@ -64,7 +61,7 @@ class Greeting(NamedTuple):
 async def greet(
     client: Redis,
     key: bytes,
-    first: bytes,
+    first: bytes | None,
     probe: bytes,
     channels: tuple[bytes, ...],
 ) -> Greeting:
@@ -73,7 +70,7 @@ async def greet(
     Args:
         client: Leads there.
         key: Read; and set, where nothing is there yet.
-        first: The value for it.
+        first: The value for it; None leaves everything on the server as it is.
         probe: A key of this process alone, which is never there.
         channels: To be subscribed to; the first belongs to this process alone.
 
@@ -88,7 +85,7 @@ async def greet(
         ("INFO", "replication"),
         ("TIME",),
         # This writes, or would: a replica refuses it, and a server that is full.
-        ("SET", key, first, "NX"),
+        ("SET", probe, b"?", "NX") if first is None else ("SET", key, first, "NX"),
         ("GET", key),
         ("PUBLISH", channels[0], b"?"),
         ("PUBSUB", "NUMSUB", channels[0]),
@@ -112,11 +109,8 @@ async def greet(
             if isinstance(reply, Exception):
                 raise reply
         await _subscribe(client, channels)
-    except MasterNotFoundError:
-        await _refuse_sentinels(client)
-        raise
     except redis.RedisError as exc:
-        _refuse_connection(exc)
+        refuse_connection(exc)
         raise
     return Greeting(at[0] + at[1] / 1e6, value, replicas_in(replication))
 
@@ -155,7 +149,7 @@ async def _subscribe(client: Redis, channels: tuple[bytes, ...]) -> None:
                 raise UnfitStorage(NO_RIGHT.format("SUBSCRIBE", NEEDED)) from None
 
 
-def _refuse_connection(exc: redis.RedisError) -> None:
+def refuse_connection(exc: redis.RedisError) -> None:
     """Raise `UnfitStorage` if a connection failed in a way that only an operator can mend."""
     code = code_of(exc)
     if code in {"NOAUTH", "WRONGPASS"}:
@@ -168,37 +162,6 @@ def _refuse_connection(exc: redis.RedisError) -> None:
         why = getattr(one, "verify_message", None)  # of ssl.SSLCertVerificationError
         if why:
             raise UnfitStorage(NO_TRUST.format(why)) from None
-
-
-async def _refuse_sentinels(client: Redis) -> None:
-    """Raise `UnfitStorage` if the Sentinels will not lead to a primary until somebody acts.
-
-    While one is being elected they know its name all the same.
-    """
-    pool: Any = client.connection_pool
-    names: set[str] | None = None
-    refused = None
-    for sentinel in pool.sentinel_manager.sentinels:
-        try:
-            names = (names or set()) | (await sentinel.sentinel_masters()).keys()
-        except redis.RedisError as exc:
-            refused = exc if _is_final(exc) else refused
-        except OSError:
-            pass
-    if names is not None and pool.service_name not in names:
-        raise UnfitStorage(NO_PRIMARY) from None
-    if names is None and refused is not None:
-        if code_of(refused) in {"NOAUTH", "WRONGPASS", "NOPERM"}:
-            raise UnfitStorage(NO_SENTINEL_LOGIN) from None
-        _refuse_connection(refused)
-
-
-def _is_final(exc: redis.RedisError) -> bool:
-    try:
-        _refuse_connection(exc)
-    except UnfitStorage:
-        return True
-    return False
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:

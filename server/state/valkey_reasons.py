@@ -31,7 +31,7 @@ CODES: Final[dict[type[redis.RedisError], str]] = {
 """The codes that redis-py turns into classes."""
 
 DETAILS: Final = {
-    "MasterNotFoundError": "no Sentinel that answers has a primary that is up",
+    "MasterNotFoundError": "no Sentinel leads to a primary that is up",
     "gaierror": "its name is not found",
     "SSLError": "it does not speak TLS as it should",
     "PermissionError": "this user may not open its socket",

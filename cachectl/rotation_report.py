@@ -24,8 +24,9 @@ Start the server again. A backup that holds the old secret still opens what was 
 destroy it."""
 
 THEN_ON_ALL_HOSTS = """\
-Copy {secret} to all other hosts (scp -p), then start their servers and this one. A backup that
-holds the old secret still opens what was backed up with it: destroy it."""
+Copy {secret} to all other hosts, then start their servers and this one. A start with another file
+is refused, and says how to copy it. A backup that holds the old secret still opens what was backed
+up with it: destroy it."""
 
 
 def consequences(*, is_shared: bool) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ file is missing makes another only where there is no tag.
 
 from __future__ import annotations
 
+import grp
 import hmac
 import os
+import pwd
 import shlex
 import time
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from .errors import ConfigurationError
 from .keys.fingerprint import secret_tag
 from .keys.secret import new_secret, put_secret, read_secret
 from .settings.table import Settings
-from .shared_storage import asked
+from .shared_storage import Look, asked, look
 from .state.storage import StorageAway
 from .storage_address import StorageAddress
 
@@ -33,23 +35,35 @@ which takes two seconds at most."""
 POLL_SECONDS: Final = 0.1
 """How often it is looked for meanwhile."""
 
-COPY: Final = (
-    "Copy the file from a host that has the right one, as the server's user: "
-    "scp -p HOST:{path} {path}. If no host has it any more, stop the servers of all hosts and run "
-    "cachectl rotate-secret here: everybody logs in once more."
+CURE: Final = (
+    "{whose} To copy it, as root on this host: {copy}\n"
+    "If the storage was claimed with a wrong file by mistake, stop the server of the host that has "
+    "it: where no worker works with the storage and no account is stored there, the next start of "
+    "a host that has a file makes this the right one. Otherwise, or if no host has the right file "
+    "any more, stop the servers of all hosts and run cachectl rotate-secret: everybody logs in "
+    "once more."
 )
 MISSING: Final = (
     "There is no secret at {path}, and the shared storage {address} is used with one. With another "
-    "this host would refuse every call, so none is made. " + COPY
+    "this host would refuse every call, so none is made. " + CURE
 )
 DIFFERS: Final = (
     "The secret {path} is not the one that the shared storage {address} is used with: this host "
-    "would refuse every call. " + COPY
+    "would refuse every call. " + CURE
 )
 UNKNOWN: Final = (
     "There is no secret at {path}, and the shared storage {address} is away: {why}. So nobody can "
     "tell whether other hosts work with one, and none is made. Start again when the storage is "
-    "there, or copy the file from another host."
+    "there, or copy the file from another host, as root on this one: {copy}"
+)
+NONE_YET: Final = (
+    "there is no secret at {path} yet, and the shared storage is used with none: a start here "
+    "makes one, and all other hosts must have a copy. If another host has one already, copy that "
+    "first, as root on this host: {copy}"
+)
+TAKEN_OVER: Final = (
+    "the shared storage was claimed with another secret, but no worker works with it and no "
+    "account is stored there: {}"
 )
 
 
@@ -68,30 +82,43 @@ def make_first(settings: Settings, address: StorageAddress) -> Callable[[Path], 
     def make(path: Path) -> None:
         content = new_secret()
         tag = secret_tag(content.strip())
-        shown = {"path": shlex.quote(str(path)), "address": str(address)}
         try:
             if asked(settings, address, lambda it: it.members.agree(tag, CLAIM_SECONDS)):
                 put_secret(path, content)  # or somebody has just put another there
                 made = secret_tag(read_secret(path))
-                asked(settings, address, lambda it: it.members.set_secret(made))
+                # Unless a host that had a file took the storage over: then this one is refused.
+                asked(settings, address, lambda it: it.members.replace_secret(tag, made))
                 return
         except StorageAway as exc:
             if not os.path.lexists(path):
-                raise ConfigurationError(UNKNOWN.format(**shown, why=exc)) from None
+                raise ConfigurationError(_said(UNKNOWN, path, address, why=exc)) from None
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not os.path.lexists(path):
             if time.monotonic() > deadline:
-                raise ConfigurationError(MISSING.format(**shown))
+                seen = _seen(settings, address)
+                raise ConfigurationError(_said(MISSING, path, address, seen))
             time.sleep(POLL_SECONDS)
 
     return make
 
 
-def look_at_storage(settings: Settings) -> str | None:
+def look_at_storage(settings: Settings, *, only_looks: bool = False) -> Look | None:
     """Connect to the shared storage once, and compare its secret with the one of this host.
 
+    1. The storage is away: nothing can be compared. Without a file here, a start would be refused.
+    2. It knows no secret: a start here makes the one of this host that of all.
+    3. It knows that of this host: in order.
+    4. It knows another, or there is no file here, and it is in use: refused.
+    5. It knows another and is not in use, so nothing is lost: it was claimed by mistake, and goes
+       by the secret of this host from now on. A host that has just claimed it, and whose workers
+       have not started yet, is refused at its start, or refuses all calls and says so.
+
+    Args:
+        settings: All settings.
+        only_looks: Whether nothing may be changed, neither here nor on the server.
+
     Returns:
-        Why the storage is away; None if it is not, or none is used.
+        What was seen; None if no shared storage is used.
 
     Raises:
         ConfigurationError: The storage must not be used as it is set up, or the secrets differ; the
@@ -101,12 +128,77 @@ def look_at_storage(settings: Settings) -> str | None:
     if address is None:
         return None
     try:
-        tag = asked(settings, address, lambda it: it.members.secret())
+        seen = look(settings, address)
+        if not os.path.lexists(path):
+            return _without_file(seen, path)
+        ours = secret_tag(read_secret(path))
+        if seen.tag is None or hmac.compare_digest(seen.tag, ours):
+            return seen
+        if not seen.is_used and only_looks:
+            return seen.warned(TAKEN_OVER.format("a start here makes that of this host right."))
+        if not seen.is_used and _is_taken_over(settings, seen, ours):
+            return seen.warned(TAKEN_OVER.format("that of this host is the right one now."))
     except StorageAway as exc:
-        return (
-            f"the shared storage {address} is away: {exc}. Until it is there, workers have only "
-            "what they have copies of, and a few logins."
-        )
-    if tag is not None and not hmac.compare_digest(tag, secret_tag(read_secret(path))):
-        raise ConfigurationError(DIFFERS.format(path=shlex.quote(str(path)), address=address))
-    return None
+        if not os.path.lexists(path):
+            raise ConfigurationError(_said(UNKNOWN, path, address, why=exc)) from None
+        return Look.of_away(address, exc)
+    raise ConfigurationError(_said(DIFFERS, path, address, seen))
+
+
+def _without_file(seen: Look, path: Path) -> Look:
+    if seen.tag is None:
+        return seen.warned(_said(NONE_YET, path, seen.address))
+    raise ConfigurationError(_said(MISSING, path, seen.address, seen))
+
+
+def _is_taken_over(settings: Settings, seen: Look, ours: bytes) -> bool:
+    """Make a secret that of all; False if another host was faster."""
+    theirs = seen.tag or b""
+    return asked(settings, seen.address, lambda it: it.members.replace_secret(theirs, ours))
+
+
+def _seen(settings: Settings, address: StorageAddress) -> Look | None:
+    try:
+        return look(settings, address)
+    except StorageAway:
+        return None
+
+
+def _said(
+    text: str,
+    path: Path,
+    address: StorageAddress,
+    seen: Look | None = None,
+    why: StorageAway | None = None,
+) -> str:
+    hosts = () if seen is None else seen.hosts
+    whose = "The right file is that of a host on which oig-cloud-mcp check does not say this."
+    if hosts:
+        whose = f"The right file is that of {' and '.join(hosts)}, whose workers work with it now."
+    copy = copying(path)
+    if os.path.lexists(path):
+        whose += f" The one that is here stays as {path}~."
+    return text.format(
+        path=shlex.quote(str(path)), address=address, whose=whose, copy=copy, why=why
+    )
+
+
+def copying(path: Path) -> str:
+    """Return the command that copies a secret here from another host, for its user.
+
+    It is root's, since the user of a server that systemd runs can neither log in nor be logged in
+    to.
+
+    Args:
+        path: The file, on both hosts.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        user, group = pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
+    except KeyError:
+        user, group = str(uid), str(gid)
+    keeping = " -b" if os.path.lexists(path) else ""
+    file = shlex.quote(str(path))
+    who = f"-o {shlex.quote(user)} -g {shlex.quote(group)}"
+    remote = shlex.quote(f"cat {file}") if file != str(path) else f"cat {file}"
+    return f"ssh root@HOST {remote} | install{keeping} -m 0600 {who} /dev/stdin {file}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from .account_limits import limits_of
 from .errors import ConfigurationError
@@ -25,9 +25,66 @@ RECORDS = (
 )
 
 
-def storage_of(settings: Settings, address: StorageAddress) -> ValkeyStorage:
-    """Make the storage at an address. Nothing is connected yet."""
-    return ValkeyStorage(client_of(address), limits_of(settings))
+class Look(NamedTuple):
+    """What one look at the storage has shown.
+
+    Attributes:
+        address: Where it is.
+        away: Why it cannot be asked; None if it can, which the others are of.
+        tag: Of the secret that all work with; None if there is none yet.
+        hosts: Those whose workers work with it.
+        workers: How many these are.
+        is_used: Whether anybody works with it, or an account is stored.
+        warnings: What else needs attention.
+    """
+
+    address: StorageAddress
+    away: StorageAway | None = None
+    tag: bytes | None = None
+    hosts: tuple[str, ...] = ()
+    workers: int = 0
+    is_used: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of_away(cls, address: StorageAddress, why: StorageAway) -> Self:
+        """Return that of a storage that cannot be asked."""
+        without = "Until it is there, workers have only what they have copies of, and a few logins."
+        text = f"the shared storage {address} is away: {why}. {without}"
+        return cls(address, away=why, warnings=(text,))
+
+    def warned(self, text: str) -> Self:
+        """Return it with one more warning."""
+        return self._replace(warnings=(*self.warnings, text))
+
+    def __str__(self) -> str:
+        """Return in one sentence which storage it is, and who works with it."""
+        return f"Shared storage {self.address}: {self.users}."
+
+    @property
+    def users(self) -> str:
+        """Who works with it, in words."""
+        if self.away is not None:
+            return f"it is away: {self.away}"
+        if not self.workers:
+            return "no worker works with it yet"
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        *others, last = self.hosts
+        hosts = f"{', '.join(others)} and {last}" if others else last
+        return f"{workers} of {hosts} work{'s' * (self.workers == 1)} with it"
+
+
+def storage_of(
+    settings: Settings, address: StorageAddress, *, only_looks: bool = False
+) -> ValkeyStorage:
+    """Make the storage at an address. Nothing is connected yet.
+
+    Args:
+        settings: All settings.
+        address: Where it is.
+        only_looks: As `ValkeyStorage`.
+    """
+    return ValkeyStorage(client_of(address), limits_of(settings), only_looks=only_looks)
 
 
 def refuse_records(settings: Settings) -> None:
@@ -50,7 +107,11 @@ def refuse_records(settings: Settings) -> None:
 
 
 def asked(
-    settings: Settings, address: StorageAddress, ask: Callable[[ValkeyStorage], Awaitable[T]]
+    settings: Settings,
+    address: StorageAddress,
+    ask: Callable[[ValkeyStorage], Awaitable[T]],
+    *,
+    only_looks: bool = False,
 ) -> T:
     """Connect to the storage for one question, outside of any event loop.
 
@@ -63,7 +124,7 @@ def asked(
     """
 
     async def ask_it() -> T:
-        storage = storage_of(settings, address)
+        storage = storage_of(settings, address, only_looks=only_looks)
         try:
             await storage.open()
             return await ask(storage)
@@ -93,9 +154,29 @@ def _refuse_ca_file(address: StorageAddress) -> None:
         ) from None
 
 
+def look(settings: Settings, address: StorageAddress) -> Look:
+    """Return what there is at an address, and leave it as it is. Raises as `asked`."""
+
+    async def ask(storage: ValkeyStorage) -> Look:
+        tag = await storage.members.secret()
+        reports = versions(await reports_of(storage))
+        # One that refuses all calls, as its secret is another, works with nothing.
+        working = [one for one in reports if not one.get("secret_differs")]
+        return Look(
+            address,
+            tag=tag,
+            hosts=tuple(sorted({str(one.get("host")) for one in working})),
+            workers=len(working),
+            is_used=bool(working) or await storage.has_accounts(),
+            warnings=tuple(await storage.doubts()),
+        )
+
+    return asked(settings, address, ask, only_looks=True)
+
+
 def reports_at(settings: Settings, address: StorageAddress) -> list[Facts]:
     """Return what the workers of all hosts report; nothing where the storage cannot be asked."""
     try:
-        return versions(asked(settings, address, reports_of))
+        return versions(asked(settings, address, reports_of, only_looks=True))
     except (ConfigurationError, StorageAway):
         return []

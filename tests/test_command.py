@@ -578,7 +578,7 @@ def test_a_checkout_of_another_user_is_used_without_writing_in_it():
         state = home / ".local" / "state" / "oig-cloud-mcp"
         assert re.search(rf"OIG_STATE_DIR +{state} +default", checked.stdout)
         assert re.search(rf"OIG_LOG_DIR +{state}/log +default", checked.stdout)
-        assert (state / "run" / "secret").exists()
+        assert not state.exists()
         assert [path for path in (project / "var").rglob("*") if path.is_file()] == []
 
 

@@ -14,12 +14,13 @@ import redis
 from redis.asyncio.sentinel import MasterNotFoundError
 
 from server.errors import ConfigurationError
+from server.keys.secret import make_secret
 from server.settings.table import Settings
 from server.shared_secret import look_at_storage
 from server.state.valkey_reasons import reason
 from server.storage_address import StorageAddress
 
-from .system import free_port
+from .system import free_port, temporary_folder
 from .valkey_servers import running
 
 SOON = 5.0
@@ -36,7 +37,11 @@ def look(url):
     """Return why a start says that the storage is away, or why it is refused."""
     began = time.monotonic()
     try:
-        told = look_at_storage(Settings(cache_url=StorageAddress.read(url), login="chat")) or ""
+        address = StorageAddress.read(url)
+        with temporary_folder() as folder:
+            make_secret(folder / "secret")
+            seen = look_at_storage(Settings(cache_url=address, login="chat", run_dir=folder))
+        told = " ".join(seen.warnings)
     except ConfigurationError as exc:
         told = f"refused: {exc}"
     assert time.monotonic() - began < SOON
@@ -63,7 +68,7 @@ def test_a_server_in_order_is_not_mentioned(server):
         ("redis://:hunter2@127.0.0.1:{free}", "nobody listens there"),
         ("redis://:hunter2@valkey.invalid", "its name is not found"),
         ("unix://:hunter2@/no/valkey.sock", "there is no such socket"),
-        ("redis+sentinel://:hunter2@127.0.0.1:{free}/oig", "no Sentinel that answers"),
+        ("redis+sentinel://:hunter2@127.0.0.1:{free}/oig", "is away: no Sentinel answers"),
     ],
 )
 def test_a_start_names_what_is_wrong_and_no_password(server, url, told):
@@ -80,7 +85,7 @@ def test_a_host_that_takes_a_connection_and_says_nothing_stops_no_start():
     with socket.create_server(("127.0.0.1", 0)) as mute:
         place = f"127.0.0.1:{mute.getsockname()[1]}"
         assert "it does not answer" in look(f"redis://:hunter2@{place}")
-        assert "no Sentinel that answers" in look(f"redis+sentinel://:hunter2@{place},{place}/oig")
+        assert "no Sentinel answers" in look(f"redis+sentinel://:hunter2@{place},{place}/oig")
 
 
 def test_a_resolver_that_does_not_answer_stops_no_start(monkeypatch):
@@ -105,7 +110,7 @@ def test_a_resolver_that_does_not_answer_stops_no_start(monkeypatch):
         (redis.AuthenticationError("hunter2"), None, "it refuses with NOAUTH"),
         (redis.ResponseError("OOM hunter2"), None, "it refuses with OOM"),
         (redis.ResponseError("hunter2"), None, "it refuses a command"),
-        (MasterNotFoundError("hunter2"), None, "no Sentinel that answers"),
+        (MasterNotFoundError("hunter2"), None, "no Sentinel leads to a primary"),
     ],
 )
 def test_a_reason_repeats_nothing_that_a_server_or_library_says(raised, cause, told):

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from server.errors import ConfigurationError
+from server.keys.secret import make_secret
 from server.settings.loading import find
 from server.settings.table import Settings
 from server.shared_secret import look_at_storage
@@ -120,14 +121,15 @@ def test_a_configuration_without_a_daemon_is_not_used_where_one_is_wanted():
         render(WITHOUT_DAEMON, folders, Layout("0.0.0.0", 1, 2), python="p", simulator=False)
 
 
-def test_a_look_says_what_is_wrong_with_a_server_and_nothing_of_its_password(server):
+def test_a_look_says_what_is_wrong_with_a_server_and_nothing_of_its_password(server, tmp_path):
     def look(address):
-        return look_at_storage(Settings(cache_url=StorageAddress.read(address), login="chat"))
+        shared = StorageAddress.read(address)
+        return look_at_storage(Settings(cache_url=shared, login="chat", run_dir=tmp_path))
 
+    make_secret(tmp_path / "secret")
     url = f"redis://:hunter2@127.0.0.1:{server.port}"
-    assert look(url) is None
-    away = look(f"redis://:hunter2@127.0.0.1:{free_port()}")
-    assert away is not None
+    assert look(url).warnings == ()
+    (away,) = look(f"redis://:hunter2@127.0.0.1:{free_port()}").warnings
     assert "cannot be reached" in away
     assert "hunter2" not in away
     with pytest.raises(ConfigurationError, match="does not accept the user") as refused:
@@ -159,6 +161,7 @@ def check(server, monkeypatch, capsys):
             assert "hunter" not in printed.out + printed.err
             return code, printed.out + printed.err
 
+        run.state = folder / "state"
         yield run
 
 
@@ -167,7 +170,16 @@ def test_check_tries_the_server_and_shows_no_password(check, server):
     assert code == 0
     assert "OIG_CACHE_URL " in said
     assert "(set)" in said
-    assert "Warning: the shared storage" not in said
+    assert f"Shared storage unix://{server.socket}: no worker works with it yet." in said
+    assert "Warning: there is no secret at" in said
+    assert not check.state.exists()
+    with client_of(server) as client:
+        assert client.keys() == []
+    code, said = check(f"redis://:hunter2@127.0.0.1:{free_port()}")
+    assert code == 64
+    assert "none is made" in said
+    (check.state / "run").mkdir(mode=0o700, parents=True)
+    make_secret(check.state / "run" / "secret")
     code, said = check(f"redis://:hunter2@127.0.0.1:{free_port()}")
     assert code == 0
     assert "Warning: the shared storage redis://127.0.0.1:" in said
@@ -179,14 +191,13 @@ def test_check_tries_the_server_and_shows_no_password(check, server):
     assert "OIG_CACHE_URL must be the address" in said
 
 
-def test_check_says_that_a_secret_has_to_be_copied(check, server, monkeypatch):
-    monkeypatch.setattr("server.shared_secret.PATIENCE_SECONDS", 0.0)
+def test_check_says_that_a_secret_has_to_be_copied(check, server):
     with client_of(server) as client:
         client.set("oig:k", b"another host's")
     code, said = check(f"unix://:hunter2@{server.socket}")
     assert code == 64
     assert "There is no secret at" in said
-    assert "scp -p HOST:" in said
+    assert "ssh root@HOST cat" in said
 
 
 def test_an_address_in_a_file_is_read_without_its_line_break_and_must_not_be_given_twice(

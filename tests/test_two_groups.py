@@ -112,10 +112,12 @@ async def asked(
 
 
 @pytest.mark.parametrize("name", ["valkey"])  # of the other one are the groups
-def test_the_files_for_two_hosts_run_valkey_as_well(name):
+def test_the_files_for_two_hosts_run_valkey_as_well(name, tmp_path):
     with deployed_storage(name) as storage:
         address = StorageAddress.read(storage.url)
-        assert look_at_storage(Settings(cache_url=address, login="chat")) is None
+        seen = look_at_storage(Settings(cache_url=address, login="chat", state_dir=tmp_path))
+        assert seen is not None
+        assert seen.away is None
 
 
 def test_the_user_in_redis_conf_has_the_rights_that_settings_name():

@@ -135,16 +135,43 @@ class SocketFile:
             raise _already_running(self.path)
 
 
-def prepare_folder(folder: Path, *, tighten: bool) -> None:
+def refuse_unmakeable(folder: Path) -> None:
+    """Return when a folder is there, or could be made with those above it.
+
+    Raises:
+        OSError: It could not.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if place == folder:
+                return
+            if not place.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+            return
+
+
+def prepare_folder(folder: Path, *, tighten: bool, only_looks: bool = False) -> None:
     """Make a folder that only this user can enter.
+
+    Args:
+        folder: Where.
+        tighten: Whether one that others can enter is closed to them.
+        only_looks: Whether it is neither made nor closed.
 
     Raises:
         ConfigurationError: It belongs to another user, is a link, or is open to others.
         OSError: It cannot be made.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
+    if only_looks:
+        refuse_unmakeable(folder)
+        if not os.path.lexists(folder):
+            return
+    else:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
     if folder.is_symlink() or not folder.is_dir():
         raise ConfigurationError(f"{folder} must be a folder, not a link or a file.")
     # The checks and the change are made on one open folder, whatever happens to its name.
@@ -159,7 +186,8 @@ def prepare_folder(folder: Path, *, tighten: bool) -> None:
         if status.st_mode & 0o077:
             if not tighten:
                 raise ConfigurationError(f"Other users can enter {folder}. Run: chmod 700 {folder}")
-            os.fchmod(fd, 0o700)
+            if not only_looks:
+                os.fchmod(fd, 0o700)
     finally:
         os.close(fd)
 

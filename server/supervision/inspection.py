@@ -46,9 +46,7 @@ class Row(NamedTuple):
 
 
 def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
-    """Look at settings, files, folders and the port.
-
-    As a start does, it makes the folders and the secret if there are none yet.
+    """Look at settings, files, folders, the port, and a shared storage; make and change nothing.
 
     Raises:
         ConfigurationError: A setting or a file is wrong; the text says which.
@@ -56,11 +54,9 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     """
     layout, folders = wanted.layout, wanted.folders
     folders.check()
-    prepare(folders, layout.workers)
-    away = check(wanted.settings)
-    if away is not None:
-        say(f"Warning: {away}")
-    for warning in warnings(wanted):
+    prepare(folders, layout.workers, only_looks=True)
+    seen = check(wanted.settings, only_looks=True)
+    for warning in (*(() if seen is None else seen.warnings), *warnings(wanted)):
         say(f"Warning: {warning}")
     try:
         pid = Supervisord(folders.control).pid()
@@ -70,6 +66,8 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
         say(f"Settings and files are in order; {layout.url} is free.{layout.elsewhere}")
     else:
         say(f"Settings and files are in order; the server runs (supervisord, process {pid}).")
+    if seen is not None and seen.away is None:
+        say(str(seen))
 
 
 def rows(wanted: Wanted) -> Iterator[Row]:

@@ -13,10 +13,11 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..cache.socket_file import prepare_folder
 from ..errors import ConfigurationError
-from ..keys.secret import load_secret
+from ..keys.secret import SecretMissing, load_secret, make_none
 from ..settings.given import Found
 from ..settings.loading import find
 from ..settings.named_files import refuse_special
@@ -25,6 +26,9 @@ from ..settings.places import ROOT
 from ..settings.table import Settings
 from ..version import program_version
 from .configuration import DAEMON, NO_DAEMON, Folders, Layout, folders_in, shipped
+
+if TYPE_CHECKING:
+    from ..shared_storage import Look
 
 EXIT_CONFIGURATION = 64
 
@@ -116,14 +120,19 @@ def check_agreement(
         raise ConfigurationError(wrong)
 
 
-def check(settings: Settings) -> str | None:
+def check(settings: Settings, *, only_looks: bool = False) -> Look | None:
     """Look at all that daemon and workers look at when they start.
 
     As they do, it makes the folder and the secret if there are none yet; the secret not while
     running processes use one, of this host or of another on the shared storage.
 
+    Args:
+        settings: All settings.
+        only_looks: Whether it makes nothing, and changes nothing on a shared storage.
+
     Returns:
-        Why the shared storage is away; None if it is not, or there is none. They start without it.
+        What was seen of the shared storage, which may be away: they start without it. None if there
+        is none.
 
     Raises:
         ConfigurationError: They would not start; the text says why and what to do.
@@ -131,7 +140,8 @@ def check(settings: Settings) -> str | None:
     refuse_special(settings)
     folder = settings.cache_socket.parent
     try:
-        prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
+        tighten = settings.run_dir_is_ours and folder == settings.run_dir
+        prepare_folder(folder, tighten=tighten, only_looks=only_looks)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
     from ..auth.missing_secret import SecretInUse, maker_of  # noqa: PLC0415 - as below
@@ -142,8 +152,8 @@ def check(settings: Settings) -> str | None:
         from ..shared_storage import refuse_records  # noqa: PLC0415 - as below
 
         refuse_records(settings)
-    with contextlib.suppress(SecretInUse):  # no setting and no file is wrong
-        load_secret(settings.secret_file, maker_of(settings))
+    with contextlib.suppress(SecretInUse, SecretMissing):  # no setting and no file is wrong
+        load_secret(settings.secret_file, make_none if only_looks else maker_of(settings))
     pair = KeyPair.of(settings)
     if pair is not None:
         load(pair)
@@ -151,7 +161,7 @@ def check(settings: Settings) -> str | None:
     PortalClient.for_settings(settings, version=program_version())
     from ..shared_secret import look_at_storage  # noqa: PLC0415 - as above
 
-    return look_at_storage(settings)
+    return look_at_storage(settings, only_looks=only_looks)
 
 
 def main() -> int:

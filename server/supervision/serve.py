@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..settings.loading import find
 from ..settings.other_variables import CONFIG, PINNED
@@ -25,6 +26,9 @@ from .running import words
 from .supervisor_rpc import Supervisord, SupervisordError
 from .wanted import Wanted
 from .writable import prepare, unusable
+
+if TYPE_CHECKING:
+    from ..shared_storage import Look
 
 OTHER_WITHIN = 10.0
 """Seconds for another start in the same folders to be there, or for one that ends to be gone."""
@@ -64,10 +68,10 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
             environ[PINNED] = f"{environ[PINNED]} OIG_SIMULATOR_PORT={simulator_port}".strip()
         environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
     prepare(folders, layout.workers, simulator=demo)
-    away = _check(environ)
-    for warning in (away, *unused(wanted.found, wanted.settings)):
-        if warning is not None:
-            say(f"Warning: {warning}")
+    seen = _check(environ)
+    warned = () if seen is None else seen.warnings
+    for warning in (*warned, *unused(wanted.found, wanted.settings)):
+        say(f"Warning: {warning}")
     configuration = render(shipped(ROOT), folders, layout, python=sys.executable, simulator=demo)
     system = System(
         folders=folders,
@@ -89,7 +93,7 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
                 options.config,
                 demo=demo,
                 browser=wanted.settings.login == "browser",
-                shared=wanted.settings.cache_url is not None,
+                shared=seen,
             )
         )
     say(stopped)
@@ -162,7 +166,7 @@ def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
         raise CannotStart(words(left, wanted.folders, typed))
 
 
-def _check(environ: Mapping[str, str]) -> str | None:
+def _check(environ: Mapping[str, str]) -> Look | None:
     """Report once, and now, what every process would report, only to be started again."""
     try:
         return check(find(environ).settings(environ))
@@ -193,7 +197,7 @@ def announcement(
     *,
     demo: bool,
     browser: bool,
-    shared: bool = False,
+    shared: Look | None = None,
 ) -> str:
     """Return what is said once it serves, with `{state}` and `{seconds}` left open.
 
@@ -203,7 +207,8 @@ def announcement(
         config: The settings file of the option `--config`.
         demo: The portal is the simulator.
         browser: Owners can log in with a browser.
-        shared: A storage is shared with other hosts, so a demo has neither that nor control.
+        shared: The storage that is shared with other hosts, so that a demo has neither that nor
+            control, as it was seen before the start.
     """
     client, cachectl = typed.program("oig-client"), typed.program("cachectl")
     if config is not None:
@@ -220,7 +225,8 @@ def announcement(
         "",
         f"  Try it     {client} check-auth --email {email}{elsewhere}",
         *(["             The password is demo."] if demo else []),
-        *(in_chat if demo and shared else []),
+        *(in_chat if demo and shared is not None else []),
+        *([] if shared is None else [f"  Storage    {shared.address}: {shared.users}"]),
         f"  Cache      {cachectl} stats",
         f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.called}",
         *(["             claude mcp login oig-cloud"] if browser else []),

@@ -54,8 +54,12 @@ class TcpProxy:
 
     def heal(self) -> None:
         """Pass on everything from now on. What was swallowed is lost, so connections are reset."""
-        self.there, self.back, self.refuses = Direction(), Direction(), False
+        self.pass_on()
         self.cut()
+
+    def pass_on(self) -> None:
+        """Pass on everything from now on, but keep connections that have lost something."""
+        self.there, self.back, self.refuses = Direction(), Direction(), False
 
     def cut(self) -> None:
         """Reset all connections."""

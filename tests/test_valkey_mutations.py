@@ -27,6 +27,7 @@ from . import (
     test_valkey,
     test_valkey_losses,
     test_valkey_network,
+    test_valkey_probes,
     test_valkey_troubles,
 )
 from .tcp_proxy import proxied
@@ -36,14 +37,14 @@ from .valkey_servers import running
 STATE = Path(valkey.__file__).parent
 
 MODULES = (
-    *("valkey_clock", "valkey_connection", "valkey_swap", "valkey_fitness", "valkey_notices"),
-    *("valkey_epochs", "valkey_answers", "valkey_members", "valkey"),
+    *("valkey_clock", "valkey_probes", "valkey_connection", "valkey_swap", "valkey_fitness"),
+    *("valkey_notices", "valkey_epochs", "valkey_answers", "valkey_members", "valkey"),
 )
 """In the order in which they import each other."""
 
 SUITES = (
     *(shared_contract, storage_contract, test_valkey, test_valkey_troubles),
-    *(test_valkey_losses, test_valkey_network),
+    *(test_valkey_losses, test_valkey_network, test_valkey_probes),
 )
 
 RIGHT, WRONG = 30.0, 2.0
@@ -441,6 +442,13 @@ MUTATIONS = [
         "test_a_lock_begins_again_at_most_and_ends",
     ),
     Mutation(
+        "a probe that hangs does not delay those after it",
+        "valkey_probes",
+        "asyncio.timeout(PROBE_SECONDS)",
+        "asyncio.timeout(None)",
+        "test_the_first_probe_that_succeeds_ends_those_that_hang",
+    ),
+    Mutation(
         "a subscription that is dead without a sign is made again",
         "valkey_notices",
         "                if is_tried:\n                    return\n",
@@ -494,6 +502,7 @@ def run(mutation: Mutation, modules, longest: float, monkeypatch, caplog) -> Non
     wanted = inspect.signature(test).parameters
     for suite in (test_valkey, test_valkey_troubles, test_valkey_losses, test_valkey_network):
         monkeypatch.setattr(suite, "ValkeyStorage", kind)
+    monkeypatch.setattr(test_valkey_probes, "Probes", modules["valkey_probes"].Probes)
     monkeypatch.setattr(test_valkey, "ServerClock", modules["valkey_clock"].ServerClock)
     monkeypatch.setattr(test_valkey, "UnfitStorage", modules["valkey_connection"].UnfitStorage)
     monkeypatch.setattr(modules["valkey_connection"], "PATIENCE", 0.3)

@@ -127,6 +127,20 @@ class TestSplit:
         assert await back(far.storage) < 1.0 + SLOW_MACHINE
         await far.ping()
 
+    async def test_a_probe_that_hangs_does_not_delay_its_return(
+        self, network, far, server, monkeypatch
+    ):
+        network.split()
+        with pytest.raises(CacheUnavailable):
+            await far.ping()
+        monkeypatch.setattr(valkey_connection, "PATIENCE", 60.0)
+        running = far.storage._connection._probes._running
+        await until("two probes hang for their whole time", lambda: len(running) >= 3)
+        network.pass_on()
+        assert await back(far.storage) < 1.0 + SLOW_MACHINE
+        assert not running
+        await far.ping()
+
     @pytest.mark.parametrize("way", ["there", "back"])
     async def test_one_way_alone_is_a_split_as_well(self, network, far, way):
         await log_in(far, 1)

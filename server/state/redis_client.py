@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -16,12 +17,31 @@ from .valkey_connection import SENTINEL_SECONDS
 CONNECT_SECONDS: Final = 1.0
 """How long a connection may take: as long as a command."""
 
+CONNECTIONS: Final = 8
+"""One for trips, one that listens, and one for each probe that hangs; further probes wait."""
+
 COMMON: Final[dict[str, Any]] = {
     "socket_connect_timeout": CONNECT_SECONDS,
     "retry": Retry(NoBackoff(), 0),
     "protocol": 2,
 }
 """Options of every connection."""
+
+
+class Sentinels(Sentinel):
+    """As redis-py's, for several connections that are made at once.
+
+    redis-py puts the Sentinel that answered at the head of its list, by a place that it took before
+    it asked: of two that do so at once, the second may overwrite one Sentinel with another.
+    """
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return the primary's host and port; raise `MasterNotFoundError` if nobody knows them."""
+        one: Any = copy.copy(self)
+        one.sentinels = list(self.sentinels)
+        address: tuple[str, int] = await Sentinel.discover_master(one, service_name)
+        self.sentinels = one.sentinels
+        return address
 
 
 def client_of(address: StorageAddress) -> Redis:
@@ -44,7 +64,7 @@ def client_of(address: StorageAddress) -> Redis:
             "socket_connect_timeout": SENTINEL_SECONDS,
             "socket_timeout": SENTINEL_SECONDS,
         }
-        watched: Any = Sentinel(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+        watched: Any = Sentinels(address.hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
         client: Redis = watched.master_for(address.primary, **options, **tls)
         return client
     if address.path:
@@ -54,5 +74,7 @@ def client_of(address: StorageAddress) -> Redis:
         kind = SSLConnection if address.is_secure else Connection
         options["host"], options["port"] = address.hosts[0]
         options |= tls
-    pool = BlockingConnectionPool(connection_class=kind, max_connections=2, timeout=None, **options)
+    pool = BlockingConnectionPool(
+        connection_class=kind, max_connections=CONNECTIONS, timeout=None, **options
+    )
     return Redis.from_pool(pool)

@@ -7,7 +7,7 @@
    trip is repeated once over a new one. Every command sent here may be repeated.
 3. A server that does not answer in time, or refuses (out of memory, read-only, still loading), is
    away. All requests fail at once, until a probe in the background has been answered and has
-   written: nobody but the probe waits for a server that is away.
+   written: nobody but the probes waits for a server that is away.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ from redis.asyncio import Redis
 from . import storage
 from .storage import StorageAway
 from .valkey_clock import ServerClock
+from .valkey_probes import Probes, end
 from .valkey_reasons import AWAY_CODES, code_of, reason
 
 PATIENCE: Final = 1.0
 """Seconds that a trip may take: a thousand times what it takes."""
-
-PROBE_SECONDS: Final = 0.25
-"""Seconds between two probes, so that a server is noticed within a second of its return."""
 
 WAIT_MILLISECONDS: Final = round(storage.PATIENCE * 1000)
 
@@ -82,6 +80,7 @@ class Connection:
         self._waits: list[asyncio.Future[int]] = []
         self._sending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
+        self._probes = Probes(self._is_there)
         self._probed = asyncio.Event()
 
     @property
@@ -170,6 +169,7 @@ class Connection:
         for task in (self._probing, self._sending):
             if task is not None:
                 await end(task)
+        await self._probes.aclose()
         self._probing = self._sending = None  # also where a task had not begun
         # Those to Sentinels are the pool's own, and it forgets them.
         watching = getattr(self._client.connection_pool, "sentinel_manager", None)
@@ -277,28 +277,28 @@ class Connection:
             _fail(future, why)
 
     def _look_for(self) -> None:
-        """Probe the server in the background until it is there; one probe runs at a time."""
+        """Probe the server in the background until it is there."""
         if self._probing is None:
-            self._probing = asyncio.get_running_loop().create_task(self._probe())
+            self._probing = asyncio.get_running_loop().create_task(self._look())
 
-    async def _probe(self) -> None:
+    async def _look(self) -> None:
         try:
-            while not await self._is_there():
-                self._probed.set()
-                await asyncio.sleep(PROBE_SECONDS)
-            self.away = None
+            await self._client.connection_pool.disconnect()
+            await self._probes.run()
+            self.away = self._unfit = None
             self._probed.set()
         finally:
             self._probing = None
 
     async def _is_there(self) -> bool:
-        self._unfit = None
+        unfit = None
         try:
             async with asyncio.timeout(PATIENCE + self._finding):
-                await self._client.connection_pool.disconnect()
+                # An idle connection may be dead without a sign of it; other probes use the rest.
+                await self._client.connection_pool.disconnect(inuse_connections=False)
                 await self._greet()
         except UnfitStorage as exc:
-            self.away, self._unfit = str(exc), exc
+            self.away, unfit = str(exc), exc
         except FAILURES as exc:
             self.away = reason(exc)
         except Exception:
@@ -306,6 +306,8 @@ class Connection:
             self.away = "it answers what nobody expects"
         else:
             return True
+        self._unfit = unfit
+        self._probed.set()
         return False
 
     @property
@@ -313,13 +315,6 @@ class Connection:
         """Seconds for which a probe may look for the primary: some Sentinels may be dead."""
         watching = getattr(self._client.connection_pool, "sentinel_manager", None)
         return 0.0 if watching is None else len(watching.sentinels) * SENTINEL_SECONDS
-
-
-async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended: redis-py may swallow a cancellation while it connects."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
 
 
 def _pass_on(waits: list[asyncio.Future[Any]], one: asyncio.Future[Any]) -> None:

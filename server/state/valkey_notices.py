@@ -27,7 +27,8 @@ import redis
 from redis.asyncio import Redis
 
 from .storage import OWNER_BYTES
-from .valkey_connection import PROBE_SECONDS, Connection, end
+from .valkey_connection import Connection
+from .valkey_probes import PROBE_SECONDS, end
 
 SETTLED_SECONDS: Final = 2.0
 """How long this process must have seen itself before it judges another dead."""

@@ -156,7 +156,7 @@ session, without a portal; each server of these has a disk of its own folder, an
 `WAIT 1`, which the program sends by itself where there is a replica. The memory of an owner is the
 growth of `used_memory`, with a source of its own for each owner; that of the demo's account the sum
 of `MEMORY USAGE`. For the fail-over a primary with a replica and three Sentinels is killed under
-logins. docs/scaling.md says what follows.""",
+logins. docs/capacity.md says what follows.""",
         hosts.over_shared_storage,
     ),
 )

@@ -1,6 +1,6 @@
 """Two groups that share one storage, behind Caddy, with the files of docs/deploy.
 
-`pytest -s tests/test_two_groups.py` prints the figures that docs/scaling.md quotes.
+`pytest -s tests/test_two_groups.py` prints the figures that docs/capacity.md quotes.
 """
 
 from __future__ import annotations

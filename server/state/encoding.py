@@ -11,7 +11,6 @@ bytes before it are what goes to the disk.
 from __future__ import annotations
 
 import math
-import struct
 from itertools import chain
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -20,7 +19,8 @@ import msgpack  # type: ignore[import-untyped]
 
 from . import account
 from .account import AccountState, Attempt, Busy, Counter, Ended, Granted, Handle, Known, Pair
-from .storage import TAG_BYTES, Kind, StorageAway
+from .storage import TAG_BYTES, Kind
+from .stored_row import number, reading, row, text
 
 FORMAT: Final = 1
 """Of these bytes. Nothing is decided on a newer one: its fields may mean anything."""
@@ -33,6 +33,8 @@ LAYOUT_FOR_HIT: Final = Struct("<8xdB4xI4xd8xd?xBHH4x")
 
 LAYOUT_FOR_ANSWER: Final = Struct("<17x4sI")
 """The beginning of it, as far as an answer is looked up by it: generation and `flushed`."""
+
+STATE: Final = "the state of an account"
 
 SEEN_EVERY: Final = 600.0
 """How often the disk learns that the portal still answers for a session."""
@@ -67,54 +69,62 @@ class Header(NamedTuple):
 
 
 def header_of(data: bytes) -> Header:
-    """Read the header of a state."""
-    return Header._make(LAYOUT.unpack_from(data))
+    """Read the header of a state; raises `Unreadable` as `load`."""
+    with reading(STATE):
+        header = Header._make(LAYOUT.unpack_from(data))
+        times = header.seen, header.careful_until, header.stored, header.expires
+        if header.form != FORMAT or not all(map(math.isfinite, times)):
+            raise ValueError(header.form)
+        return header
 
 
 def load(data: bytes) -> AccountState:
-    """Read what `dump` made; raises `StorageAway` for anything else, as of a newer version."""
-    try:
-        return _load(data)
-    except (struct.error, ValueError, TypeError):
-        raise StorageAway("a state cannot be read") from None
+    """Read what `dump` made; raises `Unreadable` for anything else, as of a newer version."""
+    header = header_of(data)
+    with reading(STATE):
+        return _load(data, header)
 
 
-def _load(data: bytes) -> AccountState:
-    (_, seen, form, generation, flushed, unlocked, _, stored, expires, is_spelled, *sizes) = (
-        LAYOUT.unpack_from(data)
-    )
-    if form != FORMAT:
-        raise StorageAway("a state was written by a newer version")
-    key_size, spelling_size, value_size, known_size, lasting_size = sizes
-    spelling_at = LAYOUT.size + key_size
-    value_at = spelling_at + spelling_size
-    known_at = value_at + value_size
-    lasting_at = known_at + known_size
-    moment_at = lasting_at + lasting_size
+def _load(data: bytes, header: Header) -> AccountState:
+    spelling_at = LAYOUT.size + header.key_size
+    value_at = spelling_at + header.spelling_size
+    known_at = value_at + header.value_size
+    lasting_at = known_at + header.known_size
+    moment_at = lasting_at + header.lasting_size
+    if moment_at > len(data):
+        raise ValueError(len(data))
     state = AccountState(
         key=data[LAYOUT.size : spelling_at],
-        spelling=data[spelling_at:value_at] if is_spelled else None,
+        spelling=data[spelling_at:value_at] if header.is_spelled else None,
         value=data[value_at:known_at],
-        stored=stored,
-        expires=expires,
-        seen=seen,
-        generation=generation,
-        flushed=flushed,
-        unlocked=unlocked,
+        stored=header.stored,
+        expires=header.expires,
+        seen=header.seen,
+        generation=header.generation,
+        flushed=header.flushed,
+        unlocked=header.unlocked,
     )
-    if known_size:
+    if header.known_size:
         state.known = _rows(Known, msgpack.unpackb(data[known_at:lasting_at]))
-    if lasting_size:
-        total, state.fell, state.full_until, sources, pairs, guesses, handles = msgpack.unpackb(
+    if header.lasting_size:
+        total, fell, full_until, sources, pairs, guesses, handles = msgpack.unpackb(
             data[lasting_at:moment_at]
         )
-        state.total = Counter(*total)
-        state.sources = {source: Counter(*counter) for source, counter in sources}
+        state.total, state.fell, state.full_until = (
+            row(Counter, total),
+            number(fell),
+            number(full_until),
+        )
+        state.sources = {text(source): row(Counter, counter) for source, counter in sources}
         state.pairs, state.guesses = _rows(Pair, pairs), _rows(Attempt, guesses)
         state.handles = _rows(Handle, handles)
     if moment_at < len(data):
-        state.next_at, leases, ended, busy = msgpack.unpackb(data[moment_at:])
-        state.leases, state.ended = _rows(Granted, leases), _rows(Ended, ended)
+        next_at, leases, ended, busy = msgpack.unpackb(data[moment_at:])
+        state.next_at, state.leases, state.ended = (
+            number(next_at),
+            _rows(Granted, leases),
+            _rows(Ended, ended),
+        )
         state.busy = _rows(Busy, busy)
     return state
 
@@ -196,7 +206,7 @@ def _fields(one: Counter) -> tuple[Any, ...]:
 
 
 def _rows(kind: Any, rows: list[Any]) -> Any:
-    return [kind(*row) for row in rows]
+    return [row(kind, one) for one in rows]
 
 
 def _packed(*values: object) -> bytes:

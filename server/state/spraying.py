@@ -10,14 +10,15 @@ waits.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
 from ..sources import Networks, is_within, networks_of
 from .account import Effect
 from .limits import Policy
-from .storage import Entry, Epochs, Kind, StorageAway
+from .storage import TAG_BYTES, Entry, Epochs, Kind
+from .stored_row import reading, row
 
 FORMAT: Final = 1
 
@@ -80,14 +81,15 @@ class SourceState:
 
     @classmethod
     def load(cls, data: bytes | None) -> SourceState:
-        """Read what `dump` made; raises `StorageAway` if a newer version made it."""
+        """Read what `dump` made; raises `Unreadable` for anything else."""
         if data is None:
             return cls()
-        fields: list[Any] = msgpack.unpackb(data[8:])
-        if fields[0] != FORMAT:
-            raise StorageAway("failures of a source were written by a newer version")
-        tried = {one[0]: Tried(*one[1:]) for one in fields[3]}
-        return cls(tried, *fields[1:3])
+        with reading("what a source has used of its budget"):
+            form, until, unlocked, rows = msgpack.unpackb(data[TAG_BYTES:])
+            if form != FORMAT:
+                raise ValueError(form)
+            tried = {account: row(Tried, fields) for account, *fields in rows}
+            return row(cls, (tried, until, unlocked))
 
     def dump(self, name: bytes) -> bytes:
         """Return the value, with `name` (8 bytes) for its tag."""

@@ -53,6 +53,10 @@ class StorageAway(Exception):
     """The storage's server is gone, full or read-only, or a value is of a newer version."""
 
 
+class Unreadable(StorageAway):
+    """A value is of a newer version, or of another program; the storage itself is there."""
+
+
 class Kind(StrEnum):
     """A value's worth when there is no room: see `eviction`.
 
@@ -226,6 +230,8 @@ class Storage(Protocol):
 
     def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """Yield pages of names and the first bytes of their values, which have an account's header.
+
+        Of what another program has put there in place of a value they are empty.
 
         Args:
             kinds: First bytes of the names, such as `ACCOUNT`.

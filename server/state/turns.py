@@ -23,7 +23,8 @@ from typing import Any, Final, NamedTuple
 import msgpack  # type: ignore[import-untyped]
 
 from .limits import Limits
-from .storage import TAG_BYTES, StorageAway
+from .storage import TAG_BYTES
+from .stored_row import number, reading, row, text
 
 FORMAT: Final = 1
 
@@ -113,17 +114,31 @@ class Turns:
 
     @classmethod
     def load(cls, data: bytes | None) -> Turns:
-        """Read what `dump` made; raises `StorageAway` if a newer version made it."""
+        """Read what `dump` made; raises `Unreadable` for anything else."""
         if data is None:
             return cls()
+        with reading("the order of logins"):
+            return cls._load(data)
+
+    @classmethod
+    def _load(cls, data: bytes) -> Turns:
         form, *fields = msgpack.unpackb(
             data[TAG_BYTES:], use_list=False, object_pairs_hook=OrderedDict
         )
         if form != FORMAT:
-            raise StorageAway("turns were written by a newer version")
+            raise ValueError(form)
         *places, queues, taken, passed, full_at, failed = fields
-        waiting, running = ({one[0]: Place(*one) for one in some} for some in places)
-        return cls(waiting, running, list(queues), list(taken), list(passed), full_at, failed)
+        waiting, running = ({one[0]: row(Place, one) for one in some} for some in places)
+        standing = {(one.rank, *one.path, one.ticket) for one in waiting.values()}
+        if {
+            (rank, *one) for rank, queue in enumerate(queues) for one in _standing(queue)
+        } != standing:
+            raise ValueError(len(standing))
+        taken, passed = ([int(number(one)) for one in some] for some in (taken, passed))
+        if {len(some) for some in (queues, taken, passed)} != {len(Rank)}:
+            raise ValueError(len(queues))
+        rejected = {text(one): (number(at), text(site)) for one, (at, site) in failed.items()}
+        return cls(waiting, running, list(queues), taken, passed, number(full_at), rejected)
 
     def dump(self, tag: bytes) -> bytes:
         """Return the value, with a new tag of `TAG_BYTES`."""
@@ -297,6 +312,17 @@ class Turns:
     def _dequeue(self, place: Place, *, served: bool = False) -> None:
         """Take a login out of its queue; if it was served, its networks go behind the others."""
         _remove(self.queues[place.rank], [*place.path, place.ticket], served=served)
+
+
+def _standing(parts: Parts) -> Iterator[tuple[Any, ...]]:
+    """Yield path and ticket of all that stand in a queue; no part of a path may be empty."""
+    for part, smaller in parts.items():
+        if smaller is None:
+            yield (part,)
+        elif smaller:
+            yield from ((part, *rest) for rest in _standing(smaller))
+        else:
+            raise ValueError(part)
 
 
 def _remove(parts: Parts, path: list[Any], *, served: bool) -> None:

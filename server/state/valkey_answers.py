@@ -8,12 +8,15 @@ many until the next write. Over all accounts the server's `maxmemory` is the bou
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from contextlib import suppress
 from struct import Struct
 from typing import Final
 
 from .clock_step import SLACK
 from .limits import TTL_MAX, Limits
-from .storage import Answer, Room
+from .storage import Answer, Room, Unreadable
+from .stored_row import number, reading
 from .valkey_clock import ServerClock
 from .valkey_connection import Connection
 
@@ -63,15 +66,24 @@ class ValkeyAnswers:
         now = self._clock.now()
         lasts = milliseconds(answer.expires - now)
         # The index first: an answer that is not in it could not be dropped.
-        ask("ZADD", index, answer.expires, name)
+        listed = ask("ZADD", index, answer.expires, name)
         ask("PEXPIRE", index, milliseconds(TTL_MAX))
         ask("SET", name, header + answer.value, "PX", lasts)
         expired = ask("ZRANGE", index, "-inf", now, "BYSCORE")
         last = ask("ZRANGE", index, -1, -1, "WITHSCORES")
         count = ask("ZCARD", index)
+        try:
+            await listed
+        except (
+            Unreadable
+        ):  # what another program has put there stays; the answer is asked for again
+            await ask("UNLINK", name)
+            return
         gone = await expired
         for expires in (await last)[1:]:
-            ask("PEXPIRE", index, milliseconds(float(expires) - now))
+            with reading("the index of an account's answers"):
+                left = number(float(expires)) - now
+            ask("PEXPIRE", index, milliseconds(left))
         surplus = await count - self._most[room]
         if surplus > len(gone):
             gone = await ask("ZRANGE", index, 0, surplus - 1)
@@ -84,14 +96,16 @@ class ValkeyAnswers:
         dropped = 0
         for room in ROOMS:
             index = self._index(room, account)
-            dropped += await self._drop(index, await self._connection.ask("ZRANGE", index, 0, -1))
+            with suppress(Unreadable):
+                names = await self._connection.ask("ZRANGE", index, 0, -1)
+                dropped += await self._drop(index, names)
         return dropped
 
     async def _beyond_bytes(self, index: bytes, newest: bytes) -> list[bytes]:
         """Return the answers that have to go as an account's have too many bytes."""
         names = await self._connection.ask("ZRANGE", index, 0, -1)
         asked = [self._connection.ask("STRLEN", name) for name in names]
-        sizes = [max(0, await one - HEADER.size) for one in asked]
+        sizes = [max(0, await _size(one) - HEADER.size) for one in asked]
         surplus, gone = sum(sizes) - self._most_put_bytes, []
         for name, size in zip(names, sizes, strict=True):
             if surplus > 0 and name != newest:
@@ -102,20 +116,37 @@ class ValkeyAnswers:
     async def _drop(self, index: bytes, names: list[bytes]) -> int:
         if not names:
             return 0
-        asked = self._connection.ask("UNLINK", *names)
+        # Another program may have put the name of anything there.
+        own = [one for one in names if one.startswith(self._own(index))]
+        asked = self._connection.ask("UNLINK", *own) if own else None
         await self._connection.ask("ZREM", index, *names)
-        dropped: int = await asked
-        return dropped
+        return 0 if asked is None else int(await asked)
 
     def _key(self, room: Room, account: bytes, key: bytes) -> bytes:
         return self._prefix + room[:1].encode() + account + key
+
+    def _own(self, index: bytes) -> bytes:
+        """Return what the names of the answers in an index begin with."""
+        return self._prefix + index[len(self._prefix) + 1 :]
 
     def _index(self, room: Room, account: bytes) -> bytes:
         return self._prefix + b"i" + room[:1].encode() + account
 
 
+async def _size(asked: Awaitable[int]) -> int:
+    """Return the size of a value; zero of what another program has put there."""
+    try:
+        return await asked
+    except Unreadable:
+        return 0
+
+
 def _load(data: bytes | None) -> Answer | None:
-    if data is None or data[0] != FORMAT:
+    """Read an answer; one that cannot be read is asked for again, as one that is not there."""
+    if data is None:
         return None
-    _, expires, stored, generation = HEADER.unpack_from(data)
-    return Answer(data[HEADER.size :], expires, stored, generation)
+    with suppress(Unreadable), reading("an answer"):
+        form, expires, stored, generation = HEADER.unpack_from(data)
+        if form == FORMAT:
+            return Answer(data[HEADER.size :], number(expires), number(stored), generation)
+    return None

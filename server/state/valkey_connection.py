@@ -22,10 +22,11 @@ import redis
 from redis.asyncio import Redis
 
 from . import storage
-from .storage import StorageAway
+from .storage import StorageAway, Unreadable
 from .valkey_clock import ServerClock
 from .valkey_probes import Probes, end
-from .valkey_reasons import AWAY_CODES, code_of, reason
+from .valkey_reasons import AWAY_CODES, UNREADABLE_CODES, code_of, reason
+from .valkey_replies import checked, values
 
 PATIENCE: Final = 1.0
 """Seconds that a trip may take: a thousand times what it takes."""
@@ -82,6 +83,7 @@ class Connection:
         self._probing: asyncio.Task[None] | None = None
         self._probes = Probes(self._is_there)
         self._probed = asyncio.Event()
+        self._unexpected: set[type[Exception]] = set()
 
     @property
     def is_busy(self) -> bool:
@@ -200,19 +202,26 @@ class Connection:
                 waiting += [future for _, future in commands]
                 try:
                     replies = await self._trip(list(gets), [command for command, _ in commands])
-                except FAILURES as exc:
+                    self._deliver(gets, commands, replies)
+                except Exception as exc:  # noqa: BLE001 - whatever it is, nobody waits for ever
+                    self._complain(exc)
                     why = reason(exc)
                     for future in waiting:
-                        _fail(future, why)
+                        _fail(future, StorageAway(why))
                     self.lose(why)
                     return
-                except BaseException:  # it was closed, or the fault is here
+                except BaseException:  # it was closed
                     for future in waiting:
-                        _fail(future, CLOSED)
+                        _fail(future, StorageAway(CLOSED))
                     raise
-                self._deliver(gets, commands, replies)
         finally:
             self._sending = None
+
+    def _complain(self, exc: Exception) -> None:
+        """Log what no server leads to, the first time: the fault may be here."""
+        if not isinstance(exc, FAILURES) and type(exc) not in self._unexpected:
+            self._unexpected.add(type(exc))
+            logger.error("the shared storage cannot be used", exc_info=exc)
 
     def _one_of_all_waits(self) -> asyncio.Future[Any]:
         waits, self._waits = self._waits, []
@@ -233,7 +242,7 @@ class Connection:
             for command in (("TIME",), *commands):
                 pipeline.execute_command(*command)
             at, *replies = await pipeline.execute(raise_on_error=False)
-        if not isinstance(at, Exception):
+        if not isinstance(checked(("TIME",), at), Exception):
             self._clock.learn(at[0] + at[1] / 1e6, sent)
         return replies
 
@@ -244,22 +253,24 @@ class Connection:
         replies: list[Any],
     ) -> None:
         if gets:
-            values, *replies = replies
-            if isinstance(values, Exception):
-                values = [values] * len(gets)
-            waiting = zip(gets.values(), values, strict=True)
+            found, *replies = replies
+            waiting = zip(gets.values(), values(found, len(gets)), strict=True)
             answered = [(one, value) for futures, value in waiting for one in futures]
         else:
             answered = []
-        answered += [(one, reply) for (_, one), reply in zip(commands, replies, strict=True)]
+        answered += [
+            (one, checked(command, reply))
+            for (command, one), reply in zip(commands, replies, strict=True)
+        ]
         lost = None
         for future, reply in answered:
             if isinstance(reply, Exception):
-                why = reason(reply)
-                _fail(future, why)
-                if code_of(reply) in AWAY_CODES:
+                why, code = reason(reply), code_of(reply)
+                is_one = code in UNREADABLE_CODES
+                _fail(future, Unreadable(why) if is_one else StorageAway(why))
+                if code in AWAY_CODES:
                     lost = why
-                else:
+                elif not is_one:
                     logger.warning("the shared storage refused a command: %s", why)
             elif not future.done():
                 future.set_result(reply)
@@ -274,7 +285,7 @@ class Connection:
         waiting += [*(future for _, future in self._commands), *self._waits]
         self._gets, self._commands, self._waits = {}, [], []
         for future in waiting:
-            _fail(future, why)
+            _fail(future, StorageAway(why))
 
     def _look_for(self) -> None:
         """Probe the server in the background until it is there."""
@@ -301,9 +312,9 @@ class Connection:
             self.away, unfit = str(exc), exc
         except FAILURES as exc:
             self.away = reason(exc)
-        except Exception:
-            logger.exception("the shared storage cannot be used")
-            self.away = "it answers what nobody expects"
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is tried again
+            self._complain(exc)
+            self.away = reason(exc)
         else:
             return True
         self._unfit = unfit
@@ -320,12 +331,12 @@ class Connection:
 def _pass_on(waits: list[asyncio.Future[Any]], one: asyncio.Future[Any]) -> None:
     for future in waits:
         if one.exception() is not None:
-            _fail(future, str(one.exception()))
+            _fail(future, StorageAway(str(one.exception())))
         elif not future.done():
             future.set_result(one.result())
 
 
-def _fail(future: asyncio.Future[Any], why: str) -> None:
+def _fail(future: asyncio.Future[Any], exc: StorageAway) -> None:
     if not future.done():
-        future.set_exception(StorageAway(why))
+        future.set_exception(exc)
         future.exception()  # so that asyncio does not log it when nobody awaits it

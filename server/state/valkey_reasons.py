@@ -10,6 +10,8 @@ from typing import Final
 
 import redis
 
+from .storage import StorageAway
+
 AWAY_CODES: Final = frozenset(
     {
         *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOPERM"),
@@ -17,6 +19,14 @@ AWAY_CODES: Final = frozenset(
     }
 )
 """Error codes after which every command would be refused. Any other is the fault of one command."""
+
+UNREADABLE_CODES: Final = frozenset({"WRONGTYPE"})
+"""Error codes that concern one value: another program has put something else there."""
+
+NAMED_CODES: Final = AWAY_CODES | UNREADABLE_CODES | {"ERR", "EXECABORT", "NOSCRIPT", "UNKILLABLE"}
+"""The error codes that are repeated: any other text is whatever the server likes to say."""
+
+UNEXPECTED: Final = "it answers what nobody expects"
 
 CODES: Final[dict[type[redis.RedisError], str]] = {
     redis.exceptions.OutOfMemoryError: "OOM",
@@ -75,12 +85,14 @@ def reason(exc: BaseException) -> str:
     if isinstance(exc, (TimeoutError, redis.TimeoutError)):
         return "it does not answer"
     code = code_of(exc)
-    if code.isupper():
+    if code in NAMED_CODES:
         return ": ".join([f"it refuses with {code}", *filter(None, [OF_CODES.get(code)])])
     if code:
         return "it refuses a command"
+    if isinstance(exc, StorageAway):
+        return str(exc)  # what another reading of the same server has found
     if not isinstance(exc, (redis.ConnectionError, OSError)):
-        return str(exc)
+        return UNEXPECTED
     return ": ".join(["it cannot be reached", *_details(exc)])
 
 

@@ -15,18 +15,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
-
 from ..errors import MEND_SECONDS, MISMATCHED, CacheUnavailable, SecretDiffers
-from . import valkey_reports
+from . import valkey_messages, valkey_reports
 from .accounts import Accounts
 from .decider import Listeners
 from .limits import Limits, Policy
 from .remote import Waits
-from .storage import EPOCHS, StorageAway
+from .storage import EPOCHS, StorageAway, Unreadable
 from .valkey import ValkeyStorage
 from .valkey_connection import UnfitStorage
-from .valkey_epochs import Raised
+from .valkey_messages import Raised, Reload, Unlocked
 from .valkey_reports import Facts, Reports, versions
 from .vocabulary import SHAPES, Outcome, Request
 
@@ -61,7 +59,7 @@ class ValkeyClient:
         self.listeners = Listeners()
         self._storage = storage
         self._about = about or {}
-        self._reports = Reports(storage, tag, self._facts, self._compare_all)
+        self._reports = Reports(storage, tag, self._facts, self._compare_settings, self._compare)
         self._shapes = dict.fromkeys(SHAPES, 0)
         self._digest: Callable[[], bytes] = bytes
         self._reload: Callable[[], None] = lambda: None
@@ -130,15 +128,11 @@ class ValkeyClient:
     def say_settings(self, reloaded: Mapping[str, object]) -> None:
         """Report at once what came of a reload."""
         self._reloaded = {"asked": self._reload_asked, **reloaded}
-        self._start(self._report())
+        self._start(self._reports.report())
 
     async def keep_compared(self) -> None:
         """Connect, report and compare drops every few seconds, until cancelled."""
-        try:
-            await self._reports.keep()
-        except UnfitStorage as exc:
-            logger.error("the shared storage is not used: %s", exc)  # noqa: TRY400 - says it all
-            await self._reports.keep()
+        await self._reports.keep()
 
     async def aclose(self) -> None:
         """Answer all waiters, and end."""
@@ -161,27 +155,28 @@ class ValkeyClient:
 
     def _unlocked(self, budget: bytes | None, source: str | None) -> None:
         if budget is not None or source is not None:
-            self._storage.announce(msgpack.packb(["unlocked", budget, source]))
+            self._storage.announce(valkey_messages.dump(Unlocked(budget, source)))
         self.listeners.unlocked(budget, source)
 
     def reload(self, name: bytes) -> None:
         """Have all other processes read their settings again, and report it under this name."""
-        self._storage.announce(msgpack.packb(["settings", name]))
+        self._storage.announce(valkey_messages.dump(Reload(name)))
 
     def _announced(self, message: bytes) -> None:
         try:
-            what, *fields = msgpack.unpackb(message)
-            if what == "raised":
-                self._raised(Raised.load(fields))
-            elif what == "unlocked":
-                self.listeners.unlocked(*fields)
-            elif what == "settings":
-                (self._reload_asked,) = fields
+            said = valkey_messages.load(message)
+        except Unreadable as exc:
+            logger.warning("%s", exc)
+            self.listeners.dropped(None, None)  # it may have been a drop
+            return
+        match said:
+            case Raised():
+                self._raised(said)
+            case Unlocked():
+                self.listeners.unlocked(*said)
+            case Reload(name):
+                self._reload_asked = name
                 self._reload()
-        except (ValueError, TypeError):
-            # Of another version, or of a program that is none of ours: it may have been a drop.
-            logger.warning("a message on the shared storage was not understood")
-            self.listeners.dropped(None, None)
 
     def _raised(self, raised: Raised) -> None:
         if raised.is_unlocked:
@@ -202,24 +197,19 @@ class ValkeyClient:
         self._drops = origin, heard
 
     def _subscribed(self) -> None:
-        self._start(self._compare())
+        self._start(self._reports.tried(self._compare))
 
     async def _compare(self) -> None:
-        """Drop all copies if one drop or more was not heard of."""
-        with contextlib.suppress(StorageAway):
-            await self._storage.load(EPOCHS)
-            origin, drops, *_ = self._storage.epochs
-            known = self._drops or (origin, drops)
-            if origin != known[0] or drops > known[1]:
-                self.listeners.dropped(None, None)
-            self._drops = origin, drops
-            self._after_gap.clear()
+        """Drop all copies if one drop or more was not heard of; may raise `StorageAway`."""
+        await self._storage.load(EPOCHS)
+        origin, drops, *_ = self._storage.epochs
+        known = self._drops or (origin, drops)
+        if origin != known[0] or drops > known[1]:
+            self.listeners.dropped(None, None)
+        self._drops = origin, drops
+        self._after_gap.clear()
 
     # What is said of this process.
-
-    async def _report(self) -> None:
-        with contextlib.suppress(StorageAway):
-            await self._reports.report()
 
     def _facts(self) -> dict[str, object]:
         own = {
@@ -233,10 +223,6 @@ class ValkeyClient:
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             "versions": [own],
         }
-
-    async def _compare_all(self, reports: list[Facts]) -> None:
-        self._compare_settings(reports)
-        await self._compare()
 
     def _compare_settings(self, reports: list[Facts]) -> None:
         """Say whether other processes have other settings, once that has lasted.

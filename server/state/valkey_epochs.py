@@ -7,12 +7,15 @@ come undone: so a process that knows higher numbers raises them there again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, NoReturn, Self
+from typing import Final, NoReturn
 
 import msgpack  # type: ignore[import-untyped]
 
-from .storage import TAG_BYTES, Epochs, StorageAway
+from . import valkey_messages
+from .storage import TAG_BYTES, Epochs, StorageAway, Unreadable
+from .stored_row import UINT32, reading, row
 from .valkey_connection import Connection
+from .valkey_messages import Raised
 from .valkey_notices import Notices
 from .valkey_swap import Swap
 
@@ -21,31 +24,10 @@ ORIGIN_BYTES: Final = 16
 LASTS: Final = 100 * 366 * 86_400_000
 """Milliseconds for which the epochs are kept."""
 
+MOST_DROPS: Final = 2**63
+
 LOST: Final = "it has lost everything"
 BEHIND: Final = "it has lost its latest changes"
-UNREADABLE: Final = "its epochs were written by a newer version, or by another program"
-
-
-class Raised(NamedTuple):
-    """The message of a raise.
-
-    Attributes:
-        drops: The number of drops from now on.
-        is_dropped: Whether it counts a drop; `is_unlocked` whether all failures were flushed.
-        account: The account of which something was dropped; None stands for all.
-        budget: Its budget key if it was erased.
-    """
-
-    drops: int
-    is_dropped: bool
-    is_unlocked: bool
-    account: bytes | None
-    budget: bytes | None
-
-    @classmethod
-    def load(cls, fields: list[object]) -> Self:
-        """Read the fields of a message; raises `TypeError` for those of another version."""
-        return cls(*fields)  # type: ignore[arg-type]
 
 
 class SharedEpochs:
@@ -80,7 +62,10 @@ class SharedEpochs:
         """Read a value that has come with a load; raises `StorageAway` if some of it is lost."""
         if data is None:
             self._lose(LOST)
-        found = _load(data)
+        try:
+            found = _load(data)
+        except Unreadable as exc:
+            self._lose(str(exc))
         if self.known.origin not in {b"", found.origin}:
             self._lose(LOST)
         if _latest(found, self.known) != found:
@@ -116,7 +101,7 @@ class SharedEpochs:
             is_dropped = sessions or dropped
             new = Epochs(origin, drops + is_dropped, flushed + sessions, unlocked + locks)
             raised = Raised(new.drops, is_dropped, locks, *whose)
-            message = self._notices.message(msgpack.packb(["raised", *raised]))
+            message = self._notices.message(valkey_messages.dump(raised))
             swap = self._swap(old, new, message)
             if swap.is_done(await self._connection.ask(*swap.command())):
                 self.known = new
@@ -137,13 +122,14 @@ class SharedEpochs:
 
 
 def _load(data: bytes) -> Epochs:
-    try:
-        epochs = Epochs(*msgpack.unpackb(data[TAG_BYTES:]))
-        if all(isinstance(one, int) for one in epochs[1:]):
-            return epochs
-    except (ValueError, TypeError):
-        pass
-    raise StorageAway(UNREADABLE)
+    """Read a value; a further flush must leave numbers that every value has room for."""
+    with reading("what was flushed"):
+        epochs = row(Epochs, msgpack.unpackb(data[TAG_BYTES:]))
+        if len(epochs.origin) != ORIGIN_BYTES or min(epochs[1:]) < 0:
+            raise ValueError(epochs)
+        if epochs.drops >= MOST_DROPS or max(epochs.sessions, epochs.locks) >= UINT32:
+            raise ValueError(epochs)
+        return epochs
 
 
 def _latest(found: Epochs, known: Epochs) -> Epochs:

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import os
 import socket
+import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
@@ -68,6 +69,7 @@ class SharedStorage:
         self._runner = asyncio.Runner()
         self._totals: dict[str, int] = {}
         self._count_at = 0.0
+        self._skipped = 0
 
     def __enter__(self) -> Self:
         """Connect.
@@ -101,6 +103,7 @@ class SharedStorage:
             Unreachable: The storage is away.
         """
         answer = self._run(self._asked(verb, args))
+        self._say_skipped()
         return answer[: len(fields)]
 
     def hello(self) -> ServerInfo:
@@ -177,7 +180,8 @@ class SharedStorage:
         about = await self._storage.members.server()
         name = about.get("server_name", "redis")
         version = about.get("valkey_version", about.get("redis_version"))
-        return ServerInfo(f"{name} {version}", about["process_id"], about["uptime_in_seconds"])
+        pid, uptime = about.get("process_id", 0), about.get("uptime_in_seconds", 0.0)
+        return ServerInfo(f"{name} {version}", pid, uptime)
 
     async def _asked(self, verb: str, args: Sequence[Any]) -> tuple[Any, ...]:
         upkeep = self._client.accounts.upkeep
@@ -216,6 +220,16 @@ class SharedStorage:
                 ]
             await asyncio.sleep(pause)
 
+    def _say_skipped(self) -> None:
+        """Say how many values could not be read, whenever they have become more."""
+        skipped = len(self._client.accounts.upkeep.walk.unreadable)
+        if skipped > self._skipped:
+            self._skipped = skipped
+            sys.stderr.write(
+                f"{amount(skipped, 'value')} on the shared storage {self._address} skipped: "
+                "a newer version or another program wrote what cannot be read.\n"
+            )
+
     async def _stats(self) -> Mapping[str, object]:
         """Add up what the processes report, and count what all of them share."""
         server, reports = await self._server_info(), await reports_of(self._storage)
@@ -232,7 +246,7 @@ class SharedStorage:
         """Count sessions and locks, unless that was done a moment ago."""
         began = time.monotonic()
         if began >= self._count_at:
-            self._totals = await self._client.accounts.upkeep.totals()
+            self._totals = await self._client.accounts.upkeep.walk.totals()
             ended = time.monotonic()
             self._count_at = ended + (ended - began) / COUNT_SHARE
         return self._totals

@@ -80,11 +80,11 @@ class SharedContract:
             one.reject(number, source="203.0.113.1")
         locked = [row for row in one.lockouts()[1] if row["retry_after"]]
         totals = {"sessions": 7, "lockouts_active": len(locked)}
-        assert other.loop.wait(other.accounts.upkeep.totals()) == totals
+        assert other.loop.wait(other.accounts.upkeep.walk.totals()) == totals
         assert len(locked) == 2
         assert other.sessions(2)[0] == 7
         assert other.flush("sessions")[0] == 7
-        assert one.loop.wait(one.accounts.upkeep.totals()) == {**totals, "sessions": 0}
+        assert one.loop.wait(one.accounts.upkeep.walk.totals()) == {**totals, "sessions": 0}
 
     def test_who_waits_for_a_budget_goes_on_when_another_host_frees_it(self, hosts):
         one, other = hosts(2, Policy(per_source=1), **MANY)

@@ -311,7 +311,7 @@ async def test_a_secret_that_workers_of_any_host_use_is_not_replaced(hosts, cach
 def test_a_watch_counts_for_a_tenth_of_the_time_at_most(monkeypatch):
     now, counted = [0.0], []
 
-    class Upkeep:
+    class Walk:
         async def totals(self):
             counted.append(now[0])
             now[0] += 2.0
@@ -319,7 +319,7 @@ def test_a_watch_counts_for_a_tenth_of_the_time_at_most(monkeypatch):
 
     monkeypatch.setattr("cachectl.shared_storage.time.monotonic", lambda: now[0])
     storage = SharedStorage(Settings(), StorageAddress.read("redis://valkey.invalid"))
-    storage._client = SimpleNamespace(accounts=SimpleNamespace(upkeep=Upkeep()))
+    storage._client = SimpleNamespace(accounts=SimpleNamespace(upkeep=SimpleNamespace(walk=Walk())))
     with contextlib.closing(storage._runner) as runner:
         for at in range(50):
             now[0] = max(now[0], float(at))

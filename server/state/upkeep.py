@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Final
 
-from . import clock_step, encoding, locks
-from .account import AccountState
+from . import encoding
 from .commands import Work, flush
 from .decider import Decider
-from .encoding import Header, header_of
+from .encoding import header_of
 from .limits import ACCOUNT_SHOWN_BYTES
 from .rounds import Rounds
-from .spraying import SourceState
-from .storage import ACCOUNT, EPOCHS, SOURCE, Storage, StorageAway
+from .storage import Storage, StorageAway, of_account
 from .vocabulary import Done, Outcome, Unlock
-
-PAGE: Final = 100
-"""Accounts looked at in one turn of the loop."""
+from .walk import Walk, has_session
 
 TIDY_SLICE: Final = 500
 TIDY_ROUNDS: Final = 50
@@ -30,9 +24,14 @@ Page = tuple[int, list[dict[str, object]]]
 
 
 class Upkeep:
-    """Goes through all accounts of a storage; `rounds` decides about each."""
+    """Goes through all accounts of a storage; `rounds` decides about each.
+
+    Attributes:
+        walk: Goes through them; it has the names of values that cannot be read.
+    """
 
     def __init__(self, storage: Storage, rounds: Rounds) -> None:
+        self.walk = Walk(storage, rounds.context)
         self._storage = storage
         self._rounds = rounds
 
@@ -53,7 +52,7 @@ class Upkeep:
             return Done(int(decider.state.sources.pop(source, None) is not None))
 
         # Accounts first: this also counts expired guesses, for the source as well.
-        async for account, state in self._states():
+        async for account, state in self.walk.states():
             if source in state.sources:
                 dropped += await self._count(account, forget)
         while True:
@@ -74,6 +73,8 @@ class Upkeep:
         """Drop sessions, failures, or both; known sources stay.
 
         With the sessions go leases for new ones, and the answers and handles that came of them.
+        All of it is dropped before it is counted, so that no value that cannot be read, nor the
+        end of a connection meanwhile, leaves it in force.
 
         `what` is `all`, `sessions`, `expired`, `lockouts`, or `account`, which takes an account.
         Returns how many sessions and counters of failures were dropped.
@@ -90,20 +91,26 @@ class Upkeep:
         sessions, locked = what in {"all", "sessions"}, what in {"all", "lockouts"}
         if not sessions and not locked:
             raise ValueError("unknown kind of flush")
-        counted = await self._count_failures() if locked else 0
-        dropped = await self._count_sessions() if sessions else 0
-        await self._storage.flush(sessions=sessions, locks=locked)
+        there = self._storage.stats().get("sessions") if sessions else 0
+        raised = await self._storage.flush(sessions=sessions, locks=locked)
+        before = raised._replace(sessions=raised.sessions - sessions, locks=raised.locks - locked)
         if locked:
             self._rounds.census.forget_locks()
             self._rounds.room.turns.forgive(None)
             self._rounds.listeners.unlocked(None, None)
         if sessions:
             room = self._rounds.room
-            room.totals["flushed_total"] += dropped
             for token in list(room.leases):  # their logins were begun before the flush
                 room.end_lease(token, lost=True)
             self._rounds.listeners.dropped(None, None)
-        self._rounds.wake_all()
+        try:
+            counted = await self.walk.failures(before) if locked else 0
+            dropped = (
+                there if isinstance(there, int) else await self.walk.sessions_of(before.sessions)
+            )
+        finally:
+            self._rounds.wake_all()  # now, as each round drops what was flushed
+        self._rounds.room.totals["flushed_total"] += dropped
         return dropped, counted
 
     async def list(self, what: str, limit: int) -> Page:
@@ -162,89 +169,11 @@ class Upkeep:
         await transaction.load_source(name[1:].decode())
         await transaction.commit()
 
-    async def _accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
-        """Yield accounts and their values, and give the loop its turn now and then."""
-        seen = 0
-        async for one in self._storage.accounts(latest):
-            seen += 1
-            if seen % PAGE == 0:
-                await asyncio.sleep(0)
-            yield one
-
-    async def _states(self) -> AsyncIterator[tuple[bytes, AccountState]]:
-        """Yield the states that have counters, as of now."""
-        context, epochs = self._rounds.context(), self._storage.epochs
-        async for account, data in self._accounts():
-            if header_of(data).lasting_size:
-                state = encoding.load(data)
-                clock_step.correct_account(state, context)
-                state.refresh(epochs, context.now)
-                locks.expire(state, context)
-                if state.counters():
-                    yield account, state
-
-    async def _source_states(self) -> AsyncIterator[tuple[str, SourceState]]:
-        now, epochs = self._storage.now(), self._storage.epochs
-        async for source, data in self._storage.sources():
-            state = SourceState.load(data)
-            clock_step.correct_source(state, now)
-            state.refresh(epochs, now)
-            # A failure at a single account adds nothing to that account's own counter.
-            if len(state.failed()) > 1 or state.until > now:
-                yield source, state
-
-    async def totals(self) -> dict[str, int]:
-        """Count sessions and locks, under the names of `stats`, where no storage counts them.
-
-        In one pass: of most accounts only the first bytes are read.
-        """
-        await self._storage.load(EPOCHS)  # what others have flushed meanwhile
-        sessions = locked = 0
-        async for page in self._storage.heads(ACCOUNT + SOURCE):
-            now, epoch = self._storage.now(), self._storage.epochs.sessions
-            heads = [(name, header_of(head)) for name, head in page if name[:1] == ACCOUNT]
-            sessions += sum(_has_session(head, now, epoch) for _, head in heads)
-            names = [name for name, head in heads if head.careful_until > now]
-            names += [name for name, _ in page if name[:1] == SOURCE]
-            values = await asyncio.gather(*map(self._storage.load, names))
-            locked += sum(map(self._locks, names, values))
-        return {"sessions": sessions, "lockouts_active": locked}
-
-    def _locks(self, name: bytes, data: bytes | None) -> int:
-        """Return how many locks are on in a value."""
-        if data is None:
-            return 0
-        now, epochs = self._storage.now(), self._storage.epochs
-        if name[:1] == SOURCE:
-            source = SourceState.load(data)
-            source.refresh(epochs, now)
-            return int(source.refused_until(self._rounds.policy) > now)
-        state = encoding.load(data)
-        state.refresh(epochs, now)
-        locks.expire(state, self._rounds.context())
-        return sum(one.until > now for one in state.all_counters())
-
-    async def _count_sessions(self) -> int:
-        """Return how many there are; where no storage counts them, all accounts are looked at."""
-        counted = self._storage.stats().get("sessions")
-        if isinstance(counted, int):
-            return counted
-        number = 0
-        async for page in self._storage.heads(ACCOUNT):
-            now, epoch = self._storage.now(), self._storage.epochs.sessions
-            number += sum(_has_session(header_of(head), now, epoch) for _, head in page)
-        return number
-
-    async def _count_failures(self) -> int:
-        counted = [state.counters() async for _, state in self._states()]
-        return sum(counted) + len([1 async for _ in self._source_states()])
-
     async def _drop_expired(self) -> int:
         dropped = 0
-        async for page in self._storage.heads(ACCOUNT):
+        async for page in self.walk.headers():
             now, epoch = self._storage.now(), self._storage.epochs.sessions
-            for name, head in page:
-                header = header_of(head)
+            for name, header in page:
                 if header.value_size and header.expires <= now and header.flushed == epoch:
                     await self._refresh(name)
                     dropped += 1
@@ -276,9 +205,9 @@ class Upkeep:
     async def _sessions(self, limit: int) -> Page:
         storage, rows = self._storage, []
         now, epoch = storage.now(), storage.epochs.sessions
-        async for account, data in self._accounts(2 * limit):
-            header = header_of(data)
-            if not _has_session(header, now, epoch):
+        async for account, data in self.walk.accounts(2 * limit):
+            header = self.walk.read(of_account(account), header_of, data)
+            if header is None or not has_session(header, now, epoch):
                 continue
             usage = storage.usage(account)
             rows.append(
@@ -293,12 +222,12 @@ class Upkeep:
             )
             if len(rows) >= limit:
                 break
-        return await self._count_sessions(), rows
+        return await self.walk.sessions(), rows
 
     async def _lockouts(self, limit: int) -> Page:
         now, policy = self._storage.now(), self._rounds.policy
         rows: list[tuple[float, float, bytes | None, str | None, int]] = []
-        async for account, state in self._states():
+        async for account, state in self.walk.states():
             shown = account[:ACCOUNT_SHOWN_BYTES]
             if state.total.last:
                 one = state.total
@@ -307,7 +236,7 @@ class Upkeep:
                 (one.until, one.last, shown, source, one.failures)
                 for source, one in state.sources.items()
             ]
-        async for source, tried in self._source_states():
+        async for source, tried in self.walk.source_states():
             failed = tried.failed()
             until = tried.refused_until(policy)
             rows.append((until, max(failed, default=0.0), None, source, len(failed)))
@@ -321,11 +250,6 @@ class Upkeep:
             }
             for until, _, account, source, failures in rows[:limit]
         ]
-
-
-def _has_session(header: Header, now: float, epoch: int) -> bool:
-    """Return whether an account has a session that is neither over nor flushed."""
-    return header.value_size > 0 and header.expires > now and header.flushed == epoch
 
 
 async def _nothing(_: Decider) -> Outcome:

@@ -26,20 +26,30 @@ from redis.asyncio.sentinel import MasterNotFoundError
 
 from . import encoding
 from .limits import Limits
-from .storage import ACCOUNT, EPOCHS, OWNER_BYTES, Answer, Entry, Epochs, Room, StorageAway
+from .storage import (
+    ACCOUNT,
+    EPOCHS,
+    OWNER_BYTES,
+    SOURCE,
+    Answer,
+    Entry,
+    Epochs,
+    Room,
+    StorageAway,
+    Unreadable,
+)
 from .valkey_answers import ValkeyAnswers
 from .valkey_clock import ServerClock
 from .valkey_connection import Connection, UnfitStorage
 from .valkey_epochs import SharedEpochs
 from .valkey_fitness import greet, refuse_eviction, replicas_in
+from .valkey_handles import Handles
 from .valkey_members import Members
 from .valkey_notices import Notices
 from .valkey_sentinels import answers_of, doubts, lost_primary
 from .valkey_swap import Swap
 
 PREFIX: Final = b"oig:"
-MAX_HANDLES: Final = 10_000
-"""Handles whose account is remembered; it never changes."""
 
 
 class ValkeyStorage:
@@ -84,7 +94,7 @@ class ValkeyStorage:
         self._epochs = SharedEpochs(self._connection, self._notices, self._key(EPOCHS), random)
         self._answers = ValkeyAnswers(self._connection, limits, self._clock, prefix)
         self.members = Members(self._connection, self.owner, prefix)
-        self._handles: dict[bytes, bytes] = {}
+        self._handles = Handles(self._connection, prefix)
 
     @property
     def epochs(self) -> Epochs:
@@ -144,7 +154,7 @@ class ValkeyStorage:
 
     def peek_handle(self, handle: bytes) -> bytes | None:
         """As `Storage.peek_handle`."""
-        return self._handles.get(handle)
+        return self._handles.peek(handle)
 
     def touch(self, name: bytes, now: float) -> None:
         """As `Storage.touch`: uses are not counted."""
@@ -159,15 +169,14 @@ class ValkeyStorage:
     async def swap(self, name: bytes, old: bytes | None, new: bytes | None, entry: Entry) -> bool:
         """As `Storage.swap`."""
         lasts = self._connection.milliseconds(entry.lasts)
-        for handle in entry.handles:
-            # First, since one that leads to an account without the handle does no harm.
-            self._connection.ask("SET", self._key(b"h" + handle), name[1:], "PX", lasts)
+        # First, since one that leads to an account without the handle does no harm.
+        self._handles.put(name[1:], entry.handles, lasts)
         message = self._notices.message(name) if entry.wake else b""
         swap = Swap(self._key(name), old, new, lasts, message, self._notices.changes)
         if not swap.is_done(await self._connection.ask(*swap.command())):
             return False
         if name[:1] == b"a":
-            await self._note_handles(name[1:], old, entry.handles)
+            await self._handles.swapped(name[1:], old, entry.handles)
         return True
 
     def watch(self, name: bytes) -> AbstractAsyncContextManager[Callable[[float], Awaitable[None]]]:
@@ -188,10 +197,7 @@ class ValkeyStorage:
 
     async def account_of(self, handle: bytes) -> bytes | None:
         """As `Storage.account_of`; one that is remembered here may have ended."""
-        account = self._handles.get(handle) or await self._connection.get(self._key(b"h" + handle))
-        if account is not None:
-            self._remember(handle, account)
-        return account
+        return await self._handles.account_of(handle)
 
     async def dead(self, owners: Collection[bytes]) -> frozenset[bytes]:
         """As `Storage.dead`."""
@@ -234,8 +240,8 @@ class ValkeyStorage:
 
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """As `Storage.accounts`, in no particular order."""
-        async for name, data in self._values(b"a"):
-            if latest is None or encoding.header_of(data).value_size:
+        async for name, data in self._values(ACCOUNT):
+            if latest is None or _may_have_session(data):
                 yield name, data
 
     async def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
@@ -244,11 +250,9 @@ class ValkeyStorage:
             asked = [
                 self._connection.ask("GETRANGE", key, 0, encoding.LAYOUT.size - 1) for key in page
             ]
-            heads = [
-                (key[len(self._prefix) :], await head)
-                for key, head in zip(page, asked, strict=True)
-            ]
-            yield [(name, head) for name, head in heads if head]
+            names = [key[len(self._prefix) :] for key in page]
+            heads = [await _head(one) for one in asked]
+            yield [(name, one) for name, one in zip(names, heads, strict=True) if one is not None]
 
     async def has_accounts(self) -> bool:
         """Return whether anything is stored of an account."""
@@ -263,8 +267,8 @@ class ValkeyStorage:
 
     async def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """As `Storage.sources`."""
-        async for name, data in self._values(b"s"):
-            yield name.decode(), data
+        async for name, data in self._values(SOURCE):
+            yield name.decode(errors="backslashreplace"), data
 
     def sweep(self, most: int) -> list[tuple[bytes, bytes]]:
         """As `Storage.sweep`: values expire by themselves."""
@@ -315,26 +319,23 @@ class ValkeyStorage:
     def _key(self, name: bytes) -> bytes:
         return self._prefix + name
 
-    async def _note_handles(
-        self, account: bytes, old: bytes | None, handles: tuple[bytes, ...]
-    ) -> None:
-        for handle in handles:
-            self._remember(handle, account)
-        if old is not None and encoding.header_of(old).lasting_size:
-            ended = {one.handle for one in encoding.load(old).handles}.difference(handles)
-            for handle in ended:
-                self._handles.pop(handle, None)
-            if ended:
-                await self._connection.ask("DEL", *(self._key(b"h" + one) for one in ended))
-
-    def _remember(self, handle: bytes, account: bytes) -> None:
-        self._handles.pop(handle, None)
-        if len(self._handles) >= MAX_HANDLES:
-            del self._handles[next(iter(self._handles))]
-        self._handles[handle] = account
-
     async def _values(self, kind: bytes) -> AsyncIterator[tuple[bytes, bytes]]:
         """Yield the names and values of a kind, each once."""
         start = self._key(kind)
         async for key, data in self._connection.values(start):
             yield key[len(start) :], data
+
+
+def _may_have_session(data: bytes) -> bool:
+    try:
+        return encoding.header_of(data).value_size > 0
+    except Unreadable:
+        return True
+
+
+async def _head(asked: Awaitable[bytes]) -> bytes | None:
+    """Return the first bytes of a value; None of one that has expired meanwhile."""
+    try:
+        return await asked or None
+    except Unreadable:
+        return b""

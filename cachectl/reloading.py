@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from server.cache.worker_list import of_reports
@@ -82,7 +82,9 @@ def _on_all_hosts(storage: SharedStorage) -> Report:
         )
     read = [one for one in reports if one["is_reloaded"] and not one["reloaded"]["wrong"]]
     listed: Any = of_reports(read, socket.gethostname())["versions"]
-    others = {(row["host"], row["pid"]) for row in listed if row["settings_differ"]}
+    others = {
+        (row["host"], row["pid"]): row["differing"] for row in listed if row["settings_differ"]
+    }
     behind = [why for one in reports if (why := _behind(one, others))]
     if behind:
         named = "; ".join(behind[:MOST_NAMED])
@@ -99,7 +101,7 @@ def _on_all_hosts(storage: SharedStorage) -> Report:
     return reload_report(taken, len(reports), hosts)
 
 
-def _behind(one: Mapping[str, Any], others: Container[tuple[object, object]]) -> str:
+def _behind(one: Mapping[str, Any], others: Mapping[tuple[object, object], list[str]]) -> str:
     """Say why a worker does not go by the settings of this host; empty if it does."""
     # 1. It has not read them: it hangs, or is of a version that reports nothing of it.
     # 2. It could not use what it read. 3. It read something else: its host has other files.
@@ -108,7 +110,8 @@ def _behind(one: Mapping[str, Any], others: Container[tuple[object, object]]) ->
     elif one["reloaded"]["wrong"]:
         why = text(one["reloaded"]["wrong"]).rstrip(".")
     elif (one.get("host"), one.get("pid")) in others:
-        why = "read other settings on its host"
+        names = text(", ".join(others[one.get("host"), one.get("pid")]))
+        why = f"read other settings on its host{f' ({names})' if names else ''}"
     else:
         return ""
     return f"{text(one.get('name'))} on {text(one.get('host'))}: {why}"

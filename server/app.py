@@ -38,7 +38,7 @@ from .http.exemptions import Exemptions
 from .http.forwarded import Forwarded
 from .http.guard import Guard, Names, cross_origin
 from .http.health import SHARED, Probe, healthz, readyz
-from .keys.fingerprint import account_key, secret_tag
+from .keys.fingerprint import account_key
 from .keys.secret_use import SecretUse
 from .log import set_level
 from .oauth.admission import Admission
@@ -112,7 +112,7 @@ def build_app(
         settings,
         LoginWaits(most_waiting, source).begin,
         name=name,
-        secret_tag=secret_tag(secret),
+        secret=secret,
         reloading=reloading,
         now=now,
     )

@@ -35,6 +35,7 @@ class Look(NamedTuple):
         hosts: Those whose workers work with it.
         workers: How many these are.
         is_used: Whether anybody works with it, or an account is stored.
+        reports: What the workers of all hosts say of themselves.
         warnings: What else needs attention.
     """
 
@@ -44,6 +45,7 @@ class Look(NamedTuple):
     hosts: tuple[str, ...] = ()
     workers: int = 0
     is_used: bool = False
+    reports: tuple[Facts, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -168,15 +170,8 @@ def look(settings: Settings, address: StorageAddress) -> Look:
             hosts=tuple(sorted({str(one.get("host")) for one in working})),
             workers=len(working),
             is_used=bool(working) or await storage.has_accounts(),
+            reports=tuple(reports),
             warnings=tuple(await storage.doubts()),
         )
 
     return asked(settings, address, ask, only_looks=True)
-
-
-def reports_at(settings: Settings, address: StorageAddress) -> list[Facts]:
-    """Return what the workers of all hosts report; nothing where the storage cannot be asked."""
-    try:
-        return versions(asked(settings, address, reports_of, only_looks=True))
-    except (ConfigurationError, StorageAway):
-        return []

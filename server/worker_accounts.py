@@ -6,11 +6,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from .account_limits import limits_of, policy_of
 from .cache.client import CacheClient
 from .cache.hello import CHANGES, Hello
+from .keys.fingerprint import secret_tag, setting_tag
 from .settings.following import Leader
 from .settings.reloading import Reloading
 from .settings.table import Settings
@@ -44,7 +46,7 @@ def worker_accounts(
     settings: Settings,
     begin: Begin = lambda *_: None,
     *,
-    secret_tag: bytes | None = None,
+    secret: bytes | None = None,
     name: str = "worker",
     reloading: Reloading | None = None,
     now: Callable[[], float] = time.monotonic,
@@ -54,7 +56,7 @@ def worker_accounts(
     Args:
         settings: All settings.
         begin: As `WorkerAccounts`.
-        secret_tag: Of the secret that this worker works with; None compares nothing.
+        secret: With which this worker works; None compares nothing.
         name: Name of this process, for the operator.
         reloading: Reads the settings again; without it they stay as they are.
         now: Seconds on a clock that never goes back, for the time alone.
@@ -65,8 +67,9 @@ def worker_accounts(
     copies = Copies(MemoryStorage(FALLBACK, now), FALLBACK, policy_of(settings).cut())
     reloading = reloading or Reloading(lambda: settings)
     client: Sharing
+    tag = None if secret is None else secret_tag(secret)
     if settings.cache_url is None:
-        hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
+        hello = Hello.of(name, os.getpid(), program_version())._replace(tag=tag)
         client = CacheClient(settings.cache_socket, hello)
     else:
         # They load redis-py: 0.1 s and 10 MB, which a worker with a daemon need not have.
@@ -74,19 +77,28 @@ def worker_accounts(
         from .state.valkey_client import ValkeyClient  # noqa: PLC0415
 
         refuse_records(settings)
+        about: dict[str, object] = {
+            "name": name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": program_version(),
+            "changes": CHANGES,
+        }
         client = shared = ValkeyClient(
             storage_of(settings, settings.cache_url),
             limits_of(settings),
             policy_of(settings),
-            tag=secret_tag,
-            about={
-                "name": name,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "version": program_version(),
-                "changes": CHANGES,
-            },
+            tag=tag,
+            about=lambda: about,
         )
+
+        def tag_settings(_: Settings) -> None:
+            if secret is not None:
+                # Once for each change: a list of e-mails may be long.
+                about["settings_tags"] = reloading.tags(partial(setting_tag, secret))
+
+        tag_settings(settings)
+        reloading.add(tag_settings)
         reloading.add(lambda fresh: shared.use(limits_of(fresh), policy_of(fresh)))
     accounts = WorkerAccounts(client, copies, begin)
     reloading.add(lambda fresh: accounts.use(policy_of(fresh)))

@@ -280,6 +280,11 @@ async def test_a_reload_names_the_workers_that_go_by_other_settings(hosts, serve
     # A host that differs takes none of its workers away from a load balancer.
     for worker in hosts:
         assert "other settings than others on the shared storage" in await noted(worker)
+    files([other], live_ttl=7.5)
+    refused = await cachectl("reload", code=1)
+    why = f"on {host}: read other settings on its host (OIG_LIVE_TTL). Mend it and run this again"
+    assert refused["error"]["message"].endswith(why)
+    assert "7.5" not in refused["error"]["message"]
     files([other], live_ttl=7.0)
     assert (await cachectl("reload"))["changed"] == ["OIG_LIVE_TTL"]
     async with asyncio.timeout(PATIENCE):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cache.hello import CHANGES
 from server.cache.worker_list import of_reports
+from server.keys.fingerprint import setting_tag
+from server.settings.reloading import Reloading
+from server.settings.table import Settings
 from server.state.valkey_members import Members
 from server.state.valkey_reports import sums, versions
 
@@ -118,3 +123,34 @@ def test_workers_are_compared_with_most_of_this_host_or_of_all(host, differing):
     assert found == sorted({*differing, *(["d"] if host == "there" else [])})
     assert (listed["workers"], listed["workers_differing"]) == (4, len(found))
     assert (listed["secrets_differ"], listed["mixed"]) == (1, 1)
+
+
+def test_settings_that_differ_are_named_and_not_shown():
+    def tags(**changes):
+        settings = Settings(**changes)
+        return Reloading(lambda: settings).tags(partial(setting_tag, b"5" * 64))
+
+    here = tags()
+    reports = [
+        worker("a", "here", b"1" * 16, settings_tags=here),
+        worker("b", "there", b"2" * 16, settings_tags=tags(live_ttl=7.0, log_level="debug")),
+        worker("c", "there", b"3" * 16),  # of a version that has no tags
+        worker("d", "there", b"4" * 16, settings_tags={**here, "OIG_OF_A_NEWER_ONE": b"?"}),
+        worker("e", "there", b"5" * 16, settings_tags="?"),
+    ]
+    listed = of_reports(reports, "here")["versions"]
+    assert [row["differing"] for row in listed] == [
+        [],
+        ["OIG_LIVE_TTL", "OIG_LOG_LEVEL"],
+        [],
+        [],
+        [],
+    ]
+    assert b"7.0" not in b"".join(tags(live_ttl=7.0).values())
+    assert "settings_tags" not in listed[1]
+
+
+def test_a_tag_of_a_setting_says_nothing_without_the_secret():
+    one, same, other = (setting_tag(secret, "OIG_LIVE_TTL", 7.0) for secret in (b"1", b"1", b"2"))
+    assert one == same != other
+    assert setting_tag(b"1", "OIG_HISTORY_TTL", 7.0) != one

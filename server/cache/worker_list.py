@@ -59,10 +59,26 @@ def of_reports(reports: Iterable[Mapping[str, Any]], host: str) -> dict[str, obj
         reports: What each process says of itself.
         host: The name of this host.
     """
-    workers = [_reported(one) for one in reports]
+    listed = list(reports)
+    workers = [_reported(one) for one in listed]
     here = [one for one in workers if one.more["host"] == host] or workers
     common = Counter(one.settings for one in here if one.settings).most_common(1)
-    return worker_list(workers, common[0][0] if common else b"")
+    settings = common[0][0] if common else b""
+    tags = next((_tags(one) for one in listed if one.get("settings") == settings), {})
+    for worker, one in zip(workers, listed, strict=True):
+        worker.more["differing"] = _differing(tags, _tags(one))
+    return worker_list(workers, settings)
+
+
+def _tags(one: Mapping[str, Any]) -> Mapping[str, bytes]:
+    """Return the tags of live settings by their variables; none of a version that has none."""
+    tags = one.get("settings_tags")
+    return tags if isinstance(tags, dict) else {}
+
+
+def _differing(tags: Mapping[str, bytes], others: Mapping[str, bytes]) -> list[str]:
+    """Return the settings that two workers have, each with another value."""
+    return sorted(name for name, tag in tags.items() if others.get(name, tag) != tag)
 
 
 def _reported(one: Mapping[str, Any]) -> Worker:

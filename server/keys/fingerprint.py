@@ -19,6 +19,12 @@ SPELLING_LABEL = b"oig-cloud-mcp spelling 1\0"
 SECRET_LABEL = b"oig-cloud-mcp secret 1\0"
 """Likewise."""
 
+SETTING_LABEL = b"oig-cloud-mcp setting 1\0"
+"""Likewise."""
+
+SETTING_TAG_BYTES = 8
+"""Size of a setting's tag."""
+
 SECRET_TAG_BYTES = 16
 """Size of a secret's tag, as in the cache protocol."""
 
@@ -65,6 +71,18 @@ def secret_tag(secret: bytes) -> bytes:
     that are made with the secret as well.
     """
     return hmac.digest(secret, SECRET_LABEL, hashlib.sha256)[:SECRET_TAG_BYTES]
+
+
+def setting_tag(secret: bytes, variable: str, value: object) -> bytes:
+    """Distinguish a setting's value from others without revealing it: 8 bytes.
+
+    Args:
+        secret: The shared secret. Without it nobody can try values, of which there may be few.
+        variable: The setting's name.
+        value: Its value; those that are equal have one `repr`.
+    """
+    text = f"{variable}={value!r}".encode("utf-8", "surrogatepass")
+    return hmac.digest(secret, SETTING_LABEL + text, hashlib.sha256)[:SETTING_TAG_BYTES]
 
 
 def spelling_tag(secret: bytes, email: str) -> bytes:

@@ -52,7 +52,7 @@ DAEMON = Others(
 HOSTS = Others(
     "other workers on the shared storage",
     "the settings files of two hosts differ, or one was changed and not read again everywhere; "
-    "oig-cloud-mcp status names the workers.",
+    "oig-cloud-mcp status names the workers and the settings.",
 )
 
 

@@ -69,6 +69,11 @@ class Reloading:
         self._read = read
         self._users: list[Callable[[Settings], None]] = []
 
+    def tags(self, tag: Callable[[str, object], bytes]) -> dict[str, bytes]:
+        """Return what `tag` makes of each live setting, by its variable."""
+        values = {variable(one): getattr(self.current, one.name) for one in LIVE}
+        return {name: tag(name, value) for name, value in values.items()}
+
     def add(self, use: Callable[[Settings], None]) -> None:
         """Have new settings given to `use`, which must not fail."""
         self._users.append(use)

@@ -39,7 +39,7 @@ class ValkeyClient:
         limits: Numbers and times, which must be those of all workers.
         policy: Budgets of wrong passwords, likewise.
         tag: Of the secret that this process works with; None compares nothing.
-        about: What this process says of itself, such as its name.
+        about: Returns what this process says of itself, such as its name.
 
     Attributes:
         accounts: Decides; for operators as well.
@@ -53,12 +53,12 @@ class ValkeyClient:
         policy: Policy,
         *,
         tag: bytes | None = None,
-        about: Mapping[str, object] | None = None,
+        about: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self.accounts = Accounts(storage, limits, policy)
         self.listeners = Listeners()
         self._storage = storage
-        self._about = about or {}
+        self._about = about
         self._reports = Reports(storage, tag, self._facts, self._compare_settings, self._compare)
         self._shapes = dict.fromkeys(SHAPES, 0)
         self._digest: Callable[[], bytes] = bytes
@@ -213,7 +213,7 @@ class ValkeyClient:
 
     def _facts(self) -> dict[str, object]:
         own = {
-            **self._about,
+            **self._about(),
             "settings": self._digest(),
             "secret_differs": self.secret_differs,
             "reloaded": self._reloaded,

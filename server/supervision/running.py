@@ -26,7 +26,7 @@ from .proc import PROC, WORKER, is_alive
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
 from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 from .wanted import secure_origin
-from .workers import differing, is_ready, why_unwritable
+from .workers import differing, is_ready, seen_of_storage, why_unwritable
 
 POLL = 0.1
 """Seconds between two looks."""
@@ -50,7 +50,7 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
     Raises:
         NothingRuns: There is nothing.
         OutOfReach: There are leftovers only.
-        NotReady: Something is not ready.
+        NotReady: Something is not ready, or a worker differs from the others.
         SupervisordError: supervisord does not answer.
     """
     supervisord = found(folders, settings, typed)
@@ -58,7 +58,8 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
     ready_folder = settings.run_dir / "ready"
     lines, missing = [], []
     # /readyz is answered by any of the workers, for itself.
-    others = differing(settings)
+    seen, storage = seen_of_storage(settings)
+    others = differing(settings, seen)
     here = {None, socket.gethostname()}
     refusing = {one.pid for one in others if one.secret and one.host in here}
     for process in processes:
@@ -80,10 +81,12 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
     answer = probe(layout)
     if answer is not None:
         missing.append(answer)
+    # The first line is what /readyz says; who differs is named also where it does not matter there.
+    unready = any(one.unready and one.host in here for one in others)
+    verdict = "is not ready" if missing or unready else "is ready"
     missing.extend(map(str, others))
-    verdict = "is not ready" if missing else "is ready"
     say(f"{layout.url} {verdict} (supervisord, process {pid}).{layout.elsewhere}")
-    for line in (*lines, *missing):
+    for line in (*lines, *([] if storage is None else [storage]), *missing):
         say(line)
     why = why_unwritable(ready_folder)
     if why is not None:

@@ -10,12 +10,15 @@ import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ..errors import OigError
+from ..errors import ConfigurationError, OigError
 from ..pid_file import read_pid
 from ..settings.table import Settings
 from .supervisor_rpc import Process, Supervisord, SupervisordStopping
+
+if TYPE_CHECKING:
+    from ..shared_storage import Look
 
 UNMARKED_SECONDS = 10
 """How long a worker must have run to count as ready where no file can say that it is. Three are
@@ -25,9 +28,11 @@ GONE = frozenset({"STOPPING", "STOPPED", "FATAL"})
 """States of processes that supervisord does not start again by itself. One that has just died is
 `EXITED` or in `BACKOFF`, and comes back."""
 
+OTHER = "goes by other settings"
+
 WHY = {
     "secret_differs": "works with another secret than {0}, and refuses all calls",
-    "settings_differ": "goes by other settings than {1}; its log says why, and "
+    "settings_differ": f"{OTHER} than {{1}}; its log says why, and "
     "cachectl reload has all read theirs again",
     "changes_differ": "is of another version than {2}: no box is changed until all are of one",
 }
@@ -119,6 +124,7 @@ class Differing(NamedTuple):
         pid: Its process id; None likewise.
         host: Where it runs, if workers of several hosts are compared.
         secret: Whether the difference is that of secrets, so that it refuses all calls.
+        unready: Whether /readyz says of it that it is not ready.
         why: What differs, in words.
     """
 
@@ -126,6 +132,7 @@ class Differing(NamedTuple):
     pid: int | None
     host: str | None
     secret: bool
+    unready: bool
     why: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -134,8 +141,8 @@ class Differing(NamedTuple):
         return f"{who} {', and it '.join(self.why)}."
 
 
-def differing(settings: Settings) -> list[Differing]:
-    """Ask the daemon, or the shared storage, which workers differ.
+def differing(settings: Settings, seen: Look | None = None) -> list[Differing]:
+    """Ask the daemon which workers differ, or find them in what was seen of the shared storage.
 
     1. It answers: what it says of each.
     2. It cannot be asked: nothing. /readyz says that it is not reached.
@@ -143,13 +150,29 @@ def differing(settings: Settings) -> list[Differing]:
     """
     if settings.cache_url is not None:
         from ..cache.worker_list import of_reports  # noqa: PLC0415
-        from ..shared_storage import reports_at  # noqa: PLC0415
 
-        listed: Any = of_reports(reports_at(settings, settings.cache_url), socket.gethostname())
+        reports = () if seen is None else seen.reports
+        listed: Any = of_reports(reports, socket.gethostname())
         workers, others = listed["versions"], HOSTS
     else:
         workers, others = _of_daemon(settings.cache_socket), DAEMON
     return [one for worker in workers if (one := _read(worker, others)) is not None]
+
+
+def seen_of_storage(settings: Settings) -> tuple[Look | None, str | None]:
+    """Return what a look at the shared storage shows, and a sentence about it; None without one."""
+    if settings.cache_url is None:
+        return None, None
+    from ..shared_storage import Look, look  # noqa: PLC0415 - it loads redis-py
+    from ..state.storage import StorageAway  # noqa: PLC0415
+
+    try:
+        seen = look(settings, settings.cache_url)
+    except StorageAway as exc:
+        seen = Look.of_away(settings.cache_url, exc)
+    except ConfigurationError as exc:
+        return None, str(exc)
+    return seen, str(seen)
 
 
 def _of_daemon(cache_socket: Path) -> Sequence[object]:
@@ -172,11 +195,17 @@ def _read(worker: object, others: Sequence[str]) -> Differing | None:
     why = tuple(words.format(*others) for key, words in WHY.items() if worker.get(key))
     if not why:
         return None
+    settings = worker.get("differing")
+    if isinstance(settings, list) and settings:
+        why = tuple(one.replace(OTHER, f"{OTHER} ({', '.join(settings)})") for one in why)
     name, pid, host = worker.get("name"), worker.get("pid"), worker.get("host")
     return Differing(
         name if isinstance(name, str) else None,
         pid if isinstance(pid, int) else None,
         host if isinstance(host, str) else None,
         bool(worker.get("secret_differs")),
+        # The others on a shared storage lead to no setting, so nobody is taken away for one.
+        bool(worker.get("secret_differs"))
+        or (others is DAEMON and bool(worker.get("settings_differ"))),
         why,
     )

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
@@ -68,6 +69,7 @@ class SharedStorage:
         self._address = address
         self._runner = asyncio.Runner()
         self._totals: dict[str, int] = {}
+        self._added: Counter[str] = Counter()
         self._count_at = 0.0
         self._skipped = 0
 
@@ -199,12 +201,24 @@ class SharedStorage:
                 answer = await self._client.call(Forget("account", account, budget=budget))
             case _:
                 raise AssertionError(verb)
+        if verb not in {"stats", "list"}:
+            await self._add_counts()
         await self._storage.ping()  # what was announced has been sent then
         if isinstance(answer, Erased):
             answer = answer._asdict()
         elif isinstance(answer, Done):
             answer = answer.count
         return answer if isinstance(answer, tuple) else (answer,)
+
+    async def _add_counts(self) -> None:
+        """Leave what was counted here, for the statistics of all: this process ends at once."""
+        counts = {
+            name: count
+            for name, count in self._client.accounts.upkeep.stats().items()
+            if name.endswith("_total") and isinstance(count, int)
+        }
+        added, self._added = self._added, Counter(counts)
+        await self._storage.operators.add(self._added - added)
 
     async def _reloaded(self, seconds: float, pause: float) -> list[Mapping[str, Any]]:
         name = os.urandom(RELOAD_NAME_BYTES)
@@ -234,7 +248,7 @@ class SharedStorage:
         """Add up what the processes report, and count what all of them share."""
         server, reports = await self._server_info(), await reports_of(self._storage)
         return {
-            **sums(reports),
+            **sums([*reports, await self._storage.operators.read()]),
             "version": server.program,
             "pid": server.pid,
             "uptime": server.uptime,

@@ -35,7 +35,13 @@ class RemoteProtocolError(ProtocolError):
 
 
 class CacheUnavailable(OigError):
-    """The cache daemon is not reachable or did not answer in time."""
+    """The cache daemon is not reachable or did not answer in time.
+
+    Attributes:
+        trouble: What strangers may know of the reason.
+    """
+
+    trouble = "does not answer"
 
 
 class CacheBusy(CacheUnavailable):

@@ -158,6 +158,27 @@ async def test_while_the_server_is_gone_workers_serve_what_they_have_and_say_wha
     assert "hunter2" not in caplog.text
 
 
+async def missing_cache(worker, kind):
+    """Return when /readyz says so of the storage, with 503."""
+    async with asyncio.timeout(PATIENCE):
+        while kind not in (await ready(worker)).get("cache", ""):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
+async def test_readyz_says_what_kind_of_trouble_the_storage_has_and_no_more(hosts, server):
+    with contextlib.closing(redis_of(server)) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        await missing_cache(hosts[0], "The shared storage must not be used as it is set up;")
+        assert "allkeys" not in (await ready(hosts[0]))["cache"]
+        client.config_set("maxmemory-policy", "noeviction")
+        await until_ready(hosts[0])
+        client.config_set("maxmemory", "1")
+        await check_auth(hosts[0])
+        await missing_cache(hosts[0], "refuses with OOM: its memory is full;")
+        client.config_set("maxmemory", "0")
+        await until_ready(hosts[0])
+
+
 async def test_a_host_with_another_secret_refuses_calls_and_says_so(hosts, server, folder, caplog):
     async with host(server, hosts[0].simulator, folder / "third", secret="6" * 64) as third:
         assert "different secrets" in (await ready(third)).get("secret", "")
@@ -220,6 +241,7 @@ async def test_what_an_operator_does_reaches_all_hosts(hosts, cachectl):
     await check_auth(one)
     assert (await cachectl("sessions"))["total"] == 1
     assert (await cachectl("flush"))["sessions"] == 1
+    assert (await cachectl("stats"))["flushed_total"] == 1
     assert await check_auth(other) == "new_session_created"
     for number in range(5):
         await check_auth(one, f"wrong {number}")
@@ -232,6 +254,7 @@ async def test_what_an_operator_does_reaches_all_hosts(hosts, cachectl):
     assert f"{one.settings.state_dir / 'sessions.db'} is left from the time before" in said
     assert "on the shared storage. Removed: nothing" in said
     assert (await cachectl("sessions"))["total"] == 0
+    assert (await cachectl("stats"))["flushed_total"] == 2
 
 
 def files(hosts, **changes):

@@ -17,7 +17,7 @@ from server.errors import ConfigurationError
 from server.keys.secret import make_secret
 from server.settings.table import Settings
 from server.shared_secret import look_at_storage
-from server.state.valkey_reasons import reason
+from server.state.valkey_reasons import reason, trouble
 from server.storage_address import StorageAddress
 
 from .system import free_port, temporary_folder
@@ -94,6 +94,20 @@ def test_a_resolver_that_does_not_answer_stops_no_start(monkeypatch):
     with contextlib.ExitStack() as stack:
         stack.callback(answered.set)
         assert "it does not answer" in look("redis://:hunter2@valkey.lan")
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("it refuses with OOM: its memory is full", "refuses with OOM: its memory is full"),
+        ("it cannot be reached: there is no such socket, or file of certificates", None),
+        ("it does not answer", None),
+        ("no Sentinel answers", None),
+        ("", None),
+    ],
+)
+def test_strangers_learn_the_kind_of_a_trouble_and_nothing_of_the_place(why, told):
+    assert trouble(why) == (told or "does not answer")
 
 
 @pytest.mark.parametrize(

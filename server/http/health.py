@@ -25,7 +25,7 @@ SETTINGS_DIFFER = (
 )
 
 UNREACHABLE = (
-    "The {} does not answer; the log of this worker says why. Until it is back, the "
+    "The {} {}; the log of this worker says why. Until it is back, the "
     "worker serves what it has copies of, and a few logins."
 )
 
@@ -51,8 +51,8 @@ def readyz(
 ) -> Probe:
     """Make the probe that answers 200 when a worker can do its work, and 503 when it cannot.
 
-    1. The daemon or the storage does not answer: 503. The worker still serves, sessions it has seen
-       and a few logins; why it is not reached is for the log.
+    1. The daemon or the storage cannot be asked: 503. The worker still serves, sessions it has seen
+       and a few logins; of the reason strangers see what kind it is, and the log has the rest.
     2. The others work with another secret: 503, for the worker refuses all calls.
     3. The daemon goes by other live settings: 503, for the worker may let in whom it should not.
     4. Workers on a shared storage go by other live settings: 200, with a note. No host leads there,
@@ -73,8 +73,8 @@ def readyz(
         notes: dict[str, str] = {}
         try:
             await ping()
-        except CacheUnavailable:
-            degraded["cache"] = UNREACHABLE.format(shared)
+        except CacheUnavailable as exc:
+            degraded["cache"] = UNREACHABLE.format(shared, exc.trouble)
         if secret_differs():
             degraded["secret"] = DIFFERS.format(shared)
         if settings_differ() and shared == SHARED:

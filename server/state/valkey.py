@@ -7,6 +7,7 @@ It decides nothing: it replaces a value whose tag is still the loaded one. Its k
     oig:h<handle>                               the account of a handle
     oig:f..., oig:p..., oig:i...                answers: see `valkey_answers`
     oig:w<owner>, oig:members, oig:k            what each process reports: see `valkey_members`
+    oig:totals                                  what commands have counted: see `valkey_totals`
     oig:x<owner>                                for a moment, to try what a user may do
 
 Its channels are those of `valkey_notices`. The time is the server's, and comes with each load, so
@@ -48,6 +49,7 @@ from .valkey_members import Members
 from .valkey_notices import Notices
 from .valkey_sentinels import answers_of, doubts, lost_primary
 from .valkey_swap import Swap
+from .valkey_totals import OperatorTotals
 
 PREFIX: Final = b"oig:"
 
@@ -66,6 +68,7 @@ class ValkeyStorage:
     Attributes:
         generation: Number of connections made so far.
         members: The processes that work with it.
+        operators: What operators' commands have counted.
     """
 
     is_shared = True
@@ -94,6 +97,7 @@ class ValkeyStorage:
         self._epochs = SharedEpochs(self._connection, self._notices, self._key(EPOCHS), random)
         self._answers = ValkeyAnswers(self._connection, limits, self._clock, prefix)
         self.members = Members(self._connection, self.owner, prefix)
+        self.operators = OperatorTotals(self._connection, prefix, random)
         self._handles = Handles(self._connection, prefix)
 
     @property
@@ -105,6 +109,11 @@ class ValkeyStorage:
     def away(self) -> str | None:
         """Why the server cannot be asked now; None when it can."""
         return self._connection.away
+
+    @property
+    def trouble(self) -> str:
+        """What strangers may know of why the server cannot be asked."""
+        return self._connection.trouble
 
     @property
     def is_busy(self) -> bool:
@@ -235,7 +244,7 @@ class ValkeyStorage:
         try:
             refuse_eviction(memory)
         except UnfitStorage as exc:
-            self._connection.lose(str(exc))
+            self._connection.lose(exc)
             raise StorageAway(str(exc)) from None
 
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:

@@ -245,4 +245,6 @@ class ValkeyClient:
         task.add_done_callback(self._tasks.discard)
 
     def _unavailable(self, exc: StorageAway) -> CacheUnavailable:
-        return CacheUnavailable(f"The shared storage is away: {self._storage.away or exc}.")
+        unavailable = CacheUnavailable(f"The shared storage is away: {self._storage.away or exc}.")
+        unavailable.trouble = self._storage.trouble
+        return unavailable

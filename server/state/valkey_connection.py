@@ -25,7 +25,7 @@ from . import storage
 from .storage import StorageAway, Unreadable
 from .valkey_clock import ServerClock
 from .valkey_probes import Probes, end
-from .valkey_reasons import AWAY_CODES, UNREADABLE_CODES, code_of, reason
+from .valkey_reasons import AWAY_CODES, UNFIT, UNREADABLE_CODES, code_of, reason, trouble
 from .valkey_replies import checked, values
 
 PATIENCE: Final = 1.0
@@ -160,9 +160,16 @@ class Connection:
                 if data is not None:
                     yield key, data
 
-    def lose(self, why: str) -> None:
+    @property
+    def trouble(self) -> str:
+        """What strangers may know of why nothing can be asked: nothing of an address or a file."""
+        return UNFIT if self._unfit is not None else trouble(self.away or "")
+
+    def lose(self, why: str | UnfitStorage) -> None:
         """Treat the server as away, and probe it."""
-        self._refuse(why)
+        if isinstance(why, UnfitStorage):
+            self._unfit = why
+        self._refuse(str(why))
         self._look_for()
 
     async def aclose(self) -> None:

@@ -40,6 +40,8 @@ CODES: Final[dict[type[redis.RedisError], str]] = {
 }
 """The codes that redis-py turns into classes."""
 
+REFUSES: Final = "it refuses with "
+
 DETAILS: Final = {
     "MasterNotFoundError": "no Sentinel leads to a primary that is up",
     "gaierror": "its name is not found",
@@ -62,6 +64,10 @@ OF_CODES: Final = {
     "WRONGPASS": "it does not accept the user and password of the address",
 }
 """What more can be said of a refusal, by its code."""
+
+UNFIT: Final = "must not be used as it is set up"
+
+SILENT: Final = "does not answer"
 
 DEEPEST: Final = 8
 """Exceptions of one chain that are looked at."""
@@ -86,7 +92,7 @@ def reason(exc: BaseException) -> str:
         return "it does not answer"
     code = code_of(exc)
     if code in NAMED_CODES:
-        return ": ".join([f"it refuses with {code}", *filter(None, [OF_CODES.get(code)])])
+        return ": ".join([f"{REFUSES}{code}", *filter(None, [OF_CODES.get(code)])])
     if code:
         return "it refuses a command"
     if isinstance(exc, StorageAway):
@@ -94,6 +100,18 @@ def reason(exc: BaseException) -> str:
     if not isinstance(exc, (redis.ConnectionError, OSError)):
         return UNEXPECTED
     return ": ".join(["it cannot be reached", *_details(exc)])
+
+
+def trouble(why: str) -> str:
+    """Return what strangers may know of a reason.
+
+    1. The server refuses: with which code, and what it means. 2. It is not reached, for reasons
+    that would say where it is looked for.
+
+    Args:
+        why: As `reason` gave it.
+    """
+    return why.removeprefix("it ") if why.startswith(REFUSES) else SILENT
 
 
 def _details(exc: BaseException) -> Iterator[str]:

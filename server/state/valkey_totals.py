@@ -1,0 +1,65 @@
+"""What operators' commands have counted on a shared storage, of all hosts.
+
+A worker reports what it counts for as long as it lives. A command ends at once: what it has
+dropped would be missing in the statistics. So it adds its counts to a value that stays:
+
+oig:totals      counts by their names in the statistics
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgpack  # type: ignore[import-untyped]
+
+from .storage import TAG_BYTES
+from .valkey_connection import Connection
+from .valkey_swap import Swap
+
+LASTS: Final = 100 * 366 * 86_400_000
+"""Milliseconds for which they are there."""
+
+
+class OperatorTotals:
+    """See above. All methods raise `StorageAway`.
+
+    Args:
+        connection: Leads to the server.
+        prefix: Begins all keys.
+        random: Returns so many random bytes.
+    """
+
+    def __init__(
+        self, connection: Connection, prefix: bytes, random: Callable[[int], bytes]
+    ) -> None:
+        self._connection = connection
+        self._key = prefix + b"totals"
+        self._random = random
+
+    async def read(self) -> dict[str, int]:
+        """Return them."""
+        return _load(await self._connection.get(self._key))
+
+    async def add(self, counts: Mapping[str, int]) -> None:
+        """Add what a command has counted; others may do so at the same time."""
+        while True:
+            old = await self._connection.get(self._key)
+            new = self._random(TAG_BYTES) + msgpack.packb(
+                dict(Counter(_load(old)) + Counter(counts))
+            )
+            swap = Swap(self._key, old, new, LASTS, b"", b"")
+            if swap.is_done(await self._connection.ask(*swap.command())):
+                return
+
+
+def _load(data: bytes | None) -> dict[str, int]:
+    """Read the value; one of another version counts as nothing."""
+    try:
+        counts = msgpack.unpackb(data[TAG_BYTES:]) if data else {}
+    except ValueError:
+        return {}
+    if not isinstance(counts, dict):
+        return {}
+    return {name: count for name, count in counts.items() if isinstance(count, int)}

@@ -1,4 +1,10 @@
-"""Accounts over a real server: every contract there is, less what holds in memory alone."""
+"""Accounts over a real server: every contract there is, less what holds in memory alone.
+
+Answers, endings and spellings run over Redis and over Valkey. The two long suites, of decisions and
+failures, run over Redis alone: over Valkey they would add 25 s to a suite that is at its time
+bound, and send no command that the others, the storage contract (`test_valkey`) and the model
+(`test_accounts_valkey_model`) do not send to both.
+"""
 
 import pytest
 
@@ -11,7 +17,7 @@ from . import (
 )
 from .answers_contract import Desk
 from .valkey_house import houses_over
-from .valkey_servers import running
+from .valkey_servers import PROGRAMS, running
 
 ROOM = "the server has room or has not: nothing goes for another, and a full one counts as away"
 EXPIRY = "the server drops what has run out by its own clock, which no test moves: see test_valkey"
@@ -38,27 +44,35 @@ NOT_HERE = {
 }
 """What a storage in memory does and a shared one cannot, or does in another way, and why."""
 
-SUITES = (
-    accounts_contract,
-    answers_contract,
-    endings_contract,
-    failures_contract,
-    spelling_contract,
-)
+SUITES = {
+    accounts_contract: ["redis"],
+    answers_contract: PROGRAMS,
+    endings_contract: PROGRAMS,
+    failures_contract: ["redis"],
+    spelling_contract: PROGRAMS,
+}
+"""The contracts, and the servers that each runs over."""
 
 unmatched = set(NOT_HERE)
-for suite in SUITES:
+for suite, programs in SUITES.items():
     for name, contract in vars(suite).items():
         if name.endswith("Contract"):
             where = suite.__name__.rpartition(".")[2].partition("_")[0].title()
             left_out = dict.fromkeys(NOT_HERE.keys() & vars(contract).keys())
             unmatched -= left_out.keys()
-            globals()[f"Test{where}{name}"] = type(name, (contract,), left_out)
+            globals()[f"Test{where}{name}"] = type(
+                name, (contract,), {**left_out, "programs": programs}
+            )
 
 assert not unmatched, f"no contract has these any more: {unmatched}"
 
 
-@pytest.fixture(scope="module", params=["redis"])
+def pytest_generate_tests(metafunc):
+    if "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", metafunc.cls.programs, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def server(request):
     with running(request.param) as started:
         yield started

@@ -21,6 +21,7 @@ from .errors import ConfigurationError
 from .keys.fingerprint import secret_tag
 from .keys.secret import new_secret, put_secret, read_secret
 from .settings.table import Settings
+from .shared_settings import other_settings
 from .shared_storage import Look, asked, look
 from .state.storage import StorageAway
 from .storage_address import StorageAddress
@@ -131,9 +132,11 @@ def look_at_storage(settings: Settings, *, only_looks: bool = False) -> Look | N
         seen = look(settings, address)
         if not os.path.lexists(path):
             return _without_file(seen, path)
-        ours = secret_tag(read_secret(path))
+        secret = read_secret(path)
+        ours = secret_tag(secret)
         if seen.tag is None or hmac.compare_digest(seen.tag, ours):
-            return seen
+            differs = other_settings(settings, secret, seen.reports)
+            return seen if differs is None else seen.warned(differs)
         if not seen.is_used and only_looks:
             return seen.warned(TAKEN_OVER.format("a start here makes that of this host right."))
         if not seen.is_used and _is_taken_over(settings, seen, ours):

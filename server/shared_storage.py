@@ -66,14 +66,22 @@ class Look(NamedTuple):
     @property
     def users(self) -> str:
         """Who works with it, in words."""
+        return self._users(nobody="no worker works with it yet")
+
+    @property
+    def others(self) -> str:
+        """The same for a host whose workers have begun since."""
+        return self._users(nobody="no other host works with it yet", as_well=" as well")
+
+    def _users(self, *, nobody: str, as_well: str = "") -> str:
         if self.away is not None:
             return f"it is away: {self.away}"
         if not self.workers:
-            return "no worker works with it yet"
+            return nobody
         workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
         *others, last = self.hosts
         hosts = f"{', '.join(others)} and {last}" if others else last
-        return f"{workers} of {hosts} work{'s' * (self.workers == 1)} with it"
+        return f"{workers} of {hosts} work{'s' * (self.workers == 1)} with it{as_well}"
 
 
 def storage_of(

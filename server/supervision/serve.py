@@ -226,7 +226,7 @@ def announcement(
         f"  Try it     {client} check-auth --email {email}{elsewhere}",
         *(["             The password is demo."] if demo else []),
         *(in_chat if demo and shared is not None else []),
-        *([] if shared is None else [f"  Storage    {shared.address}: {shared.users}"]),
+        *([] if shared is None else [f"  Storage    {shared.address}; {shared.others}"]),
         f"  Cache      {cachectl} stats",
         f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.called}",
         *(["             claude mcp login oig-cloud"] if browser else []),

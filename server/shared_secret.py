@@ -37,12 +37,11 @@ POLL_SECONDS: Final = 0.1
 """How often it is looked for meanwhile."""
 
 CURE: Final = (
-    "{whose} To copy it, as root on this host: {copy}\n"
-    "If the storage was claimed with a wrong file by mistake, stop the server of the host that has "
-    "it: where no worker works with the storage and no account is stored there, the next start of "
-    "a host that has a file makes this the right one. Otherwise, or if no host has the right file "
-    "any more, stop the servers of all hosts and run cachectl rotate-secret: everybody logs in "
-    "once more."
+    "{whose} If the storage was claimed with a wrong file by mistake, stop the server of the host "
+    "that has it: where no worker works with the storage and no account is stored there, the next "
+    "start of a host that has a file makes this the right one. If accounts are stored, or no host "
+    "has the right file any more, stop the servers of all hosts and run cachectl rotate-secret: "
+    "everybody logs in once more. To copy the right file, as root on this host: {copy}"
 )
 MISSING: Final = (
     "There is no secret at {path}, and the shared storage {address} is used with one. With another "
@@ -180,7 +179,7 @@ def _said(
         whose = f"The right file is that of {' and '.join(hosts)}, whose workers work with it now."
     copy = copying(path)
     if os.path.lexists(path):
-        whose += f" The one that is here stays as {path}~."
+        whose += f" A copy over the one that is here leaves that as {path}~."
     return text.format(
         path=shlex.quote(str(path)), address=address, whose=whose, copy=copy, why=why
     )

@@ -71,7 +71,8 @@ def test_the_first_host_makes_a_secret_and_the_second_must_copy_it(host, storage
     path = second.secret_file
     assert f"There is no secret at {path}" in str(refused.value)
     assert f"ssh root@HOST cat {path} | install -m 0600 -o " in str(refused.value)
-    assert f" /dev/stdin {path}\n" in str(refused.value)
+    assert str(refused.value).endswith(f" /dev/stdin {path}")
+    assert "\n" not in str(refused.value)
     assert not path.exists()
     path.write_bytes(first.secret_file.read_bytes())
     path.chmod(0o600)
@@ -170,7 +171,7 @@ def test_a_host_with_another_secret_than_those_that_work_does_not_start(claimed,
         look_at_storage(claimed)
     said = str(refused.value)
     assert "The right file is that of oig-1, whose workers work with it now." in said
-    assert f"The one that is here stays as {claimed.secret_file}~." in said
+    assert f"the one that is here leaves that as {claimed.secret_file}~." in said
     assert f"ssh root@HOST cat {claimed.secret_file} | install -b -m 0600 -o " in said
     assert "claimed with a wrong file by mistake, stop the server of the host that has it" in said
 

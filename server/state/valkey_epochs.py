@@ -17,12 +17,9 @@ from .stored_row import UINT32, reading, row
 from .valkey_connection import Connection
 from .valkey_messages import Raised
 from .valkey_notices import Notices
-from .valkey_swap import Swap
+from .valkey_swap import STAYS, Swap
 
 ORIGIN_BYTES: Final = 16
-
-LASTS: Final = 100 * 366 * 86_400_000
-"""Milliseconds for which the epochs are kept."""
 
 MOST_DROPS: Final = 2**63
 
@@ -110,7 +107,7 @@ class SharedEpochs:
                 return new
 
     def _swap(self, old: bytes | None, new: Epochs, message: bytes) -> Swap:
-        return Swap(self.key, old, self._dump(new), LASTS, message, self._notices.drops)
+        return Swap(self.key, old, self._dump(new), STAYS, message, self._notices.drops)
 
     def _lose(self, why: str) -> NoReturn:
         self._connection.lose(why)

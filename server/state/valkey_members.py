@@ -7,13 +7,10 @@ oig:k           the tag of the secret that all work with; it stays when they are
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from .valkey_connection import Connection
-from .valkey_swap import Swap
-
-LASTS: Final = 100 * 366 * 86_400_000
-"""Milliseconds for which the tag of a secret stays that took another's place."""
+from .valkey_swap import STAYS, Swap
 
 
 class Members:
@@ -81,7 +78,7 @@ class Members:
 
     async def replace_secret(self, old: bytes, new: bytes) -> bool:
         """Make a secret the one of all in place of a certain one; False if that is not the one."""
-        swap = Swap(self._secret, old, new, LASTS, b"", b"")
+        swap = Swap(self._secret, old, new, STAYS, b"", b"")
         return swap.is_done(await self._connection.ask(*swap.command()))
 
     async def set_secret(self, tag: bytes) -> None:

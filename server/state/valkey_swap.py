@@ -6,6 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from .storage import TAG_BYTES
 
+STAYS: Final = 100 * 366 * 86_400_000
+"""Milliseconds until a value expires that is to stay."""
+
 SCRIPT: Final = """
 local tag = redis.call('GETRANGE', KEYS[1], 0, 7)
 if tag == ARGV[1] then

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import msgpack  # type: ignore[import-untyped]
 
 from .storage import TAG_BYTES
 from .valkey_connection import Connection
-from .valkey_swap import Swap
-
-LASTS: Final = 100 * 366 * 86_400_000
-"""Milliseconds for which they are there."""
+from .valkey_swap import STAYS, Swap
 
 
 class OperatorTotals:
@@ -49,7 +45,7 @@ class OperatorTotals:
             new = self._random(TAG_BYTES) + msgpack.packb(
                 dict(Counter(_load(old)) + Counter(counts))
             )
-            swap = Swap(self._key, old, new, LASTS, b"", b"")
+            swap = Swap(self._key, old, new, STAYS, b"", b"")
             if swap.is_done(await self._connection.ask(*swap.command())):
                 return
 

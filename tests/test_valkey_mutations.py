@@ -21,6 +21,7 @@ import pytest
 from server.state import valkey
 
 from . import (
+    accounts_house,
     shared_contract,
     stepped,
     storage_contract,
@@ -29,6 +30,7 @@ from . import (
     test_valkey_network,
     test_valkey_probes,
     test_valkey_troubles,
+    turns_contract,
 )
 from .tcp_proxy import proxied
 from .valkey_house import hosts_over
@@ -42,9 +44,15 @@ MODULES = (
 )
 """In the order in which they import each other."""
 
+ROUNDS = (
+    *("turn_taker", "waiting_room", "decider", "commands", "rounds", "upkeep", "accounts"),
+    "copies",
+)
+"""Likewise; loaded again only where one of them is mutated, as the storage needs none of them."""
+
 SUITES = (
     *(shared_contract, storage_contract, test_valkey, test_valkey_troubles),
-    *(test_valkey_losses, test_valkey_network, test_valkey_probes),
+    *(test_valkey_losses, test_valkey_network, test_valkey_probes, turns_contract),
 )
 
 RIGHT, WRONG = 30.0, 2.0
@@ -462,6 +470,30 @@ MUTATIONS = [
         "                return\n",
         "test_one_that_brings_nothing_for_long_is_kept",
     ),
+    Mutation(
+        "a swap that is lost takes no turn of a login that it would have granted",
+        "decider",
+        "        pair = group.pair\n",
+        "        group.ticket, pair = None, group.pair\n",
+        "test_a_turn_goes_on_or_ends_when_the_swap_of_its_lease_is_not_made",
+        {"end": "lost"},
+    ),
+    Mutation(
+        "a turn that comes while a swap is lost stays",
+        "rounds",
+        """            self.room.totals["swaps_lost_total"] += 1\n""",
+        """            self.room.totals["swaps_lost_total"] += 1\n"""
+        "            for one in self.room.groups():\n"
+        "                self.room.turns._taken.pop(one.ticket, None)\n",
+        "test_a_turn_that_comes_while_a_swap_is_lost_is_used",
+    ),
+    Mutation(
+        "those who wait join again when the turns are lost",
+        "turn_taker",
+        "self._apply({**again, **joins}, left, news, dead)",
+        "self._apply(joins, left, news, dead)",
+        "test_those_who_wait_join_again_when_the_turns_are_lost",
+    ),
 ]
 
 
@@ -473,7 +505,8 @@ def anyio_backend():
 def loaded(mutation: Mutation | None, monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """Load the modules once more, one of them with a mutation."""
     modules = {}
-    for name in MODULES:
+    of_rounds = ROUNDS if mutation is not None and mutation.module in ROUNDS else ()
+    for name in (*MODULES, *of_rounds):
         text = (STATE / f"{name}.py").read_text()
         if mutation is not None and name == mutation.module:
             assert text.count(mutation.right) == 1, f"{name}.py says it no more or twice"
@@ -503,6 +536,8 @@ def run(mutation: Mutation, modules, longest: float, monkeypatch, caplog) -> Non
     for suite in (test_valkey, test_valkey_troubles, test_valkey_losses, test_valkey_network):
         monkeypatch.setattr(suite, "ValkeyStorage", kind)
     monkeypatch.setattr(test_valkey_probes, "Probes", modules["valkey_probes"].Probes)
+    if "copies" in modules:
+        monkeypatch.setattr(accounts_house, "Copies", modules["copies"].Copies)
     monkeypatch.setattr(test_valkey, "ServerClock", modules["valkey_clock"].ServerClock)
     monkeypatch.setattr(test_valkey, "UnfitStorage", modules["valkey_connection"].UnfitStorage)
     monkeypatch.setattr(modules["valkey_connection"], "PATIENCE", 0.3)
@@ -512,7 +547,7 @@ def run(mutation: Mutation, modules, longest: float, monkeypatch, caplog) -> Non
     with running("redis", "--appendonly", "yes", "--appendfsync", "no") as server:
         if "hosts" in wanted:
             with hosts_over(server, kind) as hosts:
-                test(hosts)
+                test(hosts, **given)
         elif not inspect.iscoroutinefunction(test):
             test()
         else:

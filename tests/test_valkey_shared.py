@@ -2,7 +2,7 @@
 
 import pytest
 
-from . import shared_contract
+from . import shared_contract, turns_contract
 from .valkey_house import hosts_over
 from .valkey_servers import PROGRAMS, running
 
@@ -24,4 +24,8 @@ class TestShared(shared_contract.SharedContract):
 
 
 class TestDeaths(shared_contract.DeathsContract):
+    pass
+
+
+class TestTurns(turns_contract.TurnsContract):
     pass

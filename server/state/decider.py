@@ -41,9 +41,13 @@ class Listeners:
 class Decider:
     """Decides on the values of one transaction.
 
+    Until that is swapped, decisions change no group: meanwhile a group may get its turn or be
+    withdrawn, and the swap may be lost.
+
     Attributes:
         queue: Of the account; `state` is its state.
         looked: Groups that go on waiting, with the last decision about each.
+        tokens: Leases that groups wait for since these decisions.
         answered: Groups that no longer wait.
         due: When the groups are to be looked at again, if nothing happens before.
     """
@@ -55,6 +59,7 @@ class Decider:
     transaction: Transaction
     state: AccountState
     looked: dict[Group, Lease | Step | Later | Wait] = field(default_factory=dict)
+    tokens: dict[Group, bytes] = field(default_factory=dict)
     answered: set[Group] = field(default_factory=set)
     due: float | None = None
 
@@ -89,13 +94,13 @@ class Decider:
         Not where turns are shared, as a round whose swap is lost would take them all the same; and
         not after a decision that may change the order of turns.
         """
-        if self.storage.is_shared or self.transaction.has_effects:
+        if self.storage.is_shared or self.transaction.has_effects or self._leavers():
             return
         woken = self.queue.woken
         joined = self._join_turns()
         self.queue.woken = woken  # by its own turns
         for group in joined:
-            if group.served is not None:
+            if self.room.turns.served(group.ticket) is not None:
                 await self.decide(group)
 
     def settle(self) -> None:
@@ -105,6 +110,10 @@ class Decider:
         and no waiter that has its turn by then is sent `Waiting`.
         """
         self.transaction.committed()
+        for group, token in self.tokens.items():
+            group.token = token
+        for group in self._leavers():
+            self.room.leave_turn(group)
         for source in self.transaction.forgiven:
             self.room.turns.forgive(source)
         for group in self.answered:
@@ -181,10 +190,8 @@ class Decider:
         if isinstance(outcome, Later):
             self.look_at(outcome.at)
         elif isinstance(outcome, Wait):
-            group.token = outcome.token
+            self.tokens[group] = outcome.token
             self.look_at(outcome.until)
-        if outcome is not Step.TURN:
-            self._leave_turn(group)
 
     def _grant(self, group: Group, lease: Lease) -> None:
         """Grant a lease to the first of a group; the others wait for it."""
@@ -193,23 +200,32 @@ class Decider:
             self.looked[group] = lease
         else:
             self.answered.add(group)
-        assert isinstance(group.request, Ask)
-        until = self.context.now + lease.lasts
-        record = LeaseRecord(group.request, group.credential, group.ticket, first.holder)
-        self.transaction.on_commit(partial(self.room.grant, first, lease, record))
-        group.ticket, pair = None, group.pair  # the turn belongs to the lease now
+        self.transaction.on_commit(partial(self._hand_over, group, first, lease))
+        pair = group.pair
         for one in self.queue.groups.values():
             # Other sources wait for this very login, and no longer for a turn.
             if one is group or (pair is not None and one.pair == pair):
-                self._leave_turn(one)
-                one.token = lease.token
-        self.look_at(until)
+                self.tokens[one] = lease.token
+                if self.looked.get(one) is Step.TURN:
+                    self.looked[one] = lease
+        self.look_at(self.context.now + lease.lasts)
         self.transaction.counts["fetches_total" if pair is None else "leases_granted_total"] += 1
 
-    def _leave_turn(self, group: Group) -> None:
-        if group.ticket is not None:
-            self.transaction.on_commit(partial(self.room.turns.leave, group.ticket, used=False))
-        group.ticket = group.served = None
+    def _hand_over(self, group: Group, first: Waiter, lease: Lease) -> None:
+        """Give a lease to a waiter; the group's turn, if it still has it, belongs to the lease."""
+        assert isinstance(group.request, Ask)
+        record = LeaseRecord(group.request, group.credential, group.ticket, first.holder)
+        group.ticket = None
+        self.room.grant(first, lease, record)
+
+    def _leavers(self) -> list[Group]:
+        """Return the groups with a ticket that wait for something else by now."""
+        decided = {**self.tokens, **self.looked}
+        return [one for one in decided if one.ticket and self.looked.get(one) is not Step.TURN]
+
+    def _waited(self, group: Group) -> bytes | None:
+        """Return the token of the lease that a group waits for, or has waited for."""
+        return self.tokens.get(group, group.token)
 
     # Decisions.
 
@@ -219,9 +235,10 @@ class Decider:
         login = Login(credential, self.state, await transaction.load(budget), context)
         if not login.attempt.known and spraying.has_budget(source, context.policy):
             await transaction.load_source(source)
-        standing, turn = transaction.standing(source, budget), bool(group.served)
-        outcome = login.ask(standing, waited=group.token, seen=group.seen, turn=turn)
-        if outcome is Step.TURN and group.served is False:
+        standing = transaction.standing(source, budget)
+        waited, served = self._waited(group), self.room.turns.served(group.ticket)
+        outcome = login.ask(standing, waited=waited, seen=group.seen, turn=bool(served))
+        if outcome is Step.TURN and served is False:
             self.give_up_guess(login.counted, credential)
             outcome = Unavailable(PACED, self.room.turns.paced())
         if isinstance(outcome, Hit):
@@ -236,11 +253,12 @@ class Decider:
         else:
             key = group.request.key
             outcome = await self.answer(key) or leases.ask_answer(
-                self.state, key, self.context, waited=group.token
+                self.state, key, self.context, waited=self._waited(group)
             )
         if isinstance(outcome, Later):
             limits = self.context.limits
-            ahead = sum(one.awaits_gap for one in self.queue.groups.values()) - 1
+            groups = self.queue.groups.values()
+            ahead = sum(one.awaits_gap and one not in self.tokens for one in groups) - 1
             if ahead * limits.gap >= limits.longest_wait:
                 return Unavailable(PACED, max(SOON, ahead * limits.gap))
         return outcome

@@ -236,14 +236,10 @@ class Rounds:
         new = self._stand(queue, fresh)
         for _ in range(MAX_TRIES):
             self.room.totals["rounds_total"] += 1
-            groups = queue.groups.values() if self._storage.is_shared else ()
-            before = [(one, one.token, one.ticket, one.served) for one in groups]
             decider = await self._decide(queue, fresh, new, woken=woken)
             if await decider.transaction.commit():
                 break
             self.room.totals["swaps_lost_total"] += 1
-            for group, token, ticket, served in before:
-                group.token, group.ticket, group.served = token, ticket, served
         else:
             raise StorageAway("swaps are lost again and again")
         for name, count in decider.transaction.counts.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 from . import clock_step, locks, spraying
 from .account import AccountState
@@ -22,11 +23,18 @@ FOREVER = 7 * 86400.0
 """Seconds for which the value of turns lasts: much longer than anything in it matters."""
 
 
+class Joined(NamedTuple):
+    """A group that waits for its turn, and its place as it joined."""
+
+    group: Group
+    place: Place
+
+
 class TurnTaker:
     """The turns of this process.
 
-    `served` is called with a group that has a turn or is refused one, `waits` with one that has to
-    wait for it, and `away` with one that cannot, as the storage is away.
+    `on_served` is called with a group that has a turn or is refused one, `waits` with one that has
+    to wait for it, and `away` with one that cannot, as the storage is away.
     """
 
     def __init__(
@@ -34,17 +42,17 @@ class TurnTaker:
         storage: Storage,
         limits: Limits,
         random: Callable[[int], bytes],
-        served: Callable[[Group], None],
+        on_served: Callable[[Group], None],
         waits: Callable[[Group], None],
         away: Callable[[Group], None],
     ) -> None:
         self.limits = limits
         self._storage = storage
         self._random = random
-        self._served = served
+        self._on_served = on_served
         self._waits = waits
         self._away = away
-        self._groups: dict[bytes, Group] = {}
+        self._groups: dict[bytes, Joined] = {}
         # Tickets of joins that are not stored yet, where processes share the turns.
         self._joining: set[bytes] = set()
         # Tickets of the turns that this process has.
@@ -57,6 +65,8 @@ class TurnTaker:
         self._turns = Turns()
         self._data: bytes | None = None
         self._running = self._scheduled = False
+        # Whether another process may have changed the turns since they were loaded.
+        self._changed = False
         self._timer: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,16 +102,24 @@ class TurnTaker:
         path, shared = spraying.path_of(source, policy), spraying.is_shared(source, policy)
         until = now + self.limits.longest_wait + MARGIN
         ticket = group.ticket = self._random(TICKET_BYTES)
-        self._groups[ticket] = group
+        place = Place(ticket, self._storage.owner, credential.pair, path, shared, rank, until)
+        self._groups[ticket] = Joined(group, place)
+        self._joins[ticket] = place
         if self._storage.is_shared:
             self._joining.add(ticket)
-        self._joins[ticket] = Place(
-            ticket, self._storage.owner, credential.pair, path, shared, rank, until
-        )
         if self._turns.waiting or len(self._joins) > 1:
             self._schedule()  # with all others of this turn of the loop
         else:
             self._run()
+
+    def served(self, ticket: bytes | None) -> bool | None:
+        """Return whether a ticket has its turn; False if it was refused one, None before.
+
+        It stands here alone: a copy at the group could be lost with a swap.
+        """
+        if ticket is None or ticket in self._groups:
+            return None
+        return ticket in self._taken
 
     def is_joining(self, group: Group) -> bool:
         """Return whether it is not known yet if a group has to wait for its turn."""
@@ -151,13 +169,14 @@ class TurnTaker:
             while True:
                 changes = self._joins, self._left, self._news
                 self._joins, self._left, self._news = {}, {}, []
+                self._changed = False
                 try:
                     await self._step(*changes)
                 except StorageAway:
                     self._fail(changes[2])
                     break
                 self._report()
-                if not (self._joins or self._left or self._news):
+                if not (self._joins or self._left or self._news or self._changed):
                     self._set_timer()
                     break
         finally:
@@ -174,8 +193,8 @@ class TurnTaker:
         groups, self._groups = self._groups, {}
         for changes in (self._joins, self._left, self._joining):
             changes.clear()
-        for group in groups.values():
-            self._away(group)
+        for one in groups.values():
+            self._away(one.group)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(POLL_SECONDS, self._run)
@@ -199,7 +218,8 @@ class TurnTaker:
             self._end_unknown()
             others = {one.owner for one in self._places()} - {storage.owner}
             dead = await storage.dead(others) if others else frozenset()
-            is_set_back = self._apply(*changes, dead)
+            again = self._lost(joins)
+            is_set_back = self._apply({**again, **joins}, left, news, dead)
             if not any(changes) and before == self._tickets() and not is_set_back:
                 self._data = data
                 return
@@ -246,20 +266,32 @@ class TurnTaker:
             if one.owner == self._storage.owner and one.ticket not in known:
                 self._turns.leave(one.ticket)
 
+    def _lost(self, joins: dict[bytes, Place]) -> dict[bytes, Place]:
+        """Return the places of groups that joined before, wait, and do not stand there any more.
+
+        They join again, by the rules for all joins:
+
+        1. The value was lost, or another process took this one for dead: they go on waiting.
+        2. Another process needed their room: they are refused, unless there is room by now.
+        """
+        there = {one.ticket for one in self._places()} | joins.keys() | self._joins.keys()
+        now = self._storage.now()
+        waiting = (one.place for one in self._groups.values())
+        return {one.ticket: one for one in waiting if one.ticket not in there and one.until > now}
+
     def _report(self) -> None:
         """Report groups that wait no longer: they have their turn, or are refused one."""
         waiting, joining = self._turns.waiting, self._joins
         # Another process may have given them their turns, or refused them for its own logins.
         for ticket in [one for one in self._groups if one not in waiting and one not in joining]:
-            group = self._groups.pop(ticket, None)
-            if group is not None:
-                group.served = ticket in self._turns.running
-                if group.served:
+            one = self._groups.pop(ticket, None)
+            if one is not None:
+                if ticket in self._turns.running:
                     self._taken.add(ticket)
-                self._served(group)
+                self._on_served(one.group)
         stored = self._joining - joining.keys()
         self._joining -= stored
-        for group in [self._groups[one] for one in stored if one in self._groups]:
+        for group in [self._groups[one].group for one in stored if one in self._groups]:
             self._waits(group)
 
     def _set_timer(self) -> None:
@@ -278,5 +310,6 @@ class TurnTaker:
         async with self._storage.watch(TURNS) as changed:
             while self._groups:
                 await changed(POLL_SECONDS)
+                self._changed = True
                 self._schedule()
         self._watching = None

@@ -38,6 +38,8 @@ class Waiter:
 class Group:
     """All waiters for one thing from one source: a decision holds for all of them.
 
+    A round whose swap is lost changes nothing here.
+
     Attributes:
         place: Its key in the queue.
         credential: Of a login.
@@ -45,7 +47,6 @@ class Group:
         token: Of the lease that it waits for, or has waited for.
         seen: Whether the pair was compared.
         ticket: Of the turn that it waits for or has.
-        served: Whether it has its turn; False when there was no room to wait for one, None before.
     """
 
     place: Hashable
@@ -56,7 +57,6 @@ class Group:
     token: bytes | None = None
     seen: bool = False
     ticket: bytes | None = None
-    served: bool | None = None
 
     @property
     def pair(self) -> bytes | None:

@@ -157,6 +157,10 @@ class WaitingRoom:
         if group.queue.groups.get(group.place) is group:
             del group.queue.groups[group.place]
         self.note_seen(group)
+        self.leave_turn(group)
+
+    def leave_turn(self, group: Group) -> None:
+        """End a group's wait for its turn, or a turn that it does not use."""
         if group.ticket is not None:
             self.turns.leave(group.ticket, used=False)
             group.ticket = None

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
@@ -21,6 +22,7 @@ from .events import HEADERS as EVENTS
 from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
+from .prepared import Prepared
 from .request import (
     MAX_BODY_BYTES,
     BodyTooLong,
@@ -100,6 +102,7 @@ class Endpoint:
         self._source = source
         self._gate = gate
         self._turn = asyncio.Lock()
+        self._prepared = Prepared()
         # What has come as a whole is not let go by its connection, so it is bounded here. So are
         # the answers of batches, until their connection has them.
         self._bytes = Tally(MAX_BUFFERED_OF_SOURCE, MAX_BUFFERED)
@@ -190,7 +193,9 @@ class Endpoint:
             await _send(to_client, refusal.answer(message), refusal.status(message, version))
             return
         try:
-            await self._server(tidied(scope), receive, to_client)
+            await self._prepared.serve(
+                message, scope, to_client, partial(self._server, tidied(scope), receive)
+            )
         except asyncio.CancelledError:
             if gone(scope):
                 raise

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 import httpx2
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import SERVER_INFO_META_KEY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -35,6 +36,7 @@ from .control.workflow import Control
 from .http.concurrency import FairQueue, UnderWay
 from .http.endpoint import Endpoint
 from .http.exemptions import Exemptions
+from .http.fast_lane import FastLane
 from .http.forwarded import Forwarded
 from .http.guard import Guard, Names, cross_origin
 from .http.health import SHARED, Probe, healthz, readyz
@@ -60,9 +62,11 @@ from .settings.following import DAEMON, HOSTS, Following
 from .settings.reloading import Reloading
 from .settings.table import Settings
 from .tools.auth import check_auth_tool, log_out_tool
+from .tools.checked import CheckedTool
 from .tools.control import CHANGING, control_tools
+from .tools.direct import direct
 from .tools.instructions import instructions
-from .tools.mcp_server import over_http
+from .tools.mcp_server import IMPLEMENTATION, over_http
 from .tools.reading import reading_tools
 from .tools.status import status_tool
 from .upstream.liveness import Liveness
@@ -188,8 +192,10 @@ def build_app(
         control = Control(access, upstream, portal, daemon, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
-    text = instructions(control=settings.control == "on", passwords=passwords and not only_browser)
-    http = over_http(tools, text)
+    http = over_http(
+        tools,
+        instructions(control=settings.control == "on", passwords=passwords and not only_browser),
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -214,7 +220,10 @@ def build_app(
         lambda: following.differs,
         "cache daemon" if settings.cache_url is None else SHARED,
     )
-    return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login, source)
+    answering = _answering(settings, http, tools)
+    return _served(
+        settings, answering, ready, lifespan, Bearer(tokens, grants, wall), login, source
+    )
 
 
 def _login_parts(
@@ -248,9 +257,19 @@ def _login_parts(
     )
 
 
+def _answering(
+    settings: Settings, http: StreamableHTTPSessionManager, tools: Sequence[CheckedTool]
+) -> ASGIApp:
+    """Return what answers a message: the SDK, and plain calls of tools the fast lane."""
+    if settings.fast_lane == "off":
+        return http.handle_request
+    server = {SERVER_INFO_META_KEY: IMPLEMENTATION}
+    return FastLane(http.handle_request, direct(tools), server)
+
+
 def _served(
     settings: Settings,
-    http: StreamableHTTPSessionManager,
+    answering: ASGIApp,
     ready: Probe,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
     bearer: Bearer,
@@ -261,8 +280,7 @@ def _served(
     names = Names(settings.served_hosts, settings.served_origins)
     changing = CHANGING if settings.control == "on" else ()
     admission = None if settings.login == "chat" else Admission(login.modes, bearer, changing)
-    answering = FairQueue(http.handle_request, source)
-    endpoint = Guard(cross_origin(Endpoint(answering, source, admission)), names)
+    endpoint = Guard(cross_origin(Endpoint(FairQueue(answering, source), source, admission)), names)
     app = Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", ready)],
         lifespan=lifespan,

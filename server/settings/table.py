@@ -206,6 +206,9 @@ class Settings:
         live=True,
         private=True,
     )
+    fast_lane: str = _setting(
+        "on", parsers.switch, "off: the MCP SDK answers every tool call, at half the rate or less"
+    )
     auth_log: Path = _setting(
         None, parsers.path, "log of failed logins, one stable line each, for fail2ban"
     )

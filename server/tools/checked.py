@@ -15,7 +15,6 @@ from typing import Any
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.tools.base import Tool
-from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
@@ -122,25 +121,34 @@ class CheckedTool(Tool):
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002 - the result is always that of the protocol
     ) -> CallToolResult:
-        """Run the tool.
+        """Run the tool for the SDK.
 
         Returns:
             The result as the client gets it, whether the tool did its work or failed.
-
-        Raises:
-            MCPError: The request breaks the protocol itself.
         """
+        outcome = await self.outcome(arguments, context)
+        if isinstance(outcome, ToolFailure):
+            return answered(outcome)
+        # Our tools return models made from their own schema: the SDK would validate them again.
+        # Without indentation: blanks fill a model's context as well.
+        return CallToolResult(
+            content=[TextContent(type="text", text=outcome.model_dump_json())],
+            structured_content=outcome.model_dump(mode="json"),
+        )
+
+    async def outcome(
+        self, arguments: dict[str, Any], context: Context[Any, Any]
+    ) -> BaseModel | ToolFailure:
+        """Run the tool; return its result, or why there is none."""
         try:
             return await self._done(arguments, context)
         except SessionError as exc:
-            return answered(ToolFailure.of(exc))
-        except MCPError:
-            raise
+            return ToolFailure.of(exc)
         except Exception:
             logger.exception("%s failed inside", self.name)
-            return answered(crashed(self.name, changes=self.annotations == CHANGES))
+            return crashed(self.name, changes=self.annotations == CHANGES)
 
-    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
+    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> BaseModel:
         try:
             # Not `validate_arguments`, which decodes texts that look like JSON: a password may.
             values = self.fn_metadata.arg_model.model_validate(arguments).model_dump_one_level()
@@ -149,12 +157,7 @@ class CheckedTool(Tool):
         if self.context_kwarg is not None:
             values[self.context_kwarg] = context
         result: BaseModel = await self.fn(**values)
-        # Our tools return models made from their own schema: the SDK would validate them again.
-        # Without indentation: blanks fill a model's context as well.
-        return CallToolResult(
-            content=[TextContent(type="text", text=result.model_dump_json())],
-            structured_content=result.model_dump(mode="json"),
-        )
+        return result
 
     def _explain(self, exc: ValidationError) -> str:
         known = self.parameters.get("properties", {})

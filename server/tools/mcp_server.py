@@ -26,9 +26,14 @@ NO_TOOL = "There is no tool of that name. The tools are: {tools}."
 
 CONTROL_OFF = " Tools that change the box need OIG_CONTROL=on at the server."
 
-NAME = "oig-cloud"
-"""Name of the MCP server, as clients see it. Nothing else depends on it: the SDK would seal
-request state under it, with keys of each process, but no tool of this server asks back."""
+IMPLEMENTATION = {
+    "name": "oig-cloud",
+    "title": "OIG Cloud",
+    "version": program_version(),
+    "description": "The OIG / CEZ Battery Box through OIG Cloud",
+}
+"""The MCP server, as clients see it. Nothing else depends on its name: the SDK would seal request
+state under it, with keys of each process, but no tool of this server asks back."""
 
 TRACING = "mcp.server._otel"
 """Where the SDK's tracing middleware lives."""
@@ -83,11 +88,11 @@ def over_http(tools: Sequence[CheckedTool], text: str) -> StreamableHTTPSessionM
         text: What an assistant reads before its first call.
     """
     server = ToolServer(
-        NAME,
-        title="OIG Cloud",
-        description="The OIG / CEZ Battery Box through OIG Cloud",
+        IMPLEMENTATION["name"],
+        title=IMPLEMENTATION["title"],
+        version=IMPLEMENTATION["version"],
+        description=IMPLEMENTATION["description"],
         instructions=text,
-        version=program_version(),
         tools=listed(tools),
         cache_hints=CACHE_HINTS,
         # No list changes while the server runs: no client needs an open stream for it.

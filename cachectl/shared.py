@@ -1,4 +1,4 @@
-"""What all workers share, as the settings say: the daemon, or a storage that several hosts use."""
+"""What all workers share, by the settings: the daemon, or the storage of several hosts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def shared(socket: Path | None) -> Shared:
-    """Return the way to it; nothing is connected yet.
+    """Return a client for it, which is not connected yet.
 
     Args:
         socket: The daemon's, if the command line names one.
 
     Raises:
-        Usage: One of the places is wrong.
+        Usage: The socket or the address is wrong.
     """
     address = None if socket is not None else settings().cache_url
     if address is None:

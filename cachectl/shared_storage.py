@@ -1,4 +1,4 @@
-"""The shared storage as the commands see it, in place of the daemon: the same questions to it."""
+"""The shared storage for the commands, which ask it the same questions as the daemon."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ RELOAD_NAME_BYTES = 8
 
 
 class ServerInfo(NamedTuple):
-    """What a server says of itself.
+    """What a server reports about itself.
 
     Attributes:
-        program: What it is, and of which version.
+        program: Its name and version.
         pid: Its process id, on its own host.
         uptime: Seconds since its start.
     """
@@ -54,15 +54,15 @@ class ServerInfo(NamedTuple):
 
 
 class SharedStorage:
-    """A connection to the storage; a context manager. What is asked is asked as of the daemon.
+    """A connection to the storage, with the methods of one to the daemon; a context manager.
 
     Args:
         settings: All settings.
-        address: Where the storage is.
+        address: The address of the storage.
     """
 
     called = "shared storage"
-    order = ""  # nobody counts uses there
+    order = ""  # uses are not counted there
 
     def __init__(self, settings: Settings, address: StorageAddress) -> None:
         self._settings = settings
@@ -122,7 +122,7 @@ class SharedStorage:
         return self._run(self._reloaded(seconds, pause))
 
     def refuse_other_secret(self) -> None:
-        """Make sure that the workers know accounts under the fingerprints that are made here.
+        """Make sure that fingerprints of accounts made here are those of the workers.
 
         Raises:
             Refused: The secrets differ, or the one here is missing or unusable.
@@ -140,10 +140,10 @@ class SharedStorage:
             )
 
     def refuse_processes(self) -> None:
-        """Make sure that nobody works with it, on any host.
+        """Make sure that no worker of any host uses it.
 
         Raises:
-            Refused: Somebody does.
+            Refused: Some worker does.
         """
         working = len(self._run(self._storage.members.all()))
         if working:
@@ -154,11 +154,11 @@ class SharedStorage:
             )
 
     def clear(self) -> None:
-        """Delete all that was stored under the old secret."""
+        """Delete everything that was stored under the old secret."""
         self._run(self._storage.clear())
 
     def set_secret(self, secret: bytes) -> None:
-        """Make a secret the one of all hosts."""
+        """Make a secret the shared one of all hosts."""
         self._run(self._storage.members.set_secret(secret_tag(secret)))
 
     # How it works.
@@ -203,7 +203,7 @@ class SharedStorage:
                 raise AssertionError(verb)
         if verb not in {"stats", "list"}:
             await self._add_counts()
-        await self._storage.ping()  # what was announced has been sent then
+        await self._storage.ping()  # so that all messages have been sent
         if isinstance(answer, Erased):
             answer = answer._asdict()
         elif isinstance(answer, Done):
@@ -235,7 +235,7 @@ class SharedStorage:
             await asyncio.sleep(pause)
 
     def _say_skipped(self) -> None:
-        """Say how many values could not be read, whenever they have become more."""
+        """Say how many values could not be read, whenever there are more of them."""
         skipped = len(self._client.accounts.upkeep.walk.unreadable)
         if skipped > self._skipped:
             self._skipped = skipped
@@ -245,7 +245,7 @@ class SharedStorage:
             )
 
     async def _stats(self) -> Mapping[str, object]:
-        """Add up what the processes report, and count what all of them share."""
+        """Add up the reports of the processes, and count what they share."""
         server, reports = await self._server_info(), await reports_of(self._storage)
         return {
             **sums([*reports, await self._storage.operators.read()]),

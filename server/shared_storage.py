@@ -26,16 +26,16 @@ RECORDS = (
 
 
 class Look(NamedTuple):
-    """What one look at the storage has shown.
+    """The state of the storage when it was last looked at.
 
     Attributes:
-        address: Where it is.
-        away: Why it cannot be asked; None if it can, which the others are of.
-        tag: Of the secret that all work with; None if there is none yet.
-        hosts: Those whose workers work with it.
-        workers: How many these are.
-        is_used: Whether anybody works with it, or an account is stored.
-        reports: What the workers of all hosts say of themselves.
+        address: Its address.
+        away: Why it cannot be asked; if it cannot, all that follows is empty.
+        tag: The tag of the shared secret; None if there is none yet.
+        hosts: The hosts whose workers use it.
+        workers: The number of these workers.
+        is_used: Whether any worker uses it, or an account is stored.
+        reports: What the workers of all hosts report about themselves.
         warnings: What else needs attention.
     """
 
@@ -50,22 +50,22 @@ class Look(NamedTuple):
 
     @classmethod
     def of_away(cls, address: StorageAddress, why: StorageAway) -> Self:
-        """Return that of a storage that cannot be asked."""
+        """Return the state of a storage that cannot be asked."""
         without = "Until it is there, workers have only what they have copies of, and a few logins."
         text = f"the shared storage {address} is away: {why}. {without}"
         return cls(address, away=why, warnings=(text,))
 
     def warned(self, text: str) -> Self:
-        """Return it with one more warning."""
+        """Return the same with one more warning."""
         return self._replace(warnings=(*self.warnings, text))
 
     def __str__(self) -> str:
-        """Return in one sentence which storage it is, and who works with it."""
+        """Return in one sentence which storage it is, and which hosts use it."""
         return f"Shared storage {self.address}: {self.users}."
 
     @property
     def users(self) -> str:
-        """Who works with it, in words."""
+        """The hosts that use it, in words."""
         return self._users(nobody="no worker works with it yet")
 
     @property
@@ -98,14 +98,14 @@ def storage_of(
 
 
 def refuse_records(settings: Settings) -> None:
-    """Return when nothing is switched on that needs records, or they have one host.
+    """Return if no setting needs records that only one host would have.
 
     Raises:
-        ConfigurationError: It is; the text says what to set.
+        ConfigurationError: One does; the text says what to set.
     """
     if settings.cache_url is None:
         return
-    # What an owner has agreed to, and whom he has let in, must be known wherever he calls.
+    # Every host must know what an owner has agreed to, and which clients may act for them.
     if settings.control == "on":
         raise ConfigurationError(
             RECORDS.format("OIG_CONTROL is on", "changes of a box are", "OIG_CONTROL=off")

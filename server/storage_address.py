@@ -1,4 +1,4 @@
-"""Where a Valkey or Redis server is, as a setting names it.
+"""The address of a Valkey or Redis server, as a setting has it.
 
     redis://[[user]:password@]host[:6379][/database]
     rediss://...                                          over TLS
@@ -65,7 +65,7 @@ DIGITS: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class StorageAddress:
-    """An address that was read. Neither `repr` nor `str` shows a login.
+    """A parsed address. Neither `repr` nor `str` shows a user or password.
 
     Args:
         hosts: Host and port of the server, or of each Sentinel.
@@ -96,7 +96,7 @@ class StorageAddress:
         """Read an address.
 
         Raises:
-            ValueError: It is none. The message says which part is wrong, and repeats none of it.
+            ValueError: It is not an address. The message names the wrong part without repeating it.
         """
         if raw.startswith(("redis+cluster:", "rediss+cluster:")):
             raise ValueError(CLUSTER)
@@ -144,7 +144,7 @@ class StorageAddress:
         )
 
     def __str__(self) -> str:
-        """Return the address without any login."""
+        """Return the address without user and password."""
         if self.path:
             return f"unix://{self.path}"
         scheme = "rediss" if self.is_secure else "redis"
@@ -157,7 +157,7 @@ class StorageAddress:
 
 
 def _host(place: str, port: int) -> tuple[str, int]:
-    """Read a host, in brackets if it is an address of IPv6, and perhaps a port after it."""
+    """Read a host, in brackets if it is an IPv6 address, and an optional port."""
     if place.startswith("["):
         host, bracket, after = place[1:].partition("]")
         host = _unescaped(host)
@@ -191,7 +191,7 @@ def _database(in_path: str, in_query: str | None) -> int:
 
 
 def _query(options: str, *, is_secure: bool, kind: str) -> Mapping[str, str]:
-    """Read what stands behind the question mark."""
+    """Read the query, after the question mark."""
     allowed = ["db"]
     if is_secure:
         allowed.append("ssl_ca_certs")
@@ -210,7 +210,7 @@ def _query(options: str, *, is_secure: bool, kind: str) -> Mapping[str, str]:
 
 
 def _printable(text: str, wrong: str) -> str:
-    """Return a path or name with its escapes resolved."""
+    """Return a path or name with its escapes decoded."""
     read = _unescaped(text)
     if not read.isprintable():
         raise ValueError(wrong)
@@ -225,8 +225,8 @@ def _socket(path: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return a part with the signs that its escapes stand for."""
+    """Return a part with its escapes decoded."""
     try:
         return unquote(text, errors="strict")
-    except UnicodeDecodeError:  # it would be passed on with other signs
+    except UnicodeDecodeError:  # it would be passed on with other characters
         raise ValueError(SIGNS) from None

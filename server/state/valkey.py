@@ -6,9 +6,9 @@ It decides nothing: it replaces a value whose tag is still the loaded one. Its k
     oig:mepochs                                 the epochs: see `valkey_epochs`
     oig:h<handle>                               the account of a handle
     oig:f..., oig:p..., oig:i...                answers: see `valkey_answers`
-    oig:w<owner>, oig:members, oig:k            what each process reports: see `valkey_members`
+    oig:w<owner>, oig:members, oig:k            reports of processes: see `valkey_members`
     oig:totals                                  what commands have counted: see `valkey_totals`
-    oig:x<owner>                                for a moment, to try what a user may do
+    oig:x<owner>                                for a moment, to test the rights of the user
 
 Its channels are those of `valkey_notices`. The time is the server's, and comes with each load, so
 that the clocks of hosts need not agree.
@@ -58,7 +58,7 @@ class ValkeyStorage:
     """The values on the server.
 
     Args:
-        client: Leads to the server.
+        client: Connects to the server.
         limits: What there is room for in an account.
         clock: The server's clock.
         random: Returns so many random bytes.
@@ -66,8 +66,8 @@ class ValkeyStorage:
         only_looks: Whether nothing of this process may stay on the server.
 
     Attributes:
-        generation: Number of connections made so far.
-        members: The processes that work with it.
+        generation: The number of connections made so far.
+        members: The processes that use it.
         operators: What operators' commands have counted.
     """
 
@@ -135,7 +135,7 @@ class ValkeyStorage:
         missed: Callable[[], None],
         counted: Callable[[int], None],
     ) -> None:
-        """Have something called with what other processes announce, and when some may be missed.
+        """Set what is called with messages of other processes, and when some may have been missed.
 
         `counted` is called with the number of each drop that this process announces.
         """
@@ -143,7 +143,7 @@ class ValkeyStorage:
         self._epochs.counted = counted
 
     def announce(self, message: bytes) -> None:
-        """Send something to all other processes that are there."""
+        """Send a message to all other processes that are connected."""
         with contextlib.suppress(StorageAway):
             self._connection.ask("PUBLISH", self._notices.drops, self._notices.message(message))
 
@@ -229,7 +229,7 @@ class ValkeyStorage:
     async def durable(self, *names: bytes) -> None:
         """As `Storage.durable`: a replica has it, if there is any that keeps up."""
         if self._replicas and names and not await self._connection.replicated():
-            # It is frozen, or its machine is gone: nobody waits for it until it is seen again.
+            # It is frozen, or its machine is gone: no reply waits for it until it keeps up again.
             self._replicas = 0
 
     async def look_again(self) -> None:
@@ -270,7 +270,7 @@ class ValkeyStorage:
         return False
 
     async def clear(self) -> None:
-        """Delete all that anybody has stored, and forget the secret of all."""
+        """Delete everything that is stored, the tag of the shared secret too."""
         async for page in self._connection.keys(self._key(b"*")):
             await self._connection.ask("UNLINK", *page)
 

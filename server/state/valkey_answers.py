@@ -1,9 +1,9 @@
 """Answers of the portal on a Valkey or Redis server: a key each, which expires by itself.
 
-A sorted set per account and room has their keys, by the time at which each expires. It lasts as
-long as the last of them. By it the number and bytes of an account's answers are bounded: those that
-expire first go; and all of them can be dropped. Two processes that write at once may leave one too
-many until the next write. Over all accounts the server's `maxmemory` is the bound.
+A sorted set per account and room lists their keys by expiry, and lasts as long as the last of them.
+It bounds the number and bytes of an account's answers (those that expire first are deleted), and it
+finds all of them when they are dropped. Two processes that write at once may leave one too many
+until the next write. Over all accounts the server's `maxmemory` is the bound.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .valkey_clock import ServerClock
 from .valkey_connection import Connection
 
 FORMAT: Final = 1
-"""Of these bytes. An answer in a newer one is asked for again."""
+"""Format of the stored bytes. An answer in a newer format is asked for again."""
 
 HEADER: Final = Struct("<Bdd4s")
 """Format, expires, stored, generation; the value follows."""
@@ -102,7 +102,7 @@ class ValkeyAnswers:
         return dropped
 
     async def _beyond_bytes(self, index: bytes, newest: bytes) -> list[bytes]:
-        """Return the answers that have to go as an account's have too many bytes."""
+        """Return the answers to delete because those of the account have too many bytes."""
         names = await self._connection.ask("ZRANGE", index, 0, -1)
         asked = [self._connection.ask("STRLEN", name) for name in names]
         sizes = [max(0, await _size(one) - HEADER.size) for one in asked]
@@ -126,7 +126,7 @@ class ValkeyAnswers:
         return self._prefix + room[:1].encode() + account + key
 
     def _own(self, index: bytes) -> bytes:
-        """Return what the names of the answers in an index begin with."""
+        """Return the prefix of the names of the answers in an index."""
         return self._prefix + index[len(self._prefix) + 1 :]
 
     def _index(self, room: Room, account: bytes) -> bytes:
@@ -134,7 +134,7 @@ class ValkeyAnswers:
 
 
 async def _size(asked: Awaitable[int]) -> int:
-    """Return the size of a value; zero of what another program has put there."""
+    """Return the size of a value; zero if another program has written it."""
     try:
         return await asked
     except Unreadable:
@@ -142,7 +142,7 @@ async def _size(asked: Awaitable[int]) -> int:
 
 
 def _load(data: bytes | None) -> Answer | None:
-    """Read an answer; one that cannot be read is asked for again, as one that is not there."""
+    """Read an answer; one that cannot be read counts as missing, and is asked for again."""
     if data is None:
         return None
     with suppress(Unreadable), reading("an answer"):

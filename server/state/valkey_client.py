@@ -1,9 +1,10 @@
 """The accounts on a Valkey or Redis server as a worker asks them, in place of the daemon.
 
-The same decisions as in the daemon are made here, over the values that all workers share. What one
-of them drops on purpose the others hear of, since they may have copies. Each drop has a number, and
-its announcement is published in the step that raises the number: so a worker that was cut off, or
-missed one, finds out when it is subscribed again, and every `SECONDS` of `valkey_reports`.
+The same decisions as in the daemon are made here, on the values that all workers share. When a
+worker drops something on purpose, it notifies the others, which may have copies. Each drop has a
+number, and its message is published in the step that raises the number. So a worker that was cut
+off, or missed a message, notices when it has subscribed again, and every `SECONDS` of
+`valkey_reports`.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 
 class ValkeyClient:
-    """As `remote.Client`, and whatever else a worker wants of the daemon.
+    """As `remote.Client`, with everything else that a worker asks the daemon.
 
     Args:
         storage: The values.
         limits: Numbers and times, which must be those of all workers.
         policy: Budgets of wrong passwords, likewise.
-        tag: Of the secret that this process works with; None compares nothing.
-        about: Returns what this process says of itself, such as its name.
+        tag: Tag of the secret of this process; None compares nothing.
+        about: Returns what this process reports about itself, such as its name.
 
     Attributes:
         accounts: Decides; for operators as well.
@@ -82,7 +83,7 @@ class ValkeyClient:
 
     @property
     def secret_differs(self) -> bool:
-        """Whether the others work with another secret. Calls raise `SecretDiffers` then."""
+        """Whether the others use another secret; calls raise `SecretDiffers` then."""
         return self._reports.secret_differs
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
@@ -104,12 +105,12 @@ class ValkeyClient:
             raise self._unavailable(exc) from exc
 
     def use(self, limits: Limits, policy: Policy) -> None:
-        """Go by other numbers from now on, and ask again for what was rejected by the old ones."""
+        """Use other limits from now on, and ask again for what the old ones rejected."""
         self.accounts.use(limits, policy)
         self.accounts.forget_rejections()
 
     def count_shape(self, kind: str) -> None:
-        """Have an answer of the portal counted that has one of `SHAPES`."""
+        """Count an answer of the portal that has one of `SHAPES`."""
         self._shapes[kind] += 1
 
     def follow(
@@ -126,7 +127,7 @@ class ValkeyClient:
         self._digest, self._reload, self._settings_differ = digest, reload, compared
 
     def say_settings(self, reloaded: Mapping[str, object]) -> None:
-        """Report at once what came of a reload."""
+        """Report the result of a reload at once."""
         self._reloaded = {"asked": self._reload_asked, **reloaded}
         self._start(self._reports.report())
 
@@ -142,7 +143,7 @@ class ValkeyClient:
         await self.accounts.stop()
 
     async def _begun(self) -> None:
-        """Return when the server was asked once, so that no early caller is refused."""
+        """Return once the server has been tried, so that no early caller is refused."""
         if not self.generation:
             with contextlib.suppress(UnfitStorage):
                 await self._storage.open()
@@ -186,7 +187,7 @@ class ValkeyClient:
             self.listeners.dropped(raised.account, raised.budget)
 
     def _count(self, number: int) -> None:
-        """Note a drop; those of other processes may come before or after an own one."""
+        """Note a drop; those of other processes may arrive before or after one of this process."""
         if self._drops is None:
             return
         origin, heard = self._drops
@@ -200,7 +201,7 @@ class ValkeyClient:
         self._start(self._reports.tried(self._compare))
 
     async def _compare(self) -> None:
-        """Drop all copies if one drop or more was not heard of; may raise `StorageAway`."""
+        """Drop all copies if a drop was missed; may raise `StorageAway`."""
         await self._storage.load(EPOCHS)
         origin, drops, *_ = self._storage.epochs
         known = self._drops or (origin, drops)
@@ -225,7 +226,7 @@ class ValkeyClient:
         }
 
     def _compare_settings(self, reports: list[Facts]) -> None:
-        """Say whether other processes have other settings, once that has lasted.
+        """Report whether other processes have other settings, once that has lasted.
 
         For a moment it is so after each reload, until the others have reported as well.
         """

@@ -1,4 +1,4 @@
-"""The clock of a shared server as a process has it, which asks for the time now and then."""
+"""A process's estimate of the clock of a shared server, corrected with each of its replies."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class ServerClock:
         return self._latest
 
     def learn(self, seconds: float, sent: float) -> None:
-        """Take note of a time that the server has just given.
+        """Correct the clock by a time that the server has just returned.
 
-        It was that time there at some moment since the request was sent. The clock is moved no
-        further than that takes, so that slow replies do not shake it.
+        The server read its clock at some moment since the request was sent. The clock is moved no
+        further than needed to agree with that, so slow replies do not make it jitter.
 
         Args:
             seconds: The server's time.

@@ -7,7 +7,7 @@
    trip is repeated once over a new one. Every command sent here may be repeated.
 3. A server that does not answer in time, or refuses (out of memory, read-only, still loading), is
    away. All requests fail at once, until a probe in the background has been answered and has
-   written: nobody but the probes waits for a server that is away.
+   written: only the probes wait for a server that is away.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Connection:
     """See above.
 
     Args:
-        client: Leads there.
+        client: Connects to the server.
         greet: Called over a new connection before anything else is asked; raises `UnfitStorage` for
             a server that must not be used.
         clock: Learns the server's time with each trip.

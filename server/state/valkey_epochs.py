@@ -1,7 +1,7 @@
 """The epochs on a shared server, and the message that all processes get when they are raised.
 
-A replica that takes over may lack the latest of them. A flush that was reported as done must not
-come undone: so a process that knows higher numbers raises them there again.
+A replica that takes over may lack the latest of them. A flush that was reported as done must last,
+so a process that knows higher numbers raises them there again.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class SharedEpochs:
     Args:
         connection: Asks the server; treated as away when it has lost something.
         notices: Names the channel and makes the message.
-        key: Where they are.
+        key: The key of the epochs.
         random: Returns so many random bytes.
 
     Attributes:
-        known: The latest that this process has seen there.
+        known: The latest epochs that this process has seen there.
         counted: Called with the number of each drop that this process counts there.
     """
 
@@ -56,7 +56,7 @@ class SharedEpochs:
         return self._dump(Epochs(self._random(ORIGIN_BYTES)))
 
     def learn(self, data: bytes | None) -> Epochs:
-        """Read a value that has come with a load; raises `StorageAway` if some of it is lost."""
+        """Read the value that a load returned; raises `StorageAway` if the server has lost any."""
         if data is None:
             self._lose(LOST)
         try:

@@ -37,7 +37,7 @@ NEEDED: Final = (
 """Rights of a user, as ACL SETUSER takes them. SELECT is needed for another database than 0."""
 
 FORBIDDEN: Final = ("can't run this command", "ACL failure in script", "unknown command")
-"""What Redis and Valkey say of a command within a script, and of one that was renamed."""
+"""Texts of Redis and Valkey for a command within a script, and for one that was renamed."""
 
 
 MOST_LAG: Final = 2
@@ -68,7 +68,7 @@ async def greet(
     """Look at a server, and use every command once that is used later.
 
     Args:
-        client: Leads there.
+        client: Connects to the server.
         key: Read; and set, where nothing is there yet.
         first: The value for it; None leaves everything on the server as it is.
         probe: A key of this process alone, which is never there.

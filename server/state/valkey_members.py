@@ -1,8 +1,8 @@
-"""The processes that work with a shared storage: what each reports, and the secret of all.
+"""The processes that use a shared storage: their reports, and the secret that they share.
 
 oig:w<owner>    the report of a process; it expires unless the process repeats it
-oig:members     the owners of these reports, a sorted set: nobody goes through all keys for them
-oig:k           the tag of the secret that all work with; it stays when they are stopped
+oig:members     a sorted set of the owners of these reports, so that no SCAN is needed
+oig:k           the tag of the shared secret; it stays when all processes are stopped
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Members:
         self._secret = prefix + b"k"
 
     async def report(self, facts: bytes, seconds: float, now: float) -> None:
-        """Leave the report of this process.
+        """Store the report of this process.
 
         Args:
-            facts: What it says.
-            seconds: For how long it is there.
+            facts: The report.
+            seconds: Its time to live.
             now: Orders the reports.
         """
         lasts = self._connection.milliseconds(seconds)
@@ -54,7 +54,7 @@ class Members:
         return [report for _, report in found if report is not None]
 
     async def leave(self) -> None:
-        """Withdraw the report of this process."""
+        """Delete the report of this process."""
         withdrawn = self._connection.ask("DEL", self._start + self._owner)
         await self._connection.ask("ZREM", self._index, self._owner)
         await withdrawn
@@ -62,31 +62,31 @@ class Members:
     # The secret.
 
     async def secret(self) -> bytes | None:
-        """Return the tag of the secret of all; None if the storage was never used with one."""
+        """Return the tag of the shared secret; None if the storage was never used with one."""
         return await self._connection.get(self._secret)
 
     async def agree(self, tag: bytes, seconds: float | None = None) -> bool:
-        """Return whether a secret is the one of all: the first that is named becomes it.
+        """Return whether a secret is the shared one; it becomes that if there is none yet.
 
         Args:
             tag: Of the secret.
-            seconds: For how long, if it is not made yet; None for good.
+            seconds: Time to live of a tag that is stored now; None for no expiry.
         """
         lasts = () if seconds is None else ("PX", self._connection.milliseconds(seconds))
         await self._connection.ask("SET", self._secret, tag, "NX", *lasts)
         return await self.secret() == tag
 
     async def replace_secret(self, old: bytes, new: bytes) -> bool:
-        """Make a secret the one of all in place of a certain one; False if that is not the one."""
+        """Replace the shared secret if it is the old one; return whether it was."""
         swap = Swap(self._secret, old, new, STAYS, b"", b"")
         return swap.is_done(await self._connection.ask(*swap.command()))
 
     async def set_secret(self, tag: bytes) -> None:
-        """Make a secret the one of all, in place of any other."""
+        """Replace the shared secret, whatever it is."""
         await self._connection.ask("SET", self._secret, tag)
 
     # The server.
 
     async def server(self) -> dict[str, Any]:
-        """Return what the server says of itself, under its own names."""
+        """Return the server's own `INFO`, under its own names."""
         return dict(await self._connection.ask("INFO", "server"))

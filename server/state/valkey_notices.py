@@ -3,14 +3,14 @@
 Three channels, over a connection of their own:
 
     oig:changes     each change that others may wait for: the process that made it, and the name
-    oig:drops       what was dropped on purpose: the process that did it, and what `valkey_client`
-                    or `valkey_epochs` says of it
+    oig:drops       what was dropped on purpose: the process that did it, and the message of
+                    `valkey_client` or `valkey_epochs`
     oig:o<owner>    has a subscriber for as long as that process lives; nothing is published there
 
 1. Messages may be lost. A value that matters is loaded every `POLL_SECONDS` all the same.
 2. No message says that a process has died: its channel has no subscriber any more. But after a
    restart or a fail-over no channel has one for a moment, and a lease must not be taken from a
-   living holder. So a process judges others only while it sees itself, and has for a while.
+   holder that is alive. So a process judges others only once it has seen itself for a while.
 3. A connection may be cut without a sign of it. When nothing has come for `QUIET_SECONDS`, this
    process sends a PING; without a reply it connects again.
 """
@@ -34,10 +34,10 @@ SETTLED_SECONDS: Final = 2.0
 """How long this process must have seen itself before it judges another dead."""
 
 MISSING_SECONDS: Final = 0.75
-"""How long another process must have been missing: it may be connecting again."""
+"""How long another process must have been missing: it may be reconnecting."""
 
 QUIET_SECONDS: Final = 2.0
-"""How long a connection may bring nothing before it is tried, and then before it is given up."""
+"""How long a connection may be silent before it gets a PING, and then before it is replaced."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ class Notices:
     Attributes:
         changes: The channel of changes.
         drops: The channel of drops.
-        own: The channel that says that this process lives.
+        own: The channel whose subscriber shows that this process is alive.
         on_drop: Called with a message of another process there.
         on_subscribed: Called when this process is subscribed again, and may have missed something.
-        quiet: Seconds of silence after which the connection is tried; None never tries it.
+        quiet: Seconds of silence after which a PING is sent; None sends none.
         since: When it subscribed, on that clock; None while it is not subscribed.
     """
 

@@ -1,6 +1,6 @@
 """Why a Valkey or Redis server cannot be asked, in words for an operator.
 
-Nothing of what was sent is in them, and nothing that the server or a library says of it.
+They repeat nothing that was sent, and no text of the server or a library.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ AWAY_CODES: Final = frozenset(
 """Error codes after which every command would be refused. Any other is the fault of one command."""
 
 UNREADABLE_CODES: Final = frozenset({"WRONGTYPE"})
-"""Error codes that concern one value: another program has put something else there."""
+"""Error codes that concern one value: another program has stored something else there."""
 
 NAMED_CODES: Final = AWAY_CODES | UNREADABLE_CODES | {"ERR", "EXECABORT", "NOSCRIPT", "UNKILLABLE"}
-"""The error codes that are repeated: any other text is whatever the server likes to say."""
+"""The error codes that are repeated: any other text of the server could contain anything."""
 
 UNEXPECTED: Final = "it answers what nobody expects"
 
@@ -52,7 +52,7 @@ DETAILS: Final = {
     "ConnectionRefusedError": "nobody listens there",
     "ConnectionResetError": "it ends the connection, as one that speaks TLS, or does not, may do",
 }
-"""What more can be said of a connection that could not be made, by the name of the exception."""
+"""Details of a connection that could not be made, by the name of the exception."""
 
 OF_CODES: Final = {
     "LOADING": "it is loading its data",
@@ -63,7 +63,7 @@ OF_CODES: Final = {
     "READONLY": "it is a replica",
     "WRONGPASS": "it does not accept the user and password of the address",
 }
-"""What more can be said of a refusal, by its code."""
+"""Details of a refusal, by its code."""
 
 UNFIT: Final = "must not be used as it is set up"
 
@@ -103,7 +103,7 @@ def reason(exc: BaseException) -> str:
 
 
 def trouble(why: str) -> str:
-    """Return what strangers may know of a reason.
+    """Return the part of a reason that strangers may read.
 
     1. The server refuses: with which code, and what it means. 2. It is not reached, for reasons
     that would say where it is looked for.
@@ -115,7 +115,7 @@ def trouble(why: str) -> str:
 
 
 def _details(exc: BaseException) -> Iterator[str]:
-    """Give what is known of a connection that could not be made, if anything is."""
+    """Return details of a connection that could not be made, if there are any."""
     one: BaseException | None = exc
     for _ in range(DEEPEST):
         if one is None:

@@ -1,7 +1,7 @@
-"""What each process that works with a shared storage reports of itself, every few seconds.
+"""What each process that uses a shared storage reports about itself, every few seconds.
 
-No process sees all of them, as the daemon does. So each writes what it is and has counted under a
-key that expires; the statistics are the sum of what is there.
+Unlike the daemon, no process sees all of them. So each writes its identity and its counters under a
+key that expires; the statistics are the sum of these reports.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SECONDS: Final = 5.0
 """How often a process reports."""
 
 LASTS: Final = 15.0
-"""How long a report is kept: a process that has missed two is gone."""
+"""How long a report is kept: a process that has missed two counts as gone."""
 
 UNREADABLE: Final = "unreadable_reports"
-"""The only name in what stands for a report that cannot be read."""
+"""The only name in the stand-in for a report that cannot be read."""
 
 SAID: Final[Mapping[object, type]] = {
     "name": str,
@@ -40,7 +40,7 @@ SAID: Final[Mapping[object, type]] = {
     "secret_differs": bool,
     "reloaded": dict,
 }
-"""What a process says of itself beside its counts, and in which type."""
+"""The names and types of what a process reports besides its counters."""
 
 Facts = Mapping[str, Any]
 
@@ -48,17 +48,17 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Reports:
-    """Those of this process, and the comparison of its secret and settings with the others'.
+    """The reports of this process, which compare its secret and settings with those of the others.
 
     Args:
-        storage: Where they are.
+        storage: Where the reports are stored.
         tag: Of this process's secret; None compares nothing.
         facts: Returns the report.
         compare: Called with the reports of all processes, whenever this one has reported.
-        more: Further work to be done as often.
+        more: Further work to do as often.
 
     Attributes:
-        secret_differs: Whether the others work with another secret.
+        secret_differs: Whether the others use another secret.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Reports:
             await self.tried(chore)
 
     async def tried(self, chore: Chore) -> None:
-        """Do some work, which fails for itself alone: it is done again in a few seconds."""
+        """Do some work. A failure affects nothing else; the work is repeated in a few seconds."""
         try:
             await chore()
         except StorageAway:
@@ -112,16 +112,15 @@ class Reports:
                 logger.exception("work on the shared storage failed, and goes on all the same")
 
     async def withdraw(self) -> None:
-        """Take back the report of this process, if the storage is there."""
+        """Delete the report of this process, if the storage can be asked."""
         if self._compared is not None:
             with contextlib.suppress(StorageAway):
                 await self._storage.members.leave()
 
     async def compared(self) -> None:
-        """Return when secrets were compared over the present connection.
+        """Return once secrets have been compared over the current connection.
 
-        A secret that was replaced has left nothing of what was there, so that all have connected
-        again.
+        Replacing a secret deletes everything, so all processes have connected again since.
 
         Raises:
             StorageAway: The storage cannot be asked.
@@ -150,7 +149,7 @@ class Reports:
 
 
 async def reports_of(storage: ValkeyStorage) -> list[Facts]:
-    """Return the reports of all processes; of one that cannot be read, that it cannot.
+    """Return the reports of all processes, with a stand-in for each that cannot be read.
 
     Raises:
         StorageAway: The storage cannot be asked.
@@ -168,9 +167,9 @@ def load(report: bytes) -> Facts:
 
 
 def versions(reports: Iterable[Facts]) -> list[Facts]:
-    """Return what processes say of themselves beside their counts; nothing of what says nothing.
+    """Return what processes report besides their counters, of those that report any of it.
 
-    What one says in another way than this version does counts as not said.
+    A field whose type is not the one of this version is left out.
     """
     lists = [one.get("versions") for one in reports]
     rows = [one for rows in lists if isinstance(rows, list) for one in rows]
@@ -184,8 +183,8 @@ def versions(reports: Iterable[Facts]) -> list[Facts]:
 def sums(reports: Iterable[Facts]) -> dict[str, Any]:
     """Add up reports.
 
-    Whole numbers are added, and `versions` joined; anything else is of one process alone. What a
-    process of another version does not say, or says in another way, counts as nothing.
+    Integers are added, `versions` are joined; anything else concerns one process. A field that a
+    process of another version lacks, or has in another type, counts as zero.
     """
     numbers: dict[str, int] = {}
     lists: dict[str, list[Any]] = {}

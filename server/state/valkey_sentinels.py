@@ -29,7 +29,7 @@ ENOUGH: Final = 3
 
 
 class Answer(NamedTuple):
-    """What came of a question to one Sentinel.
+    """The answer of one Sentinel, or why there is none.
 
     Attributes:
         place: Its host and port.
@@ -85,7 +85,7 @@ def _refused(failure: redis.RedisError | OSError | None) -> UnfitStorage | None:
 
 
 def doubts(answers: list[Answer], name: str) -> list[str]:
-    """Return what is wrong with the Sentinels though some of them may lead to the primary.
+    """Return what is wrong with the Sentinels even if some of them lead to the primary.
 
     Args:
         answers: Of all in the address.

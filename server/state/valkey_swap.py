@@ -18,19 +18,19 @@ if tag == ARGV[1] then
 end
 return tag
 """
-"""It is sent in full each time, not by its digest, so that a server may forget its scripts, restart
-or fail over."""
+"""It is sent in full each time rather than by its digest, which a server does not know after a
+restart or a fail-over."""
 
 
 class Swap(NamedTuple):
-    """A value in place of the one that was loaded.
+    """Replaces the value that was loaded.
 
     Attributes:
-        key: Where.
-        old: The value that was loaded; None stands for none, as in `new`.
+        key: The key of the value.
+        old: The value that was loaded; None if there was none. `new` likewise.
         lasts: Milliseconds until the new one expires.
-        message: Published with it, in one step; nothing is if it is empty.
-        channel: Where.
+        message: Published in the same step; an empty one is not.
+        channel: Where the message is published.
     """
 
     key: bytes
@@ -41,14 +41,14 @@ class Swap(NamedTuple):
     channel: bytes
 
     def command(self) -> tuple[Any, ...]:
-        """Return it as a server takes it."""
+        """Return the command that does it."""
         before, new = (self.old or b"")[:TAG_BYTES], self.new or b""
         return "EVAL", SCRIPT, 1, self.key, before, new, self.lasts, self.message, self.channel
 
     def is_done(self, tag: bytes) -> bool:
-        """Return whether it was made, by the tag that the server found.
+        """Return whether it was done, by the tag that the server found.
 
-        If that is the new one, the swap was sent twice, as the first reply was lost.
+        If that is the new one, the swap was sent twice because the first reply was lost.
         """
         if tag == (self.old or b"")[:TAG_BYTES]:
             return True

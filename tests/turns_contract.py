@@ -108,6 +108,20 @@ class TurnsContract:
             assert isinstance(told(one, ticket), (Hit, Lease))
         log_in(other, 3)
 
+    def test_who_waits_hears_at_once_that_the_storage_is_away_after_the_swap(self, hosts):
+        one, _ = hosts()
+        one.store(2, of=1)
+        lease = one.lease(1)
+        waiting = one.ticket(1)
+
+        async def flush(*_, **__):
+            raise StorageAway("it has just gone")
+
+        one.storage.flush = flush
+        with pytest.raises(StorageAway):  # the session in place of another has to be announced
+            one.fulfil(key(1), lease.token, value(1), 60.0)
+        assert told(one, waiting) == Away()
+
     def test_those_who_wait_join_again_when_the_turns_are_lost(self, hosts):
         one, other = hosts(**ONE_BY_ONE)
         one.lease(1)

@@ -247,7 +247,13 @@ class Rounds:
         self.census.take(decider.transaction)
         queue.due = decider.due
         decider.settle()
-        await decider.transaction.durable()
+        try:
+            await decider.transaction.durable()
+        except StorageAway:
+            # They are in no group of the queue any more, where `_give_up` would find them.
+            for waiter in [one for group in decider.answered for one in group.waiters]:
+                self.room.reply(waiter, Away())
+            raise
 
     def _stand(self, queue: Queue, fresh: list[Asked]) -> dict[Group, None]:
         """Put requests that may have to wait into groups; return the new groups.

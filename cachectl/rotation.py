@@ -138,7 +138,7 @@ def _stopped(configured: Settings) -> Iterator[SharedStorage | None]:
             from .shared_storage import SharedStorage as Storage  # noqa: PLC0415 - as in shared.py
 
             storage = stack.enter_context(Storage(configured, configured.cache_url))
-            storage.refuse_processes()
+            stack.enter_context(storage.rotating())
         path = configured.secret_file
         try:
             # With a shared storage a secret may be lost on all hosts, and what it sealed is there.

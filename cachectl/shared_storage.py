@@ -9,7 +9,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from server.account_limits import limits_of, policy_of
@@ -37,6 +38,9 @@ COUNT_SHARE = 0.1
 """Part of the time that counting sessions and locks may take while `stats --watch` runs."""
 
 RELOAD_NAME_BYTES = 8
+
+ROTATION_SECONDS = 60.0
+"""How long replacing the secret may take: some seconds for each million of values."""
 
 
 class ServerInfo(NamedTuple):
@@ -139,12 +143,28 @@ class SharedStorage:
                 "done. Set OIG_SECRET_FILE as the server has it, with one file on all hosts."
             )
 
-    def refuse_processes(self) -> None:
-        """Make sure that no worker of any host uses it.
+    @contextmanager
+    def rotating(self) -> Iterator[None]:
+        """Make sure that no worker of any host uses it, and no other command replaces its secret.
 
         Raises:
             Refused: Some worker does.
         """
+        members = self._storage.members
+        if not self._run(members.begin_rotation(ROTATION_SECONDS)):
+            raise Refused(
+                f"Another rotate-secret works with the shared storage {self._address}. Nothing was "
+                "replaced here. When it has ended, copy the secret from its host. One that was "
+                f"killed counts for {ROTATION_SECONDS:.0f} s."
+            )
+        try:
+            self._refuse_processes()
+            yield
+        finally:
+            with suppress(Unreachable):  # else it ends by itself
+                self._run(members.end_rotation())
+
+    def _refuse_processes(self) -> None:
         working = len(self._run(self._storage.members.all()))
         if working:
             raise Refused(

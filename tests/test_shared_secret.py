@@ -300,3 +300,25 @@ def test_a_storage_that_leaves_during_a_rotation_is_reported_with_what_to_do(
     said = rotate(first, code=1)
     assert "Start this host before all others" in said
     assert read_secret(first.secret_file) != old
+
+
+def test_of_two_rotations_at_once_the_second_is_refused(host, storage, rotate):
+    first = host("first")
+    old = loaded(first)
+    storage.set("oig:rotation", b"of another", px=60_000)
+    storage.set("oig:a1", b"stored")
+    assert "Another rotate-secret works with the shared storage" in rotate(first, code=1)
+    assert read_secret(first.secret_file) == old
+    assert (storage.get("oig:rotation"), storage.get("oig:a1")) == (b"of another", b"stored")
+    storage.delete("oig:rotation")
+    rotate(first)
+    assert storage.keys("oig:*") == [b"oig:k"]
+
+
+def test_a_report_that_cannot_be_read_counts_as_a_worker_for_a_rotation(host, storage, rotate):
+    first = host("first")
+    old = loaded(first)
+    storage.zadd("oig:members", {"XX": 0.0})
+    storage.set("oig:wXX", b"garbage")
+    assert "1 worker of this or another host" in rotate(first, code=1)
+    assert read_secret(first.secret_file) == old

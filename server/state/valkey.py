@@ -270,9 +270,13 @@ class ValkeyStorage:
         return False
 
     async def clear(self) -> None:
-        """Delete everything that is stored, the tag of the shared secret too."""
+        """Delete everything that is stored, the tag of the shared secret too.
+
+        The claim of the command that replaces the secret stays.
+        """
         async for page in self._connection.keys(self._key(b"*")):
-            await self._connection.ask("UNLINK", *page)
+            if gone := [key for key in page if key != self.members.rotation]:
+                await self._connection.ask("UNLINK", *gone)
 
     async def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """As `Storage.sources`."""

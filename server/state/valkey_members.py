@@ -3,6 +3,7 @@
 oig:w<owner>    the report of a process; it expires unless the process repeats it
 oig:members     a sorted set of the owners of these reports, so that no SCAN is needed
 oig:k           the tag of the shared secret; it stays when all processes are stopped
+oig:rotation    the command that replaces the secret at the moment
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ class Members:
         connection: Leads to the server.
         owner: Names this process.
         prefix: Begins all keys.
+
+    Attributes:
+        rotation: The key that stays when all else is deleted under an old secret.
     """
 
     def __init__(self, connection: Connection, owner: bytes, prefix: bytes) -> None:
@@ -28,6 +32,7 @@ class Members:
         self._start = prefix + b"w"
         self._index = prefix + b"members"
         self._secret = prefix + b"k"
+        self.rotation = prefix + b"rotation"
 
     async def report(self, facts: bytes, seconds: float, now: float) -> None:
         """Store the report of this process.
@@ -84,6 +89,17 @@ class Members:
     async def set_secret(self, tag: bytes) -> None:
         """Replace the shared secret, whatever it is."""
         await self._connection.ask("SET", self._secret, tag)
+
+    async def begin_rotation(self, seconds: float) -> bool:
+        """Return whether nobody else replaces the secret; then nobody may for so many seconds."""
+        lasts = self._connection.milliseconds(seconds)
+        await self._connection.ask("SET", self.rotation, self._owner, "NX", "PX", lasts)
+        return await self._connection.get(self.rotation) == self._owner
+
+    async def end_rotation(self) -> None:
+        """Let others replace the secret again."""
+        if await self._connection.get(self.rotation) == self._owner:
+            await self._connection.ask("DEL", self.rotation)
 
     # The server.
 

@@ -19,7 +19,7 @@ from server.errors import CacheUnavailable, ConfigurationError
 from server.keys.fingerprint import secret_tag
 from server.keys.secret import read_secret
 from server.shared_storage import storage_of
-from server.state.storage import StorageAway
+from server.state.storage import StorageAway, Unreadable
 from server.state.valkey_client import ValkeyClient
 from server.state.valkey_connection import UnfitStorage
 from server.state.valkey_reports import reports_of, sums, versions
@@ -238,7 +238,8 @@ class SharedStorage:
             if name.endswith("_total") and isinstance(count, int)
         }
         added, self._added = self._added, Counter(counts)
-        await self._storage.operators.add(self._added - added)
+        with suppress(Unreadable):  # what was done is done, and counted nowhere
+            await self._storage.operators.add(self._added - added)
 
     async def _reloaded(self, seconds: float, pause: float) -> list[Mapping[str, Any]]:
         name = os.urandom(RELOAD_NAME_BYTES)

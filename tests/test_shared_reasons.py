@@ -17,7 +17,7 @@ from server.errors import ConfigurationError
 from server.keys.secret import make_secret
 from server.settings.table import Settings
 from server.shared_secret import look_at_storage
-from server.state.valkey_reasons import reason, trouble
+from server.state.valkey_reasons import UNEXPECTED, reason, trouble
 from server.storage_address import StorageAddress
 
 from .system import free_port, temporary_folder
@@ -131,3 +131,17 @@ def test_a_reason_repeats_nothing_that_a_server_or_library_says(raised, cause, t
     raised.__context__ = cause
     assert told in reason(raised)
     assert "hunter" not in reason(raised)
+
+
+@pytest.mark.parametrize(
+    ("exc", "said"),
+    [
+        (redis.ResponseError("HUNTER2SECRETPW no"), "it refuses a command"),
+        (redis.ResponseError("hunter2"), "it refuses a command"),
+        (redis.ResponseError("WRONGTYPE hunter2"), "it refuses with WRONGTYPE"),
+        (redis.InvalidResponse("Protocol Error: b'hunter2'"), UNEXPECTED),
+        (ValueError("hunter2"), UNEXPECTED),
+    ],
+)
+def test_nothing_that_a_server_says_is_repeated(exc, said):
+    assert reason(exc) == said

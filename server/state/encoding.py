@@ -19,7 +19,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from . import account
 from .account import AccountState, Attempt, Busy, Counter, Ended, Granted, Handle, Known, Pair
-from .storage import TAG_BYTES, Kind
+from .storage import TAG_BYTES, Kind, Unreadable
 from .stored_row import number, reading, row, text
 
 FORMAT: Final = 1
@@ -76,6 +76,14 @@ def header_of(data: bytes) -> Header:
         if header.form != FORMAT or not all(map(math.isfinite, times)):
             raise ValueError(header.form)
         return header
+
+
+def may_have_session(data: bytes) -> bool:
+    """Return whether a state has a session; one that cannot be read may have one."""
+    try:
+        return header_of(data).value_size > 0
+    except Unreadable:
+        return True
 
 
 def load(data: bytes) -> AccountState:

@@ -250,7 +250,7 @@ class ValkeyStorage:
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """As `Storage.accounts`, in no particular order."""
         async for name, data in self._values(ACCOUNT):
-            if latest is None or _may_have_session(data):
+            if latest is None or encoding.may_have_session(data):
                 yield name, data
 
     async def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
@@ -337,13 +337,6 @@ class ValkeyStorage:
         start = self._key(kind)
         async for key, data in self._connection.values(start):
             yield key[len(start) :], data
-
-
-def _may_have_session(data: bytes) -> bool:
-    try:
-        return encoding.header_of(data).value_size > 0
-    except Unreadable:
-        return True
 
 
 async def _head(asked: Awaitable[bytes]) -> bytes | None:

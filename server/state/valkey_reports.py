@@ -39,6 +39,7 @@ SAID: Final[Mapping[object, type]] = {
     "settings": bytes,
     "secret_differs": bool,
     "reloaded": dict,
+    "settings_tags": dict,
 }
 """The names and types of what a process reports besides its counters."""
 
@@ -174,10 +175,16 @@ def versions(reports: Iterable[Facts]) -> list[Facts]:
     lists = [one.get("versions") for one in reports]
     rows = [one for rows in lists if isinstance(rows, list) for one in rows]
     return [
-        {name: value for name, value in one.items() if isinstance(value, SAID.get(name, object))}
+        {name: value for name, value in one.items() if _is_said(name, value)}
         for one in rows
         if isinstance(one, dict)
     ]
+
+
+def _is_said(name: object, value: object) -> bool:
+    if isinstance(value, dict) and not all(isinstance(one, str) for one in value):
+        return False
+    return isinstance(value, SAID.get(name, object))
 
 
 def sums(reports: Iterable[Facts]) -> dict[str, Any]:

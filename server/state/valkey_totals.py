@@ -8,14 +8,20 @@ oig:totals      counts by their names in the statistics
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgpack  # type: ignore[import-untyped]
 
-from .storage import TAG_BYTES
+from .storage import TAG_BYTES, Unreadable
+from .stored_row import reading
 from .valkey_connection import Connection
 from .valkey_swap import STAYS, Swap
+
+MOST: Final = 2**62
+"""No count is as large: another program has written it."""
 
 
 class OperatorTotals:
@@ -52,10 +58,7 @@ class OperatorTotals:
 
 def _load(data: bytes | None) -> dict[str, int]:
     """Read the value; one of another version counts as nothing."""
-    try:
+    with contextlib.suppress(Unreadable), reading("what commands have counted"):
         counts = msgpack.unpackb(data[TAG_BYTES:]) if data else {}
-    except ValueError:
-        return {}
-    if not isinstance(counts, dict):
-        return {}
-    return {name: count for name, count in counts.items() if isinstance(count, int)}
+        return {str(name): one for name, one in counts.items() if type(one) is int and one < MOST}
+    return {}

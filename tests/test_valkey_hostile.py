@@ -219,3 +219,13 @@ def test_an_operator_can_end_all_sessions_and_is_told_what_was_skipped(damaged):
     with damaged.replaced(of_account(b"X"), lambda client, key: client.set(key, b"abc")):
         assert house.flush("all")[0] == 2
         assert house.peek(2) is None
+
+
+def test_the_log_says_once_what_cannot_be_read(damaged):
+    with damaged.replaced(TURNS, lambda client, key: client.set(key, b"abc")):
+        before = len(damaged.logged)
+        damaged.house.accounts._rounds.room.turns._unreadable._logged.clear()
+        for number in (11, 12):
+            damaged.tried(damaged.house.acquire, number)
+        said = [one.getMessage() for one in damaged.logged[before:]]
+        assert [one for one in said if "the order of logins cannot be read" in one] == said[:1]

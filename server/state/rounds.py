@@ -27,6 +27,7 @@ from .leases import drop_dead
 from .limits import Context, Limits, Policy
 from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Census, Transaction
+from .unreadable_log import UnreadableLog
 from .vocabulary import (
     SOON,
     Ask,
@@ -72,6 +73,7 @@ class Rounds:
         self.listeners = listeners
         self.room = WaitingRoom(storage, limits, random, self._wake, self.submit)
         self.census = Census()
+        self._unreadable = UnreadableLog()
         self._storage = storage
         self._random = random
         self._queues: dict[bytes, Queue] = {}
@@ -180,7 +182,8 @@ class Rounds:
                 fresh, queue.fresh = queue.fresh, []
                 try:
                     await self._round(queue, fresh)
-                except StorageAway:
+                except StorageAway as exc:
+                    self._unreadable.note(exc)
                     self._give_up(queue, fresh, Away())
                     self._give_back_later(fresh)
                 except Exception:

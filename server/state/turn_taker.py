@@ -15,6 +15,7 @@ from .account import AccountState
 from .limits import Limits, Policy
 from .storage import POLL_SECONDS, TAG_BYTES, TURNS, Entry, Kind, Storage, StorageAway
 from .turns import MARGIN, MAX_FAILED, Path, Place, Rank, Turns
+from .unreadable_log import UnreadableLog
 from .waiters import Group, start
 
 TICKET_BYTES = 8
@@ -62,6 +63,7 @@ class TurnTaker:
         self._joins: dict[bytes, Place] = {}
         self._left: dict[bytes, bool] = {}
         self._news: list[Callable[[Turns, float], None]] = []
+        self._unreadable = UnreadableLog()
         self._turns = Turns()
         self._data: bytes | None = None
         self._running = self._scheduled = False
@@ -172,7 +174,8 @@ class TurnTaker:
                 self._changed = False
                 try:
                     await self._step(*changes)
-                except StorageAway:
+                except StorageAway as exc:
+                    self._unreadable.note(exc)
                     self._fail(changes[2])
                     break
                 self._report()

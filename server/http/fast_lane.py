@@ -42,9 +42,8 @@ ENVELOPE: Final = {
 }
 
 VERSION: Final = b"mcp-protocol-version"
-OLDER_HEADERS: Final = frozenset({VERSION})
 NEWER_HEADERS: Final = frozenset({VERSION, b"mcp-method", b"mcp-name"})
-"""Headers of the protocol in a plain call: older revisions may do without theirs."""
+"""Headers of the protocol in a plain call since 2026-07-28; one of before has the first or none."""
 
 UNNAMED: Final = "2025-03-26"
 """Revision of a request that names none (specification of 2025-11-25, Streamable HTTP)."""
@@ -120,20 +119,18 @@ class FastLane:
         if CALL.encode() not in body:
             return None
         message = from_json(body)
-        if (
-            message.keys() != MEMBERS
-            or message["method"] != CALL
-            or not _is_plain_id(message["id"])
-        ):
+        if message.keys() != MEMBERS or message["method"] != CALL:
             return None
         params: dict[str, Any] = message["params"]
         name, arguments = params["name"], params.get("arguments", {})
         tool = self._tools.get(name)
-        strange = params.keys() - PARAMS or not isinstance(arguments, dict)
-        if tool is None or strange or not _is_plain_id(message["id"]):
+        if tool is None or params.keys() - PARAMS or not isinstance(arguments, dict):
+            return None
+        identifier = message["id"]
+        if type(identifier) is not str and not -MOST_ID < identifier < MOST_ID:
             return None
         newer = self._is_newer(name, params.get("_meta", {}), headers)
-        return None if newer is None else _Plain(tool, arguments, message["id"], newer)
+        return None if newer is None else _Plain(tool, arguments, identifier, newer)
 
     def _is_newer(self, name: str, meta: Any, headers: list[tuple[bytes, bytes]]) -> bool | None:
         """Return whether a call is of a revision without a handshake; None if it is not plain."""
@@ -141,7 +138,7 @@ class FastLane:
         named = dict(said)
         version = named.get(VERSION, UNNAMED.encode()).decode("latin-1")
         if version in HANDSHAKE_PROTOCOL_VERSIONS:
-            return False if len(said) == len(OLDER_HEADERS & named.keys()) and meta == {} else None
+            return False if meta == {} and len(said) == (VERSION in named) else None
         plain = (
             len(said) == len(NEWER_HEADERS)
             and named.keys() == NEWER_HEADERS
@@ -174,10 +171,11 @@ class FastLane:
 
     def _newer(self, call: _Plain, outcome: Outcome) -> bytes:
         """Return an answer as of 2026-07-28: with letters beyond ASCII escaped, as the SDK does."""
-        text, meta = json.dumps(outcome.text), _compact({**(outcome.failure or {}), **self._server})
+        text = json.dumps(outcome.text)
+        meta = json.dumps({**(outcome.failure or {}), **self._server}, separators=(",", ":"))
         content = f'"content":[{{"text":{text},"type":"text"}}],"isError":'
         if outcome.failure is None:
-            structured = BEYOND_ASCII.sub(_escaped, outcome.text)
+            structured = BEYOND_ASCII.sub(lambda one: json.dumps(one.group())[1:-1], outcome.text)
             result = (
                 f'{content}false,"resultType":"complete","structuredContent":{structured},'
                 f'"_meta":{meta}'
@@ -189,29 +187,9 @@ class FastLane:
 
 
 def _older(call: _Plain, outcome: Outcome) -> bytes:
-    text = to_json(outcome.text)
+    content = b'"content":[{"text":%b,"type":"text"}],"isError":' % to_json(outcome.text)
     if outcome.failure is None:
-        result = b'"content":[{"text":%b,"type":"text"}],"isError":false,"structuredContent":%b' % (
-            text,
-            outcome.text.encode(),
-        )
+        result = b'%bfalse,"structuredContent":%b' % (content, outcome.text.encode())
     else:
-        result = b'"_meta":%b,"content":[{"text":%b,"type":"text"}],"isError":true' % (
-            to_json(outcome.failure),
-            text,
-        )
+        result = b'"_meta":%b,%btrue' % (to_json(outcome.failure), content)
     return b'{"jsonrpc":"2.0","id":%b,"result":{%b}}' % (to_json(call.identifier), result)
-
-
-def _is_plain_id(identifier: Any) -> bool:
-    if type(identifier) is int:
-        return -MOST_ID < identifier < MOST_ID
-    return type(identifier) is str
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _escaped(letter: re.Match[str]) -> str:
-    return json.dumps(letter.group())[1:-1]

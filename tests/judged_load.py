@@ -1,4 +1,4 @@
-"""Callers through a proxy who never pause, and a judge of every answer that they get.
+"""Callers through a proxy who hardly pause, and a judge of every answer that they get.
 
 An answer is wrong if it is of another account, if it lets in whom it must not, or if it passes
 values on as of now that are older than answers may be. No answer at all, or one of the proxy alone,
@@ -25,6 +25,9 @@ from .portal_simulator import RunningPortal
 from .waiting import PATIENCE, SLOW_MACHINE
 
 PASSWORD = "right"
+
+PAUSE = 0.02
+"""Seconds between two calls of a caller: what else this machine does goes on meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Load:
     def _run(self, work: Callable[[Caller], Iterator[None]]) -> None:
         with self.front.client() as caller:
             calls = work(caller)
-            while not self._enough.is_set():
+            while not self._enough.wait(PAUSE):
                 begun = time.monotonic()
                 try:
                     if next(calls, self) is self:

@@ -342,7 +342,7 @@ WORDS = st.sampled_from(
 VALUES = JSON | st.sampled_from(["2.0", "tools/call", "tools/list", "check_auth", *SERVED, 1, {}])
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     revision=st.sampled_from([None, *SERVED]),
     changes=st.lists(

@@ -45,7 +45,7 @@ OWNERS = 4
 NEWCOMERS = 150
 """Who are there to log in meanwhile, more than the pace lets in."""
 
-SOME = 100
+SOME = 60
 """Answers after which a load has begun, or has gone on."""
 
 NOTICED = 0.5

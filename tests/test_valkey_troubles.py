@@ -111,8 +111,9 @@ async def test_connections_that_somebody_ends_are_made_again(storage, server):
     with server.client() as client:
         client.client_kill_filter(_type="normal", skipme=True)
         client.client_kill_filter(_type="pubsub", skipme=True)
-    assert await storage.load(NAME) is None
-    await heard(storage)
+        assert await storage.load(NAME) is None
+        # What the server says of it: the process itself may not have noticed yet.
+        await until("it listens", lambda: client.pubsub_numsub("oig:drops")[0][1] == 1)
 
 
 async def test_a_server_that_has_lost_everything_begins_again(storage, server):

@@ -167,6 +167,7 @@ def test_a_port_is_closed_when_the_last_connection_in_its_queue_is_accepted(list
 
 
 @only_linux
+@pytest.mark.load
 def test_no_caller_is_reset_when_the_last_worker_stops(monkeypatch):
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     lost = []

@@ -327,6 +327,7 @@ def test_a_slow_call_is_not_cut_off(front, fleet, request):
     assert answer.elapsed.total_seconds() >= 5.0
 
 
+@pytest.mark.load
 def test_calls_of_many_callers_are_shared_by_both_workers(front, fleet):
     def refused_page(number):
         with front.client() as caller:

@@ -116,6 +116,21 @@ async def test_connections_that_somebody_ends_are_made_again(storage, server):
         await until("it listens", lambda: client.pubsub_numsub("oig:drops")[0][1] == 1)
 
 
+async def test_a_connection_that_ends_badly_does_not_stop_the_probes(storage, monkeypatch):
+    pool = storage._client.connection_pool
+    disconnect = pool.disconnect
+
+    async def badly(**options: bool) -> None:
+        await disconnect(**options)
+        if not options:
+            raise ConnectionResetError
+
+    monkeypatch.setattr(pool, "disconnect", badly)
+    storage._connection.lose("it was looked at by a test")
+    await back(storage)
+    monkeypatch.undo()
+
+
 async def test_a_server_that_has_lost_everything_begins_again(storage, server):
     before = await storage.flush(sessions=True)
     await storage.swap(NAME, None, state(1), entry())

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -66,10 +67,7 @@ class Connection:
     """
 
     def __init__(
-        self,
-        client: Redis,
-        greet: Callable[[], Awaitable[None]],
-        clock: ServerClock,
+        self, client: Redis, greet: Callable[[], Awaitable[None]], clock: ServerClock
     ) -> None:
         self.away: str | None = NOT_YET
         self._unfit: UnfitStorage | None = None
@@ -301,7 +299,8 @@ class Connection:
 
     async def _look(self) -> None:
         try:
-            await self._client.connection_pool.disconnect()
+            with contextlib.suppress(*FAILURES):  # those that end badly have ended
+                await self._client.connection_pool.disconnect()
             await self._probes.run()
             self.away = self._unfit = None
             self._probed.set()

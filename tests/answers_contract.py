@@ -5,7 +5,7 @@ Each implementation of `Storage` inherits these, as those of `accounts_contract`
 
 import pytest
 
-from server.state.limits import MAX_HANDLES, TTL_MAX
+from server.state.limits import BRIEF, MAX_HANDLES, TTL_MAX
 from server.state.vocabulary import (
     BUSY,
     EXPIRED,
@@ -423,7 +423,8 @@ class PutContract:
         assert desk.peek_answer(1) is None
 
     def test_its_room_is_its_own(self, build):
-        desk = Desk(build, gap=0.0, answers=4, answers_per_account=4, put=8, put_per_account=4)
+        rooms = {"answers": 4, "answers_per_account": 4, "put": 8, "put_per_account": 4}
+        desk = Desk(build, gap=0.0, **rooms, brief=8, brief_per_account=4)
         for number in range(4):
             desk.fetch(number)
         for number in range(10, 40):
@@ -435,20 +436,30 @@ class PutContract:
         assert desk.stat("answers_put") == 8
         assert desk.stat("answers") == 4
 
-    def test_an_account_has_so_many_values_and_bytes_and_the_least_used_go(self, build):
-        desk = Desk(build, put_per_account=3, put_account_bytes=10)
-        for number in (1, 2, 3):
-            desk.put(key(number), account(0), b"abc", 60.0)
+    def test_what_is_put_for_a_short_time_pushes_out_only_its_like(self, build):
+        desk = Desk(build, gap=0.0, answers_per_account=2, put_per_account=2, brief_per_account=2)
+        desk.fetch(1)
+        assert self.put(desk, 2)
+        for number in range(3, 10):
             desk.time += 1.0
-        desk.put(key(11), account(1), b"abc", 60.0)
+            assert self.put(desk, number, BRIEF)
+        assert [number for number in range(10) if desk.peek_answer(number)] == [1, 2, 8, 9]
+
+    @pytest.mark.parametrize(("room", "ttl"), [("put", TTL_MAX), ("brief", BRIEF)])
+    def test_an_account_has_so_many_values_and_bytes_and_the_least_used_go(self, build, room, ttl):
+        desk = Desk(build, **{f"{room}_per_account": 3, f"{room}_account_bytes": 10})
+        for number in (1, 2, 3):
+            desk.put(key(number), account(0), b"abc", ttl)
+            desk.time += 1.0
+        desk.put(key(11), account(1), b"abc", ttl)
         assert desk.peek_answer(1) is not None
-        desk.put(key(4), account(0), b"ab", 60.0)
+        desk.put(key(4), account(0), b"ab", ttl)
         assert desk.peek_answer(2) is None
-        desk.put(key(5), account(0), b"12345678", 60.0)
+        desk.put(key(5), account(0), b"12345678", ttl)
         kept = [number for number in range(20) if desk.peek_answer(number)]
         assert kept == [4, 5, 11]
         # What takes the place of its own former value costs no other.
-        desk.put(key(4), account(0), b"xy", 60.0)
+        desk.put(key(4), account(0), b"xy", ttl)
         assert [number for number in range(20) if desk.peek_answer(number)] == [4, 5, 11]
 
 

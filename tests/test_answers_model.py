@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from server.state.limits import BRIEF
 from server.state.vocabulary import BUSY, PACED, Ask, Hit, Lease, Outcome, Put, Unavailable
 
 from .accounts_house import House, Ticket
@@ -35,6 +36,8 @@ LIMITS: dict[str, Any] = {
     "answers_per_account": 2,
     "put": 2,
     "put_per_account": 1,
+    "brief": 2,
+    "brief_per_account": 1,
 }
 
 
@@ -203,9 +206,10 @@ class AnswersAgainstModel(RuleBasedStateMachine):
             case "flush account":
                 self.flush(data.draw(st.integers(0, 1)))
             case "put":
-                number, ttl = data.draw(KEYS), data.draw(st.sampled_from([5.0, 100.0]))
+                number, ttl = data.draw(KEYS), data.draw(st.sampled_from([5.0, 100.0, 9000.0]))
+                room = "put" if ttl > BRIEF else "brief"
                 whose = account(account_of(number))
-                put = Put("answer", whose, key(number), self.store(number, "put", ttl), ttl)
+                put = Put("answer", whose, key(number), self.store(number, room, ttl), ttl)
                 assert self.house.does(put)
             case "tidy":
                 self.house.tidy()
@@ -240,7 +244,7 @@ class AnswersAgainstModel(RuleBasedStateMachine):
         assert self.house.stat("fetches_waiting") == len(self.tickets) <= LIMITS["waiters"]
         assert self.house.stat("answers") <= LIMITS["answers"]
         assert self.house.stat("answers_bytes") <= LIMITS["answer_bytes"]
-        assert self.house.stat("answers_put") <= LIMITS["put"]
+        assert self.house.stat("answers_put") <= LIMITS["put"] + LIMITS["brief"]
 
 
 AnswersAgainstModel.TestCase.settings = settings(

@@ -12,7 +12,7 @@ from server.state.account import AccountState, Attempt, Handle
 from server.state.limits import Limits
 from server.state.storage import TURNS, Answer, StorageAway, of_account, of_source
 from server.state.valkey import ValkeyStorage
-from server.state.valkey_answers import FORMAT, HEADER
+from server.state.valkey_answers import FORMAT, HEADER, ROOMS
 from server.state.valkey_clock import STEP_SECONDS, ServerClock
 from server.state.valkey_connection import UnfitStorage
 from server.state.valkey_fitness import NEEDED
@@ -152,28 +152,30 @@ class TestValues:
 
 class TestAnswers:
     async def test_of_too_many_of_an_account_those_that_expire_first_go(self, storage, server):
-        limits = Limits(answers_per_account=3, put_per_account=2)
+        limits = Limits(answers_per_account=3, put_per_account=2, brief_per_account=1)
         async with opened(server, limits=limits) as small:
             now = small.now()
             for number in range(5):
                 answer = Answer(b"x", now + 100.0 + number, now, b"gene")
                 await small.write(ACCOUNT, bytes([number]) * 32, answer, "fetched")
                 await small.write(ACCOUNT, bytes([number + 100]) * 32, answer, "put")
-            left = [n for n in range(200) if await small.read(ACCOUNT, bytes([n]) * 32)]
-            assert left == [2, 3, 4, 103, 104]
+                await small.write(ACCOUNT, bytes([number + 200]) * 32, answer, "brief")
+            left = [n for n in range(250) if await small.read(ACCOUNT, bytes([n]) * 32)]
+            assert left == [2, 3, 4, 103, 104, 204]
 
     async def test_of_too_many_bytes_put_there_for_an_account_those_that_expire_first_go(
         self, server
     ):
-        async with opened(server, limits=Limits(put_account_bytes=100)) as small:
+        limits = Limits(put_account_bytes=100, brief_account_bytes=50)
+        async with opened(server, limits=limits) as small:
             now = small.now()
             for number in range(5):
                 answer = Answer(b"x" * 40, now + 100.0 + number, now, b"gene")
-                for room in ("fetched", "put"):
-                    key = bytes([number + (100 if room == "put" else 0)]) * 32
+                for place, room in enumerate(ROOMS):
+                    key = bytes([number + 100 * place]) * 32
                     await small.write(ACCOUNT, key, answer, room)
-            left = [n for n in range(200) if await small.read(ACCOUNT, bytes([n]) * 32)]
-            assert left == [0, 1, 2, 3, 4, 103, 104]
+            left = [n for n in range(250) if await small.read(ACCOUNT, bytes([n]) * 32)]
+            assert left == [0, 1, 2, 3, 4, 103, 104, 204]
             longest = Answer(b"x" * 101, now + 100.0, now, b"gene")
             await small.write(ACCOUNT, b"k" * 32, longest, "put")
             assert await small.read(ACCOUNT, b"k" * 32) == longest

@@ -67,7 +67,8 @@ class ValkeyHouse(House):
             case "bytes":
                 return sum(self._sessions())
             case "answers" | "answers_bytes" | "answers_put":
-                values = self._values(b"p" if name == "answers_put" else b"f")
+                rooms = (b"p", b"b") if name == "answers_put" else (b"f",)
+                values = [one for room in rooms for one in self._values(room)]
                 sizes = [len(one) - HEADER.size for one in values]
                 return sum(sizes) if name == "answers_bytes" else len(sizes)
             case "accounts" | "notes":

@@ -13,6 +13,8 @@ from typing import Any, Final
 from . import failures, leases, logins, spraying, vocabulary
 from .account import READING, AccountState
 from .decider import Decider
+from .limits import BRIEF
+from .storage import Room
 from .vocabulary import Done, Fail, Forget, Found, Fulfil, Get, Hit, Lost, Outcome, Put, Unlock
 from .waiting_room import Abandoned, LeaseRecord
 
@@ -137,7 +139,8 @@ async def _put(decider: Decider, request: Put) -> Outcome:
     if older and not follows:
         return Lost()
     if request.space == "answer":
-        decider.store_answer(key, request.value, request.ttl, "put")
+        room: Room = "brief" if request.ttl <= BRIEF else "put"
+        decider.store_answer(key, request.value, request.ttl, room)
         return Done()
     if request.space == "session":
         copy = Hit(request.value, request.ttl, request.idle or 0.0, request.spelling)

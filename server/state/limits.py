@@ -38,6 +38,9 @@ ANSWER_MAX_BYTES: Final = 128 * 1024
 TTL_MAX: Final = 30 * 86400.0
 """Longest time to live in seconds: no immortal sessions."""
 
+BRIEF: Final = 3600.0
+"""Seconds for which an answer that is stored unasked lasts at most to count as brief."""
+
 RETRY_AFTER_MAX: Final = 30 * 86400.0
 """Longest wait in seconds that a worker may report; a portal may ask for any."""
 
@@ -183,6 +186,11 @@ class Limits:
         put_bytes: Most bytes of their values.
         put_per_account: Two years of months.
         put_account_bytes: Most bytes of the values of one account: a month has some 6 KB.
+        brief: Most answers stored unasked for `BRIEF` at most: readings made of other answers, for
+            as long as those last. They push out neither those nor what lasts.
+        brief_bytes: Most bytes of their values.
+        brief_per_account: As many histories as an assistant looks at in five minutes.
+        brief_account_bytes: Most bytes of the values of one account: a reading has 3 to 10 KB.
     """
 
     sessions: int = 100_000
@@ -206,6 +214,10 @@ class Limits:
     put_bytes: int = 64 * 1024 * 1024
     put_per_account: int = 24
     put_account_bytes: int = 256 * 1024
+    brief: int = 20_000
+    brief_bytes: int = 32 * 1024 * 1024
+    brief_per_account: int = 24
+    brief_account_bytes: int = 256 * 1024
 
 
 FALLBACK: Final = Limits(
@@ -221,6 +233,8 @@ FALLBACK: Final = Limits(
     answers_per_account=64,
     put=256,
     put_bytes=4 * 1024 * 1024,
+    brief=256,
+    brief_bytes=4 * 1024 * 1024,
 )
 """Of a worker while the shared storage is away. Its pace is small, so that all workers together are
 not the login storm that the shared one prevents."""

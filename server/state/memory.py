@@ -100,13 +100,12 @@ class MemoryStorage:
 
     def peek_answer(self, account: bytes, key: bytes) -> Answer | None:
         """As `Storage.peek_answer`."""
-        now = self.now()
-        answers = self._answers
-        fetched = answers["fetched"].use(account, key, now)
-        put = answers["put"].use(account, key, now)
-        if fetched is None or put is None:
-            return fetched or put
-        return put if put.stored >= fetched.stored else fetched
+        now, latest = self.now(), None
+        for answers in self._answers.values():
+            found = answers.use(account, key, now)
+            if found is not None and (latest is None or found.stored >= latest.stored):
+                latest = found
+        return latest
 
     def peek_handle(self, handle: bytes) -> bytes | None:
         """As `Storage.peek_handle`."""
@@ -226,7 +225,8 @@ class MemoryStorage:
 
     def stats(self) -> dict[str, object]:
         """As `Storage.stats`."""
-        values, fetched, put = self._values, self._answers["fetched"], self._answers["put"]
+        values, rooms = self._values, self._answers
+        fetched = rooms["fetched"]
         return {
             "sessions": values.session_count,
             "bytes": values.session_bytes,
@@ -237,8 +237,8 @@ class MemoryStorage:
             "answers": len(fetched),
             "answers_bytes": fetched.bytes,
             "limit_answers_bytes": fetched.bounds.most_bytes,
-            "answers_evicted_total": fetched.evicted + put.evicted,
-            "answers_put": len(put),
+            "answers_evicted_total": sum(room.evicted for room in rooms.values()),
+            "answers_put": len(rooms["put"]) + len(rooms["brief"]),
             "notes": len(values.handles),
             "notes_evicted_total": values.evicted_handles,
         }
@@ -288,5 +288,9 @@ def _bounds(limits: Limits) -> dict[Room, Bounds]:
         "fetched": Bounds(limits.answers, limits.answer_bytes, limits.answers_per_account),
         "put": Bounds(
             *(limits.put, limits.put_bytes, limits.put_per_account, limits.put_account_bytes)
+        ),
+        "brief": Bounds(
+            *(limits.brief, limits.brief_bytes),
+            *(limits.brief_per_account, limits.brief_account_bytes),
         ),
     }

@@ -35,8 +35,11 @@ TURNS: Final = b"turns"
 EPOCHS: Final = b"mepochs"
 """Name of the row with the epochs on the disk."""
 
-Room = Literal["fetched", "put"]
-"""Answers that were waited for, and those that were stored unasked."""
+Room = Literal["fetched", "put", "brief"]
+"""Answers that were waited for; those that were stored unasked; of these, those for a short time.
+
+What lasts for minutes must not evict what lasts for a month, and nothing that was stored unasked
+what was waited for."""
 
 
 def of_account(account: bytes) -> bytes:

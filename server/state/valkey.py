@@ -5,7 +5,7 @@ It decides nothing: it replaces a value whose tag is still the loaded one. Its k
     oig:a<account>, oig:s<source>, oig:turns    values, each for as long as it matters
     oig:mepochs                                 the epochs: see `valkey_epochs`
     oig:h<handle>                               the account of a handle
-    oig:f..., oig:p..., oig:i...                answers: see `valkey_answers`
+    oig:f..., oig:p..., oig:b..., oig:i...      answers: see `valkey_answers`
     oig:w<owner>, oig:members, oig:k            reports of processes: see `valkey_members`
     oig:totals                                  what commands have counted: see `valkey_totals`
     oig:x<owner>                                for a moment, to test the rights of the user

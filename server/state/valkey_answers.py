@@ -26,7 +26,7 @@ FORMAT: Final = 1
 HEADER: Final = Struct("<Bdd4s")
 """Format, expires, stored, generation; the value follows."""
 
-ROOMS: Final[tuple[Room, ...]] = ("fetched", "put")
+ROOMS: Final[tuple[Room, ...]] = ("fetched", "put", "brief")
 
 
 class ValkeyAnswers:
@@ -45,8 +45,15 @@ class ValkeyAnswers:
         self._connection = connection
         self._clock = clock
         self._prefix = prefix
-        self._most = {"fetched": limits.answers_per_account, "put": limits.put_per_account}
-        self._most_put_bytes = limits.put_account_bytes
+        self._most: dict[Room, int] = {
+            "fetched": limits.answers_per_account,
+            "put": limits.put_per_account,
+            "brief": limits.brief_per_account,
+        }
+        self._most_bytes: dict[Room, int] = {
+            "put": limits.put_account_bytes,
+            "brief": limits.brief_account_bytes,
+        }
 
     async def read(self, account: bytes, key: bytes) -> Answer | None:
         """As `Storage.read`."""
@@ -88,8 +95,9 @@ class ValkeyAnswers:
         if surplus > len(gone):
             gone = await ask("ZRANGE", index, 0, surplus - 1)
         await self._drop(index, gone)
-        if room == "put":
-            await self._drop(index, await self._beyond_bytes(index, name))
+        most_bytes = self._most_bytes.get(room)
+        if most_bytes is not None:
+            await self._drop(index, await self._beyond_bytes(index, name, most_bytes))
 
     async def drop_account(self, account: bytes) -> int:
         """As `Storage.drop_answers`."""
@@ -101,12 +109,12 @@ class ValkeyAnswers:
                 dropped += await self._drop(index, names)
         return dropped
 
-    async def _beyond_bytes(self, index: bytes, newest: bytes) -> list[bytes]:
+    async def _beyond_bytes(self, index: bytes, newest: bytes, most: int) -> list[bytes]:
         """Return the answers to delete because those of the account have too many bytes."""
         names = await self._connection.ask("ZRANGE", index, 0, -1)
         asked = [self._connection.ask("STRLEN", name) for name in names]
         sizes = [max(0, await _size(one) - HEADER.size) for one in asked]
-        surplus, gone = sum(sizes) - self._most_put_bytes, []
+        surplus, gone = sum(sizes) - most, []
         for name, size in zip(names, sizes, strict=True):
             if surplus > 0 and name != newest:
                 gone.append(name)

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from starlette.routing import Route
 
+from server.settings.places import ROOT
 from simulator import Simulator, build_app
 from simulator.accounts import AccountRefused, Accounts
 from simulator.counters import Count
@@ -26,7 +27,7 @@ from simulator.truth import truth
 from simulator.wishes import FLAGS, SETUP
 from simulator.writes import Headers, Write
 
-from .portal_simulator import DEMO_BOX, ROOT, InProcess, RunningPortal, running_portal
+from .portal_simulator import DEMO_BOX, InProcess, RunningPortal, running_portal
 
 LOGIN = "/inc/php/scripts/Login.php"
 DEMO = {"email": "demo@example.com", "password": "demo"}

@@ -1,0 +1,81 @@
+"""The short form of the drills of processes, disks, descriptors and clocks."""
+
+import subprocess
+import sys
+
+import pytest
+
+from drills import daemon_losses, results
+from drills.drill import Drill, Extent, Line, NotRun, Outcome, carry_out
+from drills.ground import Ground
+from drills.held import HELD
+from drills.registry import DRILLS
+
+from .fleet import ROOT
+
+PARTS = (daemon_losses,)
+
+
+@pytest.fixture(scope="module")
+def ground():
+    with Ground() as ground:
+        yield ground
+
+
+@pytest.mark.parametrize(
+    "drill",
+    [
+        pytest.param(drill, id=drill.name, marks=[pytest.mark.load] if drill.load else [])
+        for part in PARTS
+        for drill in part.DRILLS
+    ],
+)
+def test_the_short_form_of_a_drill_is_met(drill, ground):
+    line = carry_out(drill, ground, drill.short)
+    if line.outcome is None:
+        pytest.skip(line.why_not)
+    assert line.outcome.met, line.outcome.seen
+
+
+def raising(exc):
+    def run(_ground, _extent):
+        raise exc
+
+    return Drill("raising", "a | case", "none", Extent(), Extent(), run)
+
+
+def test_a_drill_that_raises_is_not_met_and_one_that_cannot_be_done_is_not_run():
+    with Ground() as ground:
+        failed = carry_out(raising(AssertionError("not in 60 s: it\nlogs")), ground, Extent())
+        missing = carry_out(raising(NotRun("there is no strace")), ground, Extent())
+    assert failed.verdict == "NOT MET"
+    assert failed.outcome.seen == "AssertionError: not in 60 s: it"
+    assert (missing.verdict, missing.why_not) == ("not run", "there is no strace")
+    assert results.summary([failed, missing, missing]) == "1 NOT MET, 2 not run"
+
+
+def test_the_report_shows_every_line_and_each_test_that_holds_a_case():
+    done = Line(raising(ValueError()), Outcome(True, "0 wrong", "3 kills"))
+    text = results.markdown([done], [("Python", "3")])
+    assert "| raising | a \\| case | none | 0 wrong | 3 kills | met |" in text
+    assert all(f"| {case} | `{test}` |" in text for case, test in HELD)
+
+
+@pytest.mark.parametrize("test", [test for _, test in HELD])
+def test_the_tests_that_hold_a_case_exist(test):
+    path, _, name = test.partition("::")
+    assert f"def {name.rpartition('::')[2]}(" in (ROOT / path).read_text()
+
+
+def test_the_list_names_every_drill():
+    done = subprocess.run(
+        [sys.executable, "-m", "drills", "--list"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == [drill.name for drill in DRILLS]
+    assert len(set(names)) == len(names)

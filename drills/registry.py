@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from . import daemon_losses
+from . import daemon_losses, fuzzed
 from .drill import Drill
 
-DRILLS: tuple[Drill, ...] = (*daemon_losses.DRILLS,)
+DRILLS: tuple[Drill, ...] = (
+    *daemon_losses.DRILLS,
+    *fuzzed.DRILLS,
+)

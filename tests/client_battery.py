@@ -8,6 +8,7 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
+from drills.payloads import folder, listed
 from server.auth.access import NO_LOGIN
 from server.auth.caller import Caller
 from server.codes import Code
@@ -25,8 +26,6 @@ from server.records.journal import Journal
 from server.tools.reading import reading_tools
 from server.tools.status import status_tool
 from server.upstream.single_flight import Fetched
-
-from .payloads import folder, listed
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 ID = "2206237016"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, NOW, SLIM, full_box, live, slim_box
 from server.auth.caller import Caller, Granted
 from server.auth.sealing import Credential, Sealer, Session
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
@@ -19,7 +20,6 @@ from server.upstream.sealed_answers import SealedAnswers
 
 from .cache_process import run_folder, running_cache
 from .daemon_worker import Worker
-from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
 
 SECRET = b"s" * 32
 AT = NOW.timestamp()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from drills.payloads import FULL, SLIM, full_box
 from server.auth.access import Access
 from server.auth.caller import Caller
 from server.auth.handles import Handles
@@ -27,7 +28,6 @@ from server.upstream.portal_reader import Upstream
 
 from .energy_history import answers
 from .local_accounts import local_accounts
-from .payloads import FULL, SLIM, full_box
 from .tools_once import tool
 from .waiting import let_pass
 

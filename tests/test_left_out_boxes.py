@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from drills.payloads import FULL, NOW, SLIM, full_box, slim_box
 from server.errors import BoxChoice
 from server.readings.baseline import LEFT_AFTER, NO_BASELINE
 from server.readings.boxes import choose_box, list_boxes
 from simulator.faults import Fault
 
-from .payloads import FULL, NOW, SLIM, full_box, slim_box
 from .portal_simulator import QUEEN_BOX, SECOND_BOX
 from .reading_house import ReadingHouse, reading_houses
 

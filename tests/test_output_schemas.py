@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, Field
 
+from drills.payloads import FULL, SLIM, full_box
 from server.tools.schema import OR_NULL, output_schema, said_once
 
 from .fleet import post, running_fleet
 from .listed_tools import listed_tools
-from .payloads import FULL, SLIM, full_box
 from .test_reading_results import DAYS, Portal, result
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]

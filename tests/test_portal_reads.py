@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import command, folder, listed, live
 from server.errors import (
     PortalBusy,
     PortalError,
@@ -29,6 +30,7 @@ from server.errors import (
 )
 from server.portal.client import PortalClient
 from server.portal.purpose import READ_LIMIT
+from server.portal.reads import MOST_BOXES, MOST_ITEMS
 from server.readings.box import Box
 from server.readings.boxes import choose_box, list_boxes
 from server.readings.bypass_flags import bypass
@@ -45,7 +47,6 @@ from simulator.prague import second_of_day
 from simulator.truth import truth
 from simulator.wishes import obey
 
-from .payloads import command, folder, listed, live
 from .portal_simulator import InProcess
 from .test_portal_client import told
 
@@ -293,6 +294,19 @@ async def test_everything_else_is_the_portals_fault(name, status, body, headers,
     assert "login" not in text
     assert "  " not in text
     assert not text.endswith(" ")
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "body"),
+    [
+        ("live", MOST_BOXES, lambda count: {str(2_200_000_000 + n): {} for n in range(count)}),
+        ("history", MOST_ITEMS, lambda count: {"items": [0] * count}),
+    ],
+)
+async def test_an_answer_that_would_take_seconds_to_read_is_unexpected(name, most, body):
+    assert await answered(name, 200, json.dumps(body(most)).encode()) == body(most)
+    with pytest.raises(PortalUnexpected):
+        await answered(name, 200, json.dumps(body(most + 1)).encode())
 
 
 @any_read

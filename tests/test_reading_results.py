@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from drills.payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import MOST_POINTS, MOST_VALUES
 from server.readings.series import COLUMNS
 from server.tool_failure import KEY
 from server.upstream.single_flight import Fetched
 
-from .payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
 from .tools_once import tool
 
 BUDGET = 40_000

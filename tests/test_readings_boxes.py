@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 
+from drills.payloads import FULL, NOW, SLIM, full_box, live, slim_box
 from server.errors import BoxChoice, SessionError
 from server.readings.boxes import choose_box, list_boxes
 from server.readings.live import live_data
 from server.readings.mode import UNKNOWN_APP
 
-from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
 from .test_readings_live import anything
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
+from drills.payloads import FULL, NOW, folder, full_box, listed
 from server.readings.box import Box
 from server.readings.bypass import BypassPart
 from server.readings.bypass_flags import NOT_READ, bypass
 from server.readings.notifications import notifications
-
-from .payloads import FULL, NOW, folder, full_box, listed
 
 ON, OFF = "Automatick\u00fd bypass - zapnut", "Automatick\u00fd bypass - vypnut"
 

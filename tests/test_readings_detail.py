@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from drills.payloads import FULL, NOW, full_box, slim_box
 from server.readings.box import Box
 from server.readings.detail import Detail, detail
 from server.readings.live import live_data
 
-from .payloads import FULL, NOW, full_box, slim_box
 from .test_readings_live import anything
 
 TARIFF = {

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drills.payloads import NOW
 from server.readings.battery import IDLE_W, battery
 from server.readings.box import OF_TWO_TIMES, Box
 from server.readings.clock import PRAGUE
@@ -25,8 +26,6 @@ from server.readings.grid_charging import (
 from server.readings.mode import mode
 from server.readings.solar import solar
 from server.readings.unknown import NULL
-
-from .payloads import NOW
 
 ID = "2200000073"
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import NOW, series
 from server.errors import InvalidArguments, RangeError
 from server.readings.days import check_range
 from server.readings.history import History, Quantity, history
 from server.readings.series import COLUMNS
 from server.readings.timeline import timeline
 
-from .payloads import NOW, series
 from .test_readings_live import anything
 
 DAY = date(2026, 6, 9)

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, NOW, SLIM, full_box, live, slim_box
 from server.readings.box import LIVE_OFF, LIVE_UNREADABLE, OF_TWO_TIMES
 from server.readings.energy import TODAY
 from server.readings.live import LiveData, live_data
-
-from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
 
 BYPASS = {
     f"bypass.{kind}.{name}"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, NOW, full_box, slim_box
 from evals.fields import plain, reason_for, reasons_in
 from server.readings.counters import NOT_YET
 from server.readings.energy import NO_CONTACT
@@ -16,7 +17,6 @@ from server.readings.live import LiveData, live_data
 from server.readings.live_summary import live_summary
 from server.readings.unknown import NOT_SENT
 
-from .payloads import FULL, NOW, full_box, slim_box
 from .reading_house import reading_houses
 from .test_readings_detail import BOILER, STATES, TARIFF
 

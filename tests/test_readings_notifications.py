@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, NOW, SLIM, folder, listed
 from server.readings.box import Box
 from server.readings.bypass import BOTH, UNREAD, Bypass, on_warnings
 from server.readings.bypass_flags import bypass
 from server.readings.bypass_mentions import MOST_READ, mentions_bypass
 from server.readings.notice_board import notice_board
 from server.readings.notifications import TEXT, TITLE, Dated, Notification, notifications, select
-
-from .payloads import FULL, NOW, SLIM, folder, listed
 
 
 def dated(*folders: str, now: datetime = NOW) -> list[Dated]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, NOW, full_box
 from server.readings.battery import IDLE_W
 from server.readings.box import LIVE_OFF, OF_TWO_TIMES
 from server.readings.live import LiveData, live_data
@@ -29,8 +30,6 @@ from server.readings.outlook import (
     why_not_charging,
 )
 from server.readings.unknown import NOT_A_NUMBER
-
-from .payloads import FULL, NOW, full_box
 
 IDLE: dict[str, float] = {"bat_p": 0, "aci_wr": 0, "aci_ws": 0, "aci_wt": 0}
 NIGHT = {"fv_p1": 0, "fv_p2": 0}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from drills.payloads import NOW, SLIM, slim_box
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.boxes import list_boxes
 from server.readings.live import LiveData, live_data
 from server.readings.rest_meter import NEVER_SEEN, NO_METER, ONLY_ZEROS, WITHOUT_GRID_V
 
-from .payloads import NOW, SLIM, slim_box
 from .portal_simulator import QUEEN_BOX, SECOND_BOX
 from .reading_house import reading_houses, why
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, NOW, folder, full_box, listed
 from server.codes import Code
 from server.readings.box import Box
 from server.readings.clock import PRAGUE
@@ -18,8 +19,6 @@ from server.readings.last_shown import LastShown, last_shown
 from server.readings.notifications import notifications
 from server.readings.status import Status, portal_down, status
 from server.readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard, Verdict
-
-from .payloads import FULL, NOW, folder, full_box, listed
 
 VERDICTS = get_args(Verdict)
 

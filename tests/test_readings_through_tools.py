@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from drills.payloads import FULL, NOW, full_box, series
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.box import LIVE_OFF
 from server.tools import reading
 from server.upstream.single_flight import Fetched
 
-from .payloads import FULL, NOW, full_box, series
 from .tools_once import tool
 
 TODAY = date(2026, 6, 10)

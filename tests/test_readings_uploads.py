@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drills.payloads import FULL, folder, full_box, listed
 from server.readings import clock
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.box import Box, boxes_of
@@ -18,7 +19,6 @@ from server.readings.notifications import notifications
 from server.readings.status import status
 from server.readings.troubles import Heard
 
-from .payloads import FULL, folder, full_box, listed
 from .reading_house import reading_houses
 
 MINUTE = timedelta(minutes=1)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cachectl.stats_report import stats_report
+from drills.payloads import folder, listed, series
 from server.cache.blocking import BlockingClient
 from server.portal.shape import (
     ALWAYS,
@@ -27,7 +28,6 @@ from simulator import Simulator
 from simulator.payload import blocks
 
 from .fleet import running_fleet
-from .payloads import folder, listed, series
 from .test_cachectl_render import drawn
 from .test_reading_tools import basic, call, forget_answers
 

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.state import encoding, valkey_epochs, valkey_messages, valkey_reports
-from server.state.spraying import SourceState
+from drills.fuzz_rows import READERS
+from server.state import valkey_reports
 from server.state.storage import SOURCE, TURNS, StorageAway, Unreadable, of_account, of_source
-from server.state.turns import Turns
 from server.state.valkey_answers import _load as answer_of
 from server.state.valkey_reports import reports_of, sums, versions
 from server.state.vocabulary import Lease, Put
@@ -49,15 +48,6 @@ OTHERS = {
     "nothing": lambda client, name: None,
 }
 """What is no value at all."""
-
-READERS = {
-    "header": encoding.header_of,
-    "state": encoding.load,
-    "source": SourceState.load,
-    "turns": Turns.load,
-    "epochs": valkey_epochs._load,
-    "message": valkey_messages.load,
-}
 
 KINDS = {
     "account": lambda name: name.startswith(of_account(account(1))),

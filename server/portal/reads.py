@@ -35,6 +35,13 @@ ESCAPED = re.compile(r"\s*&lt;")
 DIGITS = 18
 """Digits read of a whole number: what fits into 64 bits, wherever it may be stored or sent."""
 
+MOST_BOXES = 100
+"""Boxes of an account. Of as many as fit into an answer a list of boxes takes seconds."""
+
+MOST_ITEMS = 50_000
+"""Items of a series: 31 days, the longest time asked for at once, at one a minute; the portal sends
+one in five. The energy of as many as fit into an answer takes ten seconds to work out."""
+
 
 def read_box_data(answer: Answer, now: float) -> dict[str, object]:
     """Give the boxes' data.
@@ -45,6 +52,8 @@ def read_box_data(answer: Answer, now: float) -> dict[str, object]:
     """
     value = _decoded(answer, now)
     if isinstance(value, dict):
+        if len(value) > MOST_BOXES:
+            raise unexpected("a response with far too many boxes", READ)
         return value
     raise SessionExpired(no_boxes=value == [])
 
@@ -60,6 +69,9 @@ def read_series(answer: Answer, now: float) -> dict[str, object] | None:
     """
     value = _decoded(answer, now)
     if isinstance(value, dict):
+        items = value.get("items")
+        if isinstance(items, list) and len(items) > MOST_ITEMS:
+            raise unexpected("a response with far too many values", READ)
         return value
     if not value:
         return None

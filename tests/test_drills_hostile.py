@@ -1,0 +1,30 @@
+"""The short form of the drills with hostile bytes, callers and portals."""
+
+import pytest
+
+from drills import fuzzed
+from drills.drill import carry_out
+from drills.ground import Ground
+
+PARTS = (fuzzed,)
+
+
+@pytest.fixture(scope="module")
+def ground():
+    with Ground() as ground:
+        yield ground
+
+
+@pytest.mark.parametrize(
+    "drill",
+    [
+        pytest.param(drill, id=drill.name, marks=[pytest.mark.load] if drill.load else [])
+        for part in PARTS
+        for drill in part.DRILLS
+    ],
+)
+def test_the_short_form_of_a_drill_is_met(drill, ground):
+    line = carry_out(drill, ground, drill.short)
+    if line.outcome is None:
+        pytest.skip(line.why_not)
+    assert line.outcome.met, line.outcome.seen

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from .fleet import call_body, post, running_fleet
+from .fleet import NO_TLS, call_body, post, running_fleet
 from .waiting import wait_until
 
 PAGE = "https://app.test"
@@ -30,7 +30,9 @@ def proxied():
 
 def asked(fleet, method, **headers):
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.request(method, fleet.url, headers=given, trust_env=False, timeout=60)
+    return httpx2.request(
+        method, fleet.url, headers=given, trust_env=False, verify=NO_TLS, timeout=60
+    )
 
 
 def preflight(fleet, origin, method, **headers):
@@ -199,7 +201,9 @@ def test_two_origins_in_one_request_count_as_none(fleet):
     own = fleet.url.removesuffix("/mcp")
     for origins in ([PAGE, PAGE], ["https://evil.test", PAGE], [own, own], [own, "null"]):
         headers = [("Origin", origin) for origin in origins]
-        answer = httpx2.request("GET", fleet.url, headers=headers, trust_env=False, timeout=60)
+        answer = httpx2.request(
+            "GET", fleet.url, headers=headers, trust_env=False, verify=NO_TLS, timeout=60
+        )
         assert (answer.status_code, of_pages(answer)) == (403, [])
         assert answer.json()["error"] == (
             "The request has more than one Origin header; a browser sends exactly one. Look for a "
@@ -209,7 +213,7 @@ def test_two_origins_in_one_request_count_as_none(fleet):
 
 def test_the_log_reports_a_repeated_header_and_not_an_unknown_origin(proxied):
     headers = [("Origin", PAGE), ("Origin", PAGE)]
-    httpx2.request("GET", proxied.url, headers=headers, trust_env=False, timeout=60)
+    httpx2.request("GET", proxied.url, headers=headers, trust_env=False, verify=NO_TLS, timeout=60)
     wait_until("the log says so", lambda: "more than one Origin header" in proxied.logs())
     (line,) = [line for line in proxied.logs().splitlines() if "two headers" in line]
     assert "OIG_ALLOWED_ORIGINS" not in line
@@ -301,7 +305,12 @@ def test_a_caller_other_than_a_page_gets_no_cors_headers(fleet):
 def test_no_path_is_redirected_to_the_host_that_was_sent(fleet, path, method):
     url = fleet.url.removesuffix("mcp") + path
     answer = httpx2.request(
-        method, url, headers={"Host": "evil.test"}, trust_env=False, follow_redirects=False
+        method,
+        url,
+        headers={"Host": "evil.test"},
+        trust_env=False,
+        verify=NO_TLS,
+        follow_redirects=False,
     )
     assert answer.status_code == 404
     assert "location" not in answer.headers

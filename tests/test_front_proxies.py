@@ -19,7 +19,7 @@ from server.oauth import metadata
 from server.portal import client
 from server.upstream import energy_reader
 
-from .fleet import call_body, running_fleet
+from .fleet import NO_TLS, call_body, running_fleet
 from .front_proxies import DEPLOY, FRONTS, NAME
 from .waiting import PATIENCE, wait_until
 
@@ -228,6 +228,7 @@ def test_http_is_not_redirected_to_https(front):
         json=call_body(),
         headers={"Host": NAME},
         trust_env=False,
+        verify=NO_TLS,
         timeout=PATIENCE,
     )
     assert answer.status_code == 403
@@ -245,6 +246,7 @@ def test_nginx_answers_acme_challenges_without_tls(front):
         f"http://127.0.0.1:{front.plain_port}/.well-known/acme-challenge/token",
         headers={"Host": NAME},
         trust_env=False,
+        verify=NO_TLS,
         timeout=PATIENCE,
     )
     assert (answer.status_code, answer.text) == (200, "token.key")

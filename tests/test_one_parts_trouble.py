@@ -11,7 +11,7 @@ import httpx2
 
 from server.supervision.supervisor_rpc import SupervisordError
 
-from .fleet import call_body
+from .fleet import NO_TLS, call_body
 from .system import alive, breakable, family, prepared_system, started
 from .waiting import PATIENCE, wait_until
 
@@ -54,7 +54,9 @@ class Callers:
     def _call(self):
         while not self._stop.is_set():
             try:
-                result = httpx2.post(self.url, json=call_body(), trust_env=False, timeout=30)
+                result = httpx2.post(
+                    self.url, json=call_body(), trust_env=False, verify=NO_TLS, timeout=30
+                )
             except httpx2.TransportError:
                 self.lost += 1  # the worker that had it was killed
                 continue
@@ -122,7 +124,10 @@ def test_a_worker_that_cannot_start_is_retried_until_it_is_repaired_or_stopped()
             wait_until("it was tried again", lambda: tries(system, "mcp-1") >= 3)
             assert said(system, r'mcp-1 has failed .*mcp-1\.log ends with: "it is broken"')
             url = system.url.replace("/mcp", "/readyz")
-            assert httpx2.get(url, trust_env=False).json() == {"status": "ready", "degraded": {}}
+            assert httpx2.get(url, trust_env=False, verify=NO_TLS).json() == {
+                "status": "ready",
+                "degraded": {},
+            }
 
             # A watch that begins now does not know how often it has failed, and sees to it as well.
             watch = system.pid("watch")

@@ -23,7 +23,7 @@ from server.cache.peer_credentials import ForeignUserError, is_trusted, peer_uid
 from server.errors import CacheUnavailable
 
 from .cache_process import run_folder, running_cache
-from .fleet import check_auth, running_fleet
+from .fleet import NO_TLS, check_auth, running_fleet
 from .waiting import PATIENCE, wait_until
 
 NOBODY = 65534
@@ -139,7 +139,9 @@ def test_workers_serve_without_a_daemon_that_belongs_to_another_user():
             assert check_auth(fleet.url)["structuredContent"]["cache_status"].startswith("new")
             assert heard(process) == 0
             wait_until("it is logged", lambda: "belongs to another user" in fleet.logs())
-            answer = httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False)
+            answer = httpx2.get(
+                fleet.url.replace("/mcp", "/readyz"), trust_env=False, verify=NO_TLS
+            )
         assert answer.status_code == 503
         assert str(fleet.folder) not in answer.text
         assert str(fleet.folder) in fleet.logs()

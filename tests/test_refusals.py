@@ -16,7 +16,7 @@ from mcp_types import (
     UNSUPPORTED_PROTOCOL_VERSION,
 )
 
-from .fleet import post, running_fleet
+from .fleet import NO_TLS, post, running_fleet
 
 PLANTED = "Planted-Passw0rd-5c1e"
 MODERN = "2026-07-28"
@@ -377,7 +377,9 @@ def test_two_version_headers_that_differ_are_refused_and_two_alike_are_one(fleet
 
     def status(*versions):
         headers = [accept, *(("MCP-Protocol-Version", version) for version in versions)]
-        return httpx2.post(fleet.url, json=body, headers=headers, trust_env=False).status_code
+        return httpx2.post(
+            fleet.url, json=body, headers=headers, trust_env=False, verify=NO_TLS
+        ).status_code
 
     assert status("2025-06-18", "2025-06-18") == 200
     assert status("2025-06-18", "2025-11-25") == 400

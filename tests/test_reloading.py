@@ -30,7 +30,7 @@ from server.supervision.workers import differing
 
 from .accounts_house import houses
 from .connected import Connected
-from .fleet import check_auth, running_fleet
+from .fleet import NO_TLS, check_auth, running_fleet
 from .waiting import wait_until
 
 CACHECTL = Path(sys.executable).parent / "cachectl"
@@ -365,7 +365,7 @@ def test_the_document_lists_the_live_settings():
 def readiness(fleet):
     """What `/readyz` answers, asked of all workers."""
     url = fleet.url.replace("/mcp", "/readyz")
-    return [httpx2.get(url, trust_env=False) for _ in range(8)]
+    return [httpx2.get(url, trust_env=False, verify=NO_TLS) for _ in range(8)]
 
 
 def test_a_worker_started_with_an_edited_file_is_degraded_until_all_have_read_it(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from server.cache.back_off import ABSENT_SECONDS, HUNG_SECONDS
 from server.cache.blocking import BlockingClient
 
-from .fleet import call_body, check_auth, running_fleet
+from .fleet import NO_TLS, call_body, check_auth, running_fleet
 from .waiting import SLOW_MACHINE, wait_until
 
 PLANTED = "Planted-Passw0rd-91bc"
@@ -75,7 +75,7 @@ def test_no_caller_notices_that_the_daemon_is_killed(shared_fleet):
     stop, failures, count = threading.Event(), [], [0]
 
     def keep_calling():
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             while not stop.is_set():
                 result = http.post(shared_fleet.url, json=call_body()).json()["result"]
                 count[0] += 1
@@ -112,7 +112,7 @@ def test_a_session_opened_without_a_daemon_is_handed_over_when_it_is_back():
     with running_fleet(1, daemon=False) as fleet:
         assert status(check_auth(fleet.url)) == "new_session_created"
         assert status(check_auth(fleet.url)) == "session_from_cache"
-        ready = httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False)
+        ready = httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False, verify=NO_TLS)
         assert ready.status_code == 503
         assert set(ready.json()) == {"status", "degraded"}
         assert set(ready.json()["degraded"]) == {"cache"}
@@ -129,12 +129,12 @@ def test_a_session_opened_without_a_daemon_is_handed_over_when_it_is_back():
 
 
 def readyz(fleet):
-    return httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False)
+    return httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False, verify=NO_TLS)
 
 
 @pytest.mark.parametrize("ended", ["killed", "hung and killed", "hung and going on"])
 def test_a_worker_reconnects_within_a_second_of_the_daemons_return(ended):
-    with running_fleet(1) as fleet, httpx2.Client(trust_env=False) as http:
+    with running_fleet(1) as fleet, httpx2.Client(trust_env=False, verify=NO_TLS) as http:
         address = fleet.url.replace("/mcp", "/readyz")
         assert http.get(address).is_success
         if ended != "killed":

@@ -27,7 +27,7 @@ from server.state.vocabulary import Ask, AskTurn, Done, Fulfil, Get, Hit, Lease,
 from server.supervision.workers import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
-from .fleet import Fleet, call_body, check_auth, post, running_fleet
+from .fleet import NO_TLS, Fleet, call_body, check_auth, post, running_fleet
 from .journal_entries import begin
 from .messages import request_of
 from .test_cachectl_failures import listening
@@ -87,7 +87,7 @@ def stats(path: Path) -> dict[str, object]:
 
 
 def readyz(fleet: Fleet) -> httpx2.Response:
-    return httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False)
+    return httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False, verify=NO_TLS)
 
 
 def failure(result: dict) -> dict:

@@ -18,7 +18,7 @@ from server.http.listening import is_listening
 from server.process import DESCRIPTORS
 from server.tool_failure import KEY
 
-from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
+from .fleet import NO_TLS, ROOT, call_body, check_auth, post, running_fleet, wait_until
 from .system import free_port
 
 PLANTED = "Planted-Passw0rd-7f3a"
@@ -189,7 +189,7 @@ def test_media_types_mean_the_same_in_any_case(fleet, revision, content_type, ac
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
 def test_other_methods_are_405_at_once(fleet, method):
-    answer = httpx2.request(method, fleet.url, trust_env=False, timeout=60)
+    answer = httpx2.request(method, fleet.url, trust_env=False, verify=NO_TLS, timeout=60)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
     assert "MCP" in answer.json()["error"]
@@ -197,7 +197,7 @@ def test_other_methods_are_405_at_once(fleet, method):
 
 def test_other_refusals_have_their_own_status(fleet):
     base = fleet.url.removesuffix("/mcp")
-    assert httpx2.get(base + "/", trust_env=False).status_code == 404
+    assert httpx2.get(base + "/", trust_env=False, verify=NO_TLS).status_code == 404
     assert post(base + "/mcp/x", call_body()).status_code == 404
     assert post(fleet.url, call_body(), Accept="text/html").status_code == 406
     assert post(fleet.url, {"x": "y" * 2_000_000}).status_code == 413
@@ -234,9 +234,9 @@ def test_foreign_origins_are_403_and_allowed_ones_get_cors(fleet):
 
 def test_health_and_readiness_answer(fleet):
     base = fleet.url.removesuffix("/mcp")
-    alive = httpx2.get(base + "/healthz", trust_env=False)
+    alive = httpx2.get(base + "/healthz", trust_env=False, verify=NO_TLS)
     assert (alive.status_code, alive.json()) == (200, {"status": "ok", "program": "oig-cloud-mcp"})
-    ready = httpx2.get(base + "/readyz", trust_env=False)
+    ready = httpx2.get(base + "/readyz", trust_env=False, verify=NO_TLS)
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "degraded": {}})
 
 

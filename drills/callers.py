@@ -28,6 +28,12 @@ LASTING = 2.0
 TRIES = 5
 """How often a client that tries again does so."""
 
+PAUSE = 0.02
+"""Seconds that a caller pauses after a lost call: what else this machine does goes on meanwhile."""
+
+ACCEPTS = ("application/json, text/event-stream", "text/event-stream")
+"""What callers accept: every other one takes only server-sent events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -39,7 +45,11 @@ class Owner:
     @property
     def authorization(self) -> str:
         """The header that logs it in."""
-        return "Basic " + base64.b64encode(f"{self.email}:{PASSWORD}".encode()).decode()
+        return self.logging_in(PASSWORD)
+
+    def logging_in(self, password: str) -> str:
+        """Return the header that would log it in with a password."""
+        return "Basic " + base64.b64encode(f"{self.email}:{password}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +86,41 @@ def tool_call(tool: str = "get_live_data", **arguments: object) -> bytes:
     ).encode()
 
 
-def sent(connection: http.client.HTTPConnection, body: bytes, authorization: str) -> dict[str, Any]:
+def sent(
+    connection: http.client.HTTPConnection,
+    body: bytes,
+    authorization: str | None,
+    accept: str = ACCEPTS[0],
+) -> dict[str, Any]:
     """Send a call; return its result.
 
     Raises:
         OSError, http.client.HTTPException: There was no answer, or not one of a tool.
     """
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "Authorization": authorization,
-    }
+    headers = {"Content-Type": "application/json", "Accept": accept}
+    if authorization is not None:
+        headers["Authorization"] = authorization
     connection.request("POST", "/mcp", body, headers)
     answer = connection.getresponse()
     content = answer.read()
     if answer.status != http.client.OK:
         raise http.client.HTTPException(f"{answer.status}: {content[:200]!r}")
+    if answer.headers.get_content_type() == "text/event-stream":
+        content = content.strip().rpartition(b"data: ")[2]
     result: dict[str, Any] = json.loads(content)["result"]
     return result
 
 
-def called(system: RunningSystem, owner: Owner, body: bytes | None = None) -> dict[str, Any]:
+def called(
+    system: RunningSystem,
+    authorization: str | None,
+    tool: str = "get_live_data",
+    **arguments: object,
+) -> dict[str, Any]:
     """Call a tool over a connection of its own; return the result."""
     connection = http.client.HTTPConnection(system.host, system.port, timeout=PATIENCE)
     try:
-        return sent(connection, body or tool_call(), owner.authorization)
+        return sent(connection, tool_call(tool, **arguments), authorization)
     finally:
         connection.close()
 
@@ -151,10 +171,10 @@ class Callers:
             if thread.is_alive():
                 self.wrong.append(f"a call hung for {PATIENCE:.0f} s")
 
-    def wait_for(self, answers: int) -> None:
+    def wait_for(self, answers: int, patience: float = PATIENCE) -> None:
         """Wait until so many more calls are answered."""
         enough = self.answered + answers
-        wait_until(f"{answers} more answers", lambda: self.answered >= enough)
+        wait_until(f"{answers} more answers", lambda: self.answered >= enough, patience)
 
     @property
     def flawless(self) -> bool:
@@ -179,7 +199,7 @@ class Callers:
                     return
                 if self.fresh:
                     connection.close()
-                self._call(connection, owner)
+                self._call(connection, owner, ACCEPTS[number % 2])
         finally:
             connection.close()
 
@@ -187,15 +207,16 @@ class Callers:
         # Opened anew by itself after it was closed.
         return http.client.HTTPConnection(self.system.host, self.system.port, timeout=PATIENCE)
 
-    def _call(self, connection: http.client.HTTPConnection, owner: Owner) -> None:
+    def _call(self, connection: http.client.HTTPConnection, owner: Owner, accept: str) -> None:
         for _ in range(TRIES if self.retrying else 1):
             begun, wall = time.monotonic(), time.time()
             try:
-                result = sent(connection, tool_call(), owner.authorization)
+                result = sent(connection, tool_call(), owner.authorization, accept)
             except (OSError, http.client.HTTPException) as exc:
                 connection.close()
                 with self._lock:
                     self.lost.append(Lost(begun, time.monotonic(), repr(exc)))
+                time.sleep(PAUSE)
                 continue
             self._judge(owner, result, wall, time.monotonic() - begun)
             return

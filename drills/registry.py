@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from . import daemon_losses, fuzzed
+from . import daemon_losses, fuzzed, power_cuts, worker_losses
 from .drill import Drill
 
 DRILLS: tuple[Drill, ...] = (
     *daemon_losses.DRILLS,
+    *worker_losses.DRILLS,
+    *power_cuts.DRILLS,
     *fuzzed.DRILLS,
 )

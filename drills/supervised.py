@@ -220,14 +220,14 @@ class RunningSystem:
         return "\n".join(f"== {p.name}\n{p.read_text()}" for p in sorted(self.log_dir.glob("*")))
 
 
-def configure(project: Path, port: int, workers: int) -> None:
-    """Write port and number of workers into the copy's supervisord.conf; start the simulator."""
+def configure(project: Path, port: int, workers: int, simulator: bool = True) -> None:
+    """Write port, number of workers and whether the simulator starts into supervisord.conf."""
     path = project / "supervisord.conf"
     text = path.read_text()
     for pattern, new in (
         (r"(?m)^socket=.*$", f"socket=tcp://127.0.0.1:{port}"),
         (r"(?m)^numprocs=.*$", f"numprocs={workers}"),
-        (r"(?m)^autostart=false$", "autostart=true"),
+        (r"(?m)^autostart=false$", f"autostart={str(simulator).lower()}"),
     ):
         text, count = re.subn(pattern, new, text)
         assert count == 1, pattern
@@ -247,17 +247,22 @@ def temporary_folder(name: str = "oig") -> Iterator[Path]:
 
 @contextmanager
 def prepared_system(*, workers: int = 2, **settings: str) -> Iterator[RunningSystem]:
-    """Give a system that is ready to be started, in a temporary copy of the project."""
+    """Give a system that is ready to be started, in a temporary copy of the project.
+
+    Args:
+        workers: Number of workers.
+        settings: Further `OIG_` variables. With `OIG_PORTAL_URL` it has no simulator of its own.
+    """
     portal_port = free_port()
-    environ = clean_environment(
-        OIG_SIMULATOR_PORT=str(portal_port),
-        OIG_PORTAL_URL=f"http://127.0.0.1:{portal_port}/",
-        **settings,
-    )
+    ours = {
+        "OIG_SIMULATOR_PORT": str(portal_port),
+        "OIG_PORTAL_URL": f"http://127.0.0.1:{portal_port}/",
+    }
+    environ = clean_environment(**ours | settings)
     with temporary_folder() as folder:
         project = copy_project(folder)
         port = free_port()
-        configure(project, port, workers)
+        configure(project, port, workers, "OIG_PORTAL_URL" not in settings)
         yield RunningSystem(project, port, workers, environ)
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from drills import daemon_losses, results
+from drills import daemon_losses, power_cuts, results, worker_losses
 from drills.drill import Drill, Extent, Line, NotRun, Outcome, carry_out
 from drills.ground import Ground
 from drills.held import HELD
@@ -13,7 +13,7 @@ from drills.registry import DRILLS
 
 from .fleet import ROOT
 
-PARTS = (daemon_losses,)
+PARTS = (daemon_losses, worker_losses, power_cuts)
 
 
 @pytest.fixture(scope="module")

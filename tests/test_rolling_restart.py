@@ -1,10 +1,7 @@
-"""The workers restarted one at a time: by the numbers with scripted ones, under load with real."""
+"""The workers restarted one at a time; `drills/worker_losses.py` does so under load."""
 
-import http.client
-import json
 import resource
 import signal
-import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +14,7 @@ from server.supervision.supervisor_rpc import Process, SupervisordError
 from server.supervision.workers import UNMARKED_SECONDS, is_ready, why_unwritable
 
 from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
-from .system import prepared_system, running_system, temporary_folder
-
-CLIENTS = 16
-ENOUGH = 1000
-"""Requests below which a second round is made: a machine that is busy otherwise does few."""
+from .system import prepared_system, temporary_folder
 
 
 class Script:
@@ -228,77 +221,6 @@ def test_an_interrupt_waits_for_the_worker_under_way(tmp_path):
 
 
 ACCEPTS = ("application/json, text/event-stream", "text/event-stream")
-
-
-class Load:
-    """Clients that call check_auth again and again, with a connection for each request.
-
-    Every other one takes only server-sent events.
-    """
-
-    def __init__(self, port):
-        self.failures: list[str] = []
-        self.requests = 0
-        self._port = port
-        self._enough = threading.Event()
-        self._body = json.dumps(call_body()).encode()
-        self._threads = [
-            threading.Thread(target=self._client, args=[ACCEPTS[number % 2]])
-            for number in range(CLIENTS)
-        ]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._enough.set()
-        for thread in self._threads:
-            thread.join(60)
-
-    def _client(self, accept):
-        while not self._enough.is_set():
-            try:
-                self._call(accept)
-            except (OSError, http.client.HTTPException, AssertionError) as exc:
-                self.failures.append(repr(exc))
-            self.requests += 1
-
-    def _call(self, accept):
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": accept,
-            "Connection": "close",
-        }
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        try:
-            connection.request("POST", "/mcp", self._body, headers)
-            response = connection.getresponse()
-            answer = response.read()
-            assert response.status == 200, (response.status, answer[:200])
-            assert b"session_" in answer, answer[:200]
-        finally:
-            connection.close()
-
-
-@pytest.mark.timeout(150)
-def test_no_request_fails_while_all_workers_are_restarted_under_load():
-    # One account calls as fast as it can.
-    with running_system(OIG_CALLS_PER_MINUTE="0") as system:
-        before = [worker.pid for worker in system.control.processes("mcp")]
-        command = ["./start_server.sh", "--no-install", "--restart-workers"]
-        with Load(system.port) as load:
-            rounds: list[subprocess.CompletedProcess[str]] = []
-            while not rounds or (len(rounds) < 2 and load.requests < ENOUGH):
-                rounds.append(system.run(*command))
-        after = [worker.pid for worker in system.control.processes("mcp")]
-        answer = "".join(done.stdout + done.stderr for done in rounds)
-    assert [done.returncode for done in rounds] == [0] * len(rounds), answer
-    assert "All 2 workers were restarted, one at a time." in answer
-    assert not set(before) & set(after)
-    assert load.failures == []
-    assert load.requests > CLIENTS
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)

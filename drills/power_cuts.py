@@ -1,0 +1,125 @@
+"""Everything killed at once: what was reported as stored is there afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import psutil
+
+from .callers import owners
+from .drill import Drill, Extent, Outcome
+from .ground import Ground
+from .promises import Promises
+from .simulated_portal import running_portal
+from .supervised import alive, family, prepared_system, started
+from .waiting import PATIENCE, wait_until
+
+SETTINGS: dict[str, Any] = {
+    "OIG_CALLS_PER_MINUTE": "0",
+    "OIG_LOGINS_PER_SECOND": "1000",
+    "OIG_LOGIN_BURST": "1000",
+    "OIG_WRONG_ACCOUNTS_PER_SOURCE": "0",
+    "OIG_LOCK_FIRST": "600",
+    "OIG_CONTROL": "on",
+}
+
+LONGEST = 3.0
+"""Seconds in which everything is killed, once something of each kind has been reported."""
+
+
+def cut(supervisord: subprocess.Popen[bytes]) -> None:
+    """Kill supervisord and everything below it, before any of them can tell another."""
+    everybody = family(supervisord.pid)
+    for act in (psutil.Process.suspend, psutil.Process.kill):
+        for process in everybody:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                act(process)
+    supervisord.wait(PATIENCE)
+    wait_until("all are gone", lambda: not alive(everybody))
+
+
+def until_cut(work: Callable[[], Any], failures: list[str], gone: threading.Event) -> None:
+    """Make promises until there is nobody who makes them."""
+    while not gone.is_set():
+        try:
+            work()
+        except (OSError, http.client.HTTPException, httpx2.TransportError):
+            if gone.wait(0.05):
+                return
+        except (AssertionError, httpx2.HTTPStatusError) as exc:
+            failures.append(str(exc))
+            return
+
+
+def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
+    """Kill everything at once while it reports changes, start it again, and ask for all of them."""
+    failures: list[str] = []
+    with contextlib.ExitStack() as stack:
+        # The portal is not ours: it lives on, and with it the accounts and their sessions.
+        portal = stack.enter_context(running_portal())
+        system = stack.enter_context(prepared_system(**SETTINGS, OIG_PORTAL_URL=portal.base_url))
+        numbers = itertools.count()
+        promises = Promises(system, lambda: owners(system, f"new-{next(numbers)}", 1)[0])
+        for _ in range(extent.times):
+            with started(system) as supervisord:
+                system.wait_ready()
+                failures += promises.broken(_attempts(portal.state()))
+                gone = threading.Event()
+                threads = [
+                    threading.Thread(target=until_cut, args=(work, failures, gone))
+                    for work in (
+                        *(promises.open_session, promises.end_session, promises.lock),
+                        *(promises.change, promises.connect, promises.disconnect),
+                    )
+                ]
+                for thread in threads:
+                    thread.start()
+                try:
+                    wait_until("answers of all kinds", promises.of_all_kinds)
+                    time.sleep(random.uniform(0.0, LONGEST))
+                finally:
+                    cut(supervisord)
+                    gone.set()
+                    for thread in threads:
+                        thread.join(PATIENCE)
+        with started(system):
+            system.wait_ready()
+            failures += promises.broken(_attempts(portal.state()))
+    told = (
+        f"{len(promises.handles)} sessions, {len(promises.locked)} locks, "
+        f"{len(promises.changes)} changes, {len(promises.grants)} grants, and "
+        f"{len(promises.ended_handles) + len(promises.ended_grants)} that were ended"
+    )
+    return Outcome(
+        not failures,
+        f"{len(failures)} broken promises of {told}{''.join(f'; {one}' for one in failures[:3])}",
+        f"{extent.times} times, {len(promises)} promises",
+    )
+
+
+def _attempts(state: dict[str, Any]) -> dict[str, Any]:
+    accounts: dict[str, Any] = state["logins"]["accounts"]
+    return accounts
+
+
+DRILLS = (
+    Drill(
+        "everything-killed",
+        "supervisord, daemon and workers are killed (-9) at once while they report changes",
+        "every session, lock, change and grant that was reported is there after the start, and "
+        "nothing that was ended",
+        Extent(times=10),
+        Extent(times=1),
+        cut_repeatedly,
+        load=True,
+    ),
+)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 from server.cache.blocking import BlockingClient
 
-from .supervised import RunningSystem, running_system
+from .supervised import RunningSystem, running_system, temporary_folder
 
 SHARED = {
     # Callers call as fast as the machine can, and all of them log in at the start.
@@ -48,6 +49,12 @@ class Ground:
             client.call("flush", "all")
         system.portal("POST", "_admin/reset", {})
         yield system
+
+    @contextlib.contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Give an empty folder, gone afterwards."""
+        with temporary_folder("drill") as folder:
+            yield folder
 
     def close(self) -> None:
         """Stop the shared system; the next drill starts another."""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from drills import daemon_losses, power_cuts, results, worker_losses
+from drills import daemon_losses, disks, power_cuts, results, sync_order, worker_losses
 from drills.drill import Drill, Extent, Line, NotRun, Outcome, carry_out
 from drills.ground import Ground
 from drills.held import HELD
@@ -13,7 +13,7 @@ from drills.registry import DRILLS
 
 from .fleet import ROOT
 
-PARTS = (daemon_losses, worker_losses, power_cuts)
+PARTS = (daemon_losses, worker_losses, power_cuts, sync_order, disks)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,25 @@ def test_a_drill_that_raises_is_not_met_and_one_that_cannot_be_done_is_not_run()
     assert failed.outcome.seen == "AssertionError: not in 60 s: it"
     assert (missing.verdict, missing.why_not) == ("not run", "there is no strace")
     assert results.summary([failed, missing, missing]) == "1 NOT MET, 2 not run"
+
+
+TRACE = """\
+7 read(15<TCP:[127.0.0.1:80->127.0.0.1:4242]>, "POST /mcp HTTP/1.1\\r\\nHost"..., 65536) = 300
+8 fdatasync(9</var/run/sessions.db-wal> <unfinished ...>
+9 fsync(4</var/journal.db>) = -1 ENOSPC (No space left on device)
+8 <... fdatasync resumed>) = 0
+7 write(15<TCP:[127.0.0.1:80->127.0.0.1:4242]>, "HTTP/1.1 200 OK\\r\\n"..., 900) = 900
+8 fdatasync(9</var/grants.db-wal>) = 0
+"""
+
+
+def test_a_sync_counts_only_if_it_succeeded_before_the_answer():
+    assert sync_order.exchanges(iter(TRACE.splitlines())) == [
+        sync_order.Exchange("mcp", {"sessions.db"}, answered=True)
+    ]
+    resumed = "8 <... fdatasync resumed>) = 0\n"
+    late = TRACE.replace(resumed, "") + resumed
+    assert sync_order.exchanges(iter(late.splitlines()))[0].synced == set()
 
 
 def test_the_report_shows_every_line_and_each_test_that_holds_a_case():

@@ -17,6 +17,7 @@ from server.pid_file import LOOK_SECONDS, holder
 from server.settings.places import ROOT
 from server.supervision.failures import END_AFTER, Failures
 from server.supervision.own_files import OwnFiles
+from server.supervision.own_logs import OwnLogs
 from server.supervision.supervisor_rpc import Process, Supervisord
 from server.supervision.watch import (
     START_SECONDS,
@@ -310,6 +311,7 @@ def test_the_watch_runs_even_if_every_other_file_of_the_project_is_broken(tmp_pa
         "supervision/watch",
         "supervision/failures",
         "supervision/own_files",
+        "supervision/own_logs",
         "supervision/supervisor_rpc",
         "pid_file",
     ):
@@ -407,7 +409,7 @@ def test_the_files_are_checked_again_while_nothing_happens(tmp_path):
         logs=tmp_path,
         log=io.StringIO(),
         clock=lambda: now[0],
-        files=files,
+        own=[files],
     )
     watch.act()
     assert watch.seconds_left() == LOOK_SECONDS
@@ -415,6 +417,61 @@ def test_the_files_are_checked_again_while_nothing_happens(tmp_path):
     now[0] = LOOK_SECONDS
     watch.act()
     assert holder(run / "supervisord.pid") == 4711
+
+
+# The logs that supervisord has open.
+
+
+def own_logs(folder):
+    logs, asked = folder / "log", []
+    logs.mkdir()
+    for name in ("supervisord.log", "mcp-0.log", "mcp-0.log.1"):
+        (logs / name).write_text("a line\n")
+    own = OwnLogs(logs, lambda: asked.append(sorted(path.name for path in logs.iterdir())))
+    assert list(own.look()) == []
+    return logs, own, asked
+
+
+@pytest.mark.parametrize("lost", ["file", "folder"])
+def test_vanished_logs_are_made_before_supervisord_opens_all_logs_again(tmp_path, lost):
+    logs, own, asked = own_logs(tmp_path)
+    if lost == "folder":
+        shutil.rmtree(logs)
+    else:
+        (logs / "mcp-0.log").unlink()
+    assert list(own.look()) == []
+    (names,) = asked
+    assert {"supervisord.log", "mcp-0.log"} <= set(names)
+    assert logs.stat().st_mode & 0o077 == 0 or lost == "file"
+    ((level, text),) = own.look()
+    assert (level, str(logs) in text) == ("WARNING", True)
+    assert list(own.look()) == []
+    assert len(asked) == 1
+
+
+def test_supervisord_opens_no_log_that_cannot_be_made(tmp_path):
+    logs, own, asked = own_logs(tmp_path)
+    shutil.rmtree(logs)
+    logs.write_text("in the way")
+    ((level, text),) = [said for _ in range(3) for said in own.look()]
+    assert (level, "cannot be made" in text) == ("WARNING", True)
+    assert asked == []
+    logs.unlink()
+    assert list(own.look()) == []
+    assert asked == [["mcp-0.log", "supervisord.log"]]
+
+
+def test_a_folder_without_logs_of_ours_is_not_made(tmp_path):
+    assert list(OwnLogs(tmp_path / "log", lambda: None).look()) == []
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_log_that_is_put_aside_costs_nothing(tmp_path):
+    logs, own, asked = own_logs(tmp_path)
+    (logs / "mcp-0.log").rename(logs / "mcp-0.log.2")
+    assert list(own.look()) == []
+    assert (logs / "mcp-0.log.2").read_text() == "a line\n"
+    assert len(asked) == 1
 
 
 @contextmanager

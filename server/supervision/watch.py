@@ -19,14 +19,16 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from ..pid_file import LOOK_SECONDS
 from .failures import END_AFTER, LONGEST_PAUSE, WORKERS, Due, Failures
 from .own_files import OwnFiles
+from .own_logs import OwnLogs
 from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 
 VAR = Path(__file__).resolve().parent.parent.parent / "var"
@@ -143,7 +145,7 @@ class Watch:
         log: Where the lines go.
         check: Says which setting is wrong.
         clock: Seconds that only grow.
-        files: supervisord's own files; None leaves them alone.
+        own: What supervisord itself needs in its folders, looked after here.
     """
 
     def __init__(
@@ -156,9 +158,9 @@ class Watch:
         log: TextIO = sys.stderr,
         check: Callable[[], str | None] = wrong_setting,
         clock: Callable[[], float] = time.monotonic,
-        files: OwnFiles | None = None,
+        own: Sequence[OwnFiles | OwnLogs] = (),
     ) -> None:
-        self._files = files
+        self._own = own
         self._look_at = clock()
         self._failures = failures
         self._supervisord = supervisord
@@ -201,9 +203,9 @@ class Watch:
         """Do what is due by now."""
         if self._ending:
             return
-        if self._files is not None and self._clock() >= self._look_at:
+        if self._own and self._clock() >= self._look_at:
             self._look_at = self._clock() + LOOK_SECONDS
-            for level, text in self._files.look():
+            for level, text in chain.from_iterable(own.look() for own in self._own):
                 self._say(level, text)
         if not self._failures.listed and self._clock() >= self._list_at:
             self._list_at = self._clock() + LIST_AGAIN
@@ -225,7 +227,7 @@ class Watch:
         if self._ending:
             return None
         times = [] if self._failures.listed else [self._list_at]
-        if self._files is not None:
+        if self._own:
             times.append(self._look_at)
         next_at = self._failures.next_at()
         if next_at is not None:
@@ -331,9 +333,11 @@ def main() -> None:
     socket = Path(url.removeprefix("unix://")) if url.startswith("unix://") else None
     # Read before the first event: a process that adopts this one later must not be ended.
     pid = os.getppid()
-    files = OwnFiles(pid, socket.with_name("supervisord.pid"), socket) if socket else None
+    own: list[OwnFiles | OwnLogs] = [OwnLogs(LOGS, partial(os.kill, pid, signal.SIGUSR2))]
+    if socket is not None:
+        own.append(OwnFiles(pid, socket.with_name("supervisord.pid"), socket))
     control = Supervisord(socket or RUN / "supervisor.sock")
-    watch = Watch(failures, control, pid, files=files)
+    watch = Watch(failures, control, pid, own=own)
     listen(sys.stdin.buffer, sys.stdout.buffer, watch)
 
 

@@ -21,6 +21,7 @@ from server.readings.energy_from_history import energy_days
 from server.readings.energy_money import Prices
 from server.readings.energy_report import energy_report
 from server.readings.history import history
+from server.readings.kept_notices import feed, kept
 from server.readings.live import live_data
 from server.readings.model import Reading
 from server.readings.notice_board import notice_board
@@ -190,7 +191,7 @@ class Judge:
                     raise Mended(f"{path} of {box} is {value}, as nobody sent it")
             _shown(status(payload, box, NOW, heard="unread", changes=(), fetched_at=NOW))
         _shown(list_boxes(payload, NOW))
-        _shown(notice_board(payload, NOTICES, NOW, limit=5))
+        _shown(notice_board(payload, notifications(NOTICES, NOW), NOW, limit=5))
 
     def _read_history(self, name: Any, payload: object) -> None:
         reading = _history(name, payload)
@@ -214,10 +215,10 @@ def _report(answers: Mapping[SeriesName, object]) -> None:
 
 
 def _read_list(markup: str) -> None:
-    found = notifications(markup, NOW)
+    found = feed(kept(markup, NOW).text)
     for one in found:
         _shown(one.shown)
-    _shown(notice_board(live(), markup, NOW, limit=50))
+    _shown(notice_board(live(), found, NOW, limit=50))
     _shown(status(live(), FULL, NOW, heard=Heard(found, NOW), changes=(), fetched_at=NOW))
 
 

@@ -16,16 +16,18 @@ from server.control.entries import Entries
 from server.errors import AccessDenied
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import history
+from server.readings.kept_history import facts_of
 from server.readings.live import live_data
 from server.readings.live_summary import live_summary
 from server.readings.notifications import Notification
-from server.readings.past import past as of_box
-from server.readings.past import whose
+from server.readings.past import label, reasons, whose
 from server.readings.unknown import Unknown
 from server.records.journal import Journal
 from server.tools.reading import reading_tools
 from server.tools.status import status_tool
 from server.upstream.single_flight import Fetched
+
+from .made_readings import MadeReadings
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 ID = "2206237016"
@@ -76,7 +78,11 @@ def past(*powers: float | None, points: int = 200, **others: Any) -> dict[str, A
         "solar", {"items": items}, day, day, NOW, max_points=points, wanted="all", detailed=True
     )
     told = whose({ID: BOX, **others}, ID, NOW)
-    return of_box(told, reading, NOW).model_dump(mode="json") | {"source": "live"}
+    facts = facts_of(reading)
+    parts = label(told, facts, NOW), reading, reasons(told, facts)
+    return {k: v for part in parts for k, v in part.model_dump(mode="json").items()} | {
+        "source": "live"
+    }
 
 
 def notices(*notifications: Notification, more: int = 0) -> dict[str, Any]:
@@ -143,7 +149,7 @@ NOWHERE = Path("/dev/null/journal.db")
 """Where no journal can be: no change was ever made."""
 
 
-class Portal:
+class Portal(MadeReadings):
     """What is behind the server's own reading tools: for everybody who shows a login.
 
     An account with several boxes has notifications, newest first.

@@ -72,8 +72,14 @@ class ReadingHouse:
     async def read(self, name: str = "get_live_data", **arguments: Any) -> Any:
         """Call a reading tool of a worker that knows nothing but what the others do.
 
-        What earlier calls shared is too old by now.
+        What earlier calls shared of live data is too old by now.
         """
+        answer = await self.call(name, **arguments)
+        assert not answer.is_error, answer
+        return answer.structured_content
+
+    async def call(self, name: str, **arguments: Any) -> Any:
+        """Call a reading tool, as `read`; return all of its answer."""
         client = self.portal.client()
         sealer, handles = Sealer(SECRET, self.portal.base_url), Handles(SECRET)
         sessions = Sessions(self.accounts, client, sealer, handles, ttl=43200.0, wall=self.clock)
@@ -86,9 +92,7 @@ class ReadingHouse:
         context: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
         asked = {"session": handle, **boxes, **arguments}
         asking = tool(name, access, upstream, lambda: now)
-        answer = await asking.run(asked, context, convert_result=True)
-        assert not answer.is_error, answer
-        return answer.structured_content
+        return await asking.run(asked, context, convert_result=True)
 
     async def aclose(self) -> None:
         """Close everything."""

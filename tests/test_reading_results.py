@@ -18,6 +18,7 @@ from server.readings.series import COLUMNS
 from server.tool_failure import KEY
 from server.upstream.single_flight import Fetched
 
+from .made_readings import MadeReadings
 from .tools_once import tool
 
 BUDGET = 40_000
@@ -27,7 +28,7 @@ DAYS = {"first_day": "2026-06-09", "last_day": "2026-06-09"}
 
 
 @dataclass
-class Portal:
+class Portal(MadeReadings):
     """Access and upstream in one: answers that a test chooses."""
 
     boxes: Any = field(default_factory=lambda: {FULL: full_box()})

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drills.payloads import FULL, NOW, SLIM, folder, listed
+from server.readings import kept_notices
 from server.readings.box import Box
 from server.readings.bypass import BOTH, UNREAD, Bypass, on_warnings
 from server.readings.bypass_flags import bypass
@@ -347,8 +348,9 @@ def test_evidence_is_quoted_as_it_was_written(title, words):
 )
 def test_possible_mentions_of_a_bypass_are_found_before_they_are_read(text, mentioned):
     assert mentions_bypass(text) is mentioned
-    found = notifications(listed(folder(text), folder("t", body=text)), NOW, mentions_bypass)
-    assert len(found) == (2 if mentioned else 0)
+    found = kept_notices.kept(listed(folder(text), folder("t", body=text)), NOW)
+    assert len(kept_notices.feed(found.facts)) == (2 if mentioned else 0)
+    assert len(kept_notices.feed(found.text)) == 2
 
 
 def on(date: str) -> str:
@@ -640,7 +642,7 @@ def test_notifications_that_could_not_be_read_are_counted_and_leave_the_bypass_i
     read = notifications(page, NOW)
     assert unread is None or read.unread == unread
     assert (read.unread > 0) is (unread != 0)
-    board = notice_board({FULL: {}}, page, NOW, limit=20)
+    board = notice_board({FULL: {}}, read, NOW, limit=20)
     (bypasses,) = board.bypasses
     assert bypasses.bypass is not None
     why_unknown = bypasses.bypass.automatic.why
@@ -671,7 +673,7 @@ def test_notifications_omitted_for_lack_of_a_time_or_box_are_counted():
     day = datetime(2026, 6, 10, tzinfo=UTC)
 
     def told(**asked):
-        board = notice_board({FULL: {}, SLIM: {}}, page, NOW, limit=20, **asked)
+        board = notice_board({FULL: {}, SLIM: {}}, notifications(page, NOW), NOW, limit=20, **asked)
         return len(board.notifications), [
             one.split(" notif")[0] + ("time" if "time" in one else "box")
             for one in board.warnings

@@ -11,8 +11,11 @@ from drills.payloads import FULL, NOW, full_box, series
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.box import LIVE_OFF
 from server.tools import reading
+from server.tools.reading import Past
+from server.tools.written import Written
 from server.upstream.single_flight import Fetched
 
+from .made_readings import MadeReadings
 from .tools_once import tool
 
 TODAY = date(2026, 6, 10)
@@ -20,7 +23,7 @@ MIDNIGHT = datetime(2026, 6, 9, 22, tzinfo=UTC)
 FIVE = timedelta(minutes=5)
 
 
-class Answers:
+class Answers(MadeReadings):
     """Access and portal in one: the same answers for every caller."""
 
     def __init__(self, box: dict[str, Any], past: Any, at: datetime) -> None:
@@ -50,7 +53,8 @@ def ask(monkeypatch):
     monkeypatch.setattr(reading, "caller", lambda context, session=None: None)
 
     async def call(answers: Any, name: str, *, now: datetime = NOW, **arguments: Any) -> Any:
-        return await tool(name, answers, answers, lambda: now).fn(context=None, **arguments)
+        told = await tool(name, answers, answers, lambda: now).fn(context=None, **arguments)
+        return Past.model_validate_json(told.text) if isinstance(told, Written) else told
 
     return call
 

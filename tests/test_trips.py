@@ -69,7 +69,7 @@ class Counting:
         granted = await self.access.open(who, *ALONG)
         fetched = await self.upstream.live(granted)
         await self.upstream.baseline(granted)
-        await self.upstream.cached_notifications(granted)
+        await self.upstream.cached_notices(granted)
         assert fetched.payload
         return list(self.frames)
 

@@ -9,6 +9,8 @@ import pytest
 
 from server.auth.caller import Caller
 from server.errors import PortalBusy, PortalOverloaded
+from server.readings import kept_notices
+from server.readings.clock import moment_of
 from server.upstream import single_flight
 
 from .local_accounts import local_accounts
@@ -92,14 +94,16 @@ async def test_a_caller_with_only_a_handle_gets_an_empty_history(house):
 
 async def test_stored_notifications_are_returned_without_asking_the_portal(house):
     granted = await house.access.open(caller("demo@example.com"))
-    assert await house.upstream.cached_notifications(granted) is None
+    assert await house.upstream.cached_notices(granted) is None
     assert asked(house)[NOTIFICATIONS] == 0
     fetched = await house.upstream.notifications(granted)
-    held = await house.upstream.cached_notifications(granted)
-    assert (held.payload, held.at, held.source) == (fetched.payload, fetched.at, "cached")
+    held = await house.upstream.cached_notices(granted)
+    expected = kept_notices.kept(fetched.payload, moment_of(fetched.at))
+    assert (held.facts, held.text) == expected
+    assert (held.at, held.source) == (fetched.at, "cached")
     assert asked(house)[NOTIFICATIONS] == 1
     other = await house.access.open(caller("demo2@example.com"))
-    assert await house.upstream.cached_notifications(other) is None
+    assert await house.upstream.cached_notices(other) is None
 
 
 async def test_an_account_without_a_box_gets_an_answer_and_costs_one_login_more(house):

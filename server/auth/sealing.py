@@ -31,6 +31,9 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 """AES-GCM's nonce (NIST SP 800-38D)."""
 
+TAG_BYTES = 16
+"""AES-GCM's tag, at the end of a sealed value."""
+
 HEAD = struct.Struct(">ddB")
 """Opening and expiry in seconds since 1970, and the length of the handle, which follows; then
 comes the session id."""
@@ -176,6 +179,11 @@ class Sealer:
     def open_answer(self, keys: Keys, key: bytes, value: bytes) -> bytes | None:
         """Decrypt what `seal_answer` made; None for anything else."""
         return _opened(_answers(keys), value, key)
+
+
+def tag_of(value: bytes) -> bytes:
+    """Return the tag by which a sealed value is told from all others: each has its own nonce."""
+    return value[-TAG_BYTES:]
 
 
 def _opened(cipher: AESGCM, value: bytes, bound: bytes) -> bytes | None:

@@ -12,7 +12,7 @@ from .boxes import BoxSummary, bypassed, late, left_out, list_boxes, why_unknown
 from .bypass import Bypass
 from .freshness import Age, ReportedAt
 from .model import Reading, Warnings
-from .notifications import Dated, Notification, fitting, following, notifications, select
+from .notifications import Dated, Feed, Notification, fitting, following, select
 from .unknown import Unknowns
 
 EMPTY = (
@@ -56,7 +56,7 @@ class NoticeBoard(Reading):
 
 def notice_board(
     payload: object,
-    markup: str,
+    read: Feed,
     now: datetime,
     *,
     box_id: str | None = None,
@@ -65,11 +65,11 @@ def notice_board(
     limit: int,
     baseline: Baseline = NO_BASELINE,
 ) -> NoticeBoard:
-    """Read the portal's notifications.
+    """Choose of the portal's notifications, and say how the bypasses are.
 
     Args:
         payload: The decoded live answer, whatever it is: it says which boxes there are.
-        markup: The HTML of the list.
+        read: The list.
         now: The present time, with a zone.
         box_id: Only this box.
         since: Only those made at this time or later.
@@ -80,7 +80,6 @@ def notice_board(
     Raises:
         InvalidArguments: The list has none of that id.
     """
-    read = notifications(markup, now)
     boxes = [
         box for box in list_boxes(payload, now, read, baseline).boxes if box_id in {None, box.id}
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -86,9 +86,7 @@ class Feed(list[Dated]):
         self.unread = unread
 
 
-def notifications(
-    markup: str, now: datetime, about: Callable[[str], bool] = lambda _: True
-) -> Feed:
+def notifications(markup: str, at: datetime) -> Feed:
     """Read the portal's list of notifications: all boxes of the account, newest first.
 
     Those of the same minute stay in the portal's order, and a time that came twice counts as the
@@ -96,17 +94,12 @@ def notifications(
 
     Args:
         markup: The HTML of the list.
-        now: The present time, with a zone.
-        about: Only those of whose heading or text this is true.
+        at: When the portal gave it, with a zone.
     """
     seen: dict[str, int] = {}
     listed, unread = folders(markup)
     # The oldest is numbered first, so that a new one that looks the same changes no id.
-    read = [
-        _notification(folder, now, seen)
-        for folder in reversed(listed)
-        if about(folder.heading) or about(folder.body)
-    ][::-1]
+    read = [_notification(folder, at, seen) for folder in reversed(listed)][::-1]
     newest = sorted(read, key=lambda one: -max(one.moments, default=NEVER).timestamp())
     return Feed(newest, unread)
 

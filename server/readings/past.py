@@ -18,9 +18,10 @@ from .bypass import BypassSummary, in_short
 from .days import named
 from .freshness import SLOW_LIMIT_S, Age, ReportedAt
 from .history import History
+from .kept_history import Facts
 from .model import LOOSE, Reading, Warnings
 from .notifications import Dated
-from .unknown import Unknown
+from .unknown import Unknown, Unknowns
 
 OF_BOX = ("measured_at", "age_s", "bypass")
 """What a history says about its box."""
@@ -113,6 +114,12 @@ class Past(History, Label):
     """A series over some days, and its box."""
 
 
+class Reasons(Reading):
+    """Why fields of a history, and of what is said of its box, are null."""
+
+    unknown: Unknowns
+
+
 def whose(
     payload: object,
     box_id: str | None,
@@ -138,18 +145,28 @@ def whose(
     return Whose(boxes, asked, missing)
 
 
-def past(of: Whose, read: History, at: datetime) -> Past:
-    """Put a history together with its box; `at` is when the portal gave it."""
+def label(of: Whose, facts: Facts, at: datetime) -> Label:
+    """Say now what is known of the box of a history.
+
+    Args:
+        of: The boxes that it may be of.
+        facts: Of the history.
+        at: When the portal gave it.
+    """
     only = of.only
-    named = {
-        "box_id": of.only_id,
-        "measured_at": only and only.measured_at,
-        "age_s": only and only.age_s,
-        "bypass": in_short(only.bypass) if only else None,
-        "warnings": (*several(of), *history_warnings(read, of.listed, at), *bypassed(of.listed)),
-        "unknown": (*(why_unknown(only, *OF_BOX) if only else (NOT_NAMED,)), *read.unknown),
-    }
-    return Past.model_validate({**dict(read), **named})
+    return Label(
+        box_id=of.only_id,
+        measured_at=only.measured_at if only else None,
+        age_s=only.age_s if only else None,
+        bypass=in_short(only.bypass) if only else None,
+        warnings=(*several(of), *history_warnings(facts, of.listed, at), *bypassed(of.listed)),
+    )
+
+
+def reasons(of: Whose, facts: Facts) -> Reasons:
+    """Say why fields of a history with its label are null. Args are those of `label`."""
+    own = why_unknown(of.only, *OF_BOX) if of.only else (NOT_NAMED,)
+    return Reasons(unknown=(*own, *facts.unknown))
 
 
 def several(of: Whose) -> tuple[str, ...]:
@@ -162,29 +179,28 @@ def several(of: Whose) -> tuple[str, ...]:
     return (SEVERAL.format(ids=listed) + asked, *left_out(of.missing))
 
 
-def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) -> tuple[str, ...]:
+def history_warnings(facts: Facts, boxes: Iterable[BoxSummary], now: datetime) -> tuple[str, ...]:
     """Say what is wrong with a history.
 
     Args:
-        past: The history.
+        facts: Of the history.
         boxes: The box that it is of, or all that it may be of.
         now: When the portal gave the history.
     """
-    found = [DOUBTFUL] if past.times_doubtful else []
-    if past.without_values:
-        found.append(_nothing(past))
-    left_out = max((one.summary.energy_left_out_s or 0 for one in past.quantities), default=0)
+    found = [DOUBTFUL] if facts.times_doubtful else []
+    if facts.without_values:
+        found.append(_nothing(facts))
     # Less is as long as a box that is well may be silent.
-    if left_out > SLOW_LIMIT_S:
-        found.append(LEFT_OUT.format(hours=left_out / 3600))
-    return (*found, *silent(boxes, past.last_day, now))
+    if facts.left_out_s > SLOW_LIMIT_S:
+        found.append(LEFT_OUT.format(hours=facts.left_out_s / 3600))
+    return (*found, *silent(boxes, facts.last_day, now))
 
 
-def _nothing(past: History) -> str:
+def _nothing(facts: Facts) -> str:
     """Name the days without values, but not when nobody knows where values are missing."""
-    if past.times_doubtful and any(one.summary.count for one in past.quantities):
+    if facts.times_doubtful and facts.has_values:
         return SOME_DAY
-    return NOTHING.format(days=named(past.without_values))
+    return NOTHING.format(days=named(facts.without_values))
 
 
 def silent(boxes: Iterable[BoxSummary], last: date, now: datetime) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ REFUSED = "This server takes no e-mail and password as arguments of a tool."
 class WithoutPasswords(CheckedTool):
     """A tool that has arguments for a password and takes none."""
 
-    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> BaseModel:
+    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
         # `null` and `""` stand for what is left out, here as everywhere.
         if any(arguments.get(name) not in (None, "") for name in IN_ARGUMENTS):
             raise AccessDenied(Code.PASSWORDS_REFUSED, REFUSED)

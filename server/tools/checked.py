@@ -11,18 +11,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.tools.base import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from ..codes import Code
 from ..errors import InvalidArguments, SessionError
 from ..tool_failure import ToolFailure
 from .arguments import arguments
 from .schema import input_schema, output_schema
+from .written import Written
 
 CRASHED: dict[Code, str] = {
     Code.INTERNAL_ERROR: "{tool} failed inside this server. The fault is the server's.",
@@ -85,7 +87,7 @@ class CheckedTool(Tool):
     @classmethod
     def made(
         cls,
-        fn: Callable[..., Awaitable[BaseModel]],
+        fn: Callable[..., Awaitable[BaseModel | Written[Any]]],
         title: str,
         description: str,
         *,
@@ -104,12 +106,15 @@ class CheckedTool(Tool):
             required: Parameters that the published schema requires, though the function itself
                 answers a call without them; those without a default unless given.
         """
-        tool = cls.from_function(fn, title=title, description=description, annotations=hints)
+        # The SDK would look at the result's type for a schema, and knows none that is written.
+        tool = cls.from_function(
+            fn, title=title, description=description, annotations=hints, structured_output=False
+        )
         assert isinstance(tool, CheckedTool)
         metadata = tool.fn_metadata
-        assert metadata.output_schema is not None
         metadata.arg_model = arguments(metadata.arg_model, former)
-        metadata.output_schema = output_schema(metadata.output_schema)
+        metadata.output_model = _result_of(fn)
+        metadata.output_schema = output_schema(metadata.output_model.model_json_schema())
         tool.parameters = input_schema(metadata.arg_model.model_json_schema())
         if required:
             tool.parameters["required"] = list(required)
@@ -130,16 +135,14 @@ class CheckedTool(Tool):
         if isinstance(outcome, ToolFailure):
             return answered(outcome)
         # Our tools return models made from their own schema: the SDK would validate them again.
-        # Without indentation: blanks fill a model's context as well.
         return CallToolResult(
-            content=[TextContent(type="text", text=outcome.model_dump_json())],
-            structured_content=outcome.model_dump(mode="json"),
+            content=[TextContent(type="text", text=outcome)], structured_content=from_json(outcome)
         )
 
     async def outcome(
         self, arguments: dict[str, Any], context: Context[Any, Any]
-    ) -> BaseModel | ToolFailure:
-        """Run the tool; return its result, or why there is none."""
+    ) -> str | ToolFailure:
+        """Run the tool; return its result as JSON, or why there is none."""
         try:
             return await self._done(arguments, context)
         except SessionError as exc:
@@ -148,7 +151,7 @@ class CheckedTool(Tool):
             logger.exception("%s failed inside", self.name)
             return crashed(self.name, changes=self.annotations == CHANGES)
 
-    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> BaseModel:
+    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
         try:
             # Not `validate_arguments`, which decodes texts that look like JSON: a password may.
             values = self.fn_metadata.arg_model.model_validate(arguments).model_dump_one_level()
@@ -156,8 +159,9 @@ class CheckedTool(Tool):
             raise InvalidArguments(self._explain(exc), tool=self.name) from None
         if self.context_kwarg is not None:
             values[self.context_kwarg] = context
-        result: BaseModel = await self.fn(**values)
-        return result
+        result: BaseModel | Written[Any] = await self.fn(**values)
+        # Without indentation: blanks fill a model's context as well.
+        return result.text if isinstance(result, Written) else result.model_dump_json()
 
     def _explain(self, exc: ValidationError) -> str:
         known = self.parameters.get("properties", {})
@@ -182,6 +186,13 @@ class CheckedTool(Tool):
         missing = [name for name in needed if reasons.get(name) == PLAIN["missing"]]
         # One that is missing has been named; what else is needed has not.
         return text + (f" It needs {_named(needed)}." if missing and missing != needed else "")
+
+
+def _result_of(fn: Callable[..., Awaitable[BaseModel | Written[Any]]]) -> type[BaseModel]:
+    """Return the model of a function's results."""
+    result = get_type_hints(fn)["return"]
+    model: type[BaseModel] = next(iter(get_args(result)), result)
+    return model
 
 
 def _named(names: Iterable[str]) -> str:

@@ -38,6 +38,6 @@ def _direct(tool: CheckedTool) -> Tool:
         outcome = await tool.outcome(arguments, Context(request_context=call))
         if isinstance(outcome, ToolFailure):
             return Outcome(outcome.text, outcome.meta)
-        return Outcome(outcome.model_dump_json())
+        return Outcome(outcome)
 
     return called

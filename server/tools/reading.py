@@ -16,23 +16,36 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from ..auth.access import Access
 from ..auth.caller import Granted
 from ..errors import PortalError, SessionError, TooManyLogins
-from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past
-from ..readings.bypass_mentions import mentions_bypass
+from ..readings import (
+    boxes,
+    clock,
+    days,
+    history,
+    kept_history,
+    live,
+    live_summary,
+    notice_board,
+    past,
+)
 from ..readings.energy_money import Prices
 from ..readings.energy_report import EnergyReport, energy_report
 from ..readings.energy_sums import Per
+from ..readings.kept import Kept
+from ..readings.kept_notices import feed
 from ..readings.model import LocalTime, Reading
-from ..readings.notifications import Dated, notifications
+from ..readings.notifications import Feed
 from ..readings.past import silent
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..readings.series import quantities as series_quantities
 from ..upstream.energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
+from ..upstream.kept_readings import KeptReading
 from ..upstream.portal_reader import ALONG, Upstream
 from ..upstream.single_flight import Fetched
 from .arguments import digits, listed, shown
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
+from .written import Written, written
 
 Model = TypeVar("Model", bound=Reading)
 
@@ -76,6 +89,10 @@ class Live(live_summary.LiveSummary, Told):
     """What one box does now. Null is unknown, not zero; `unknown` says why."""
 
 
+class Heading(past.Label, Told):
+    """What a result of get_history begins with."""
+
+
 class Past(past.Past, Told):
     """A series over some days."""
 
@@ -96,10 +113,10 @@ def reading_tools(
     async def granted(context: Context[Any, Any], session: str | None) -> Granted:
         return await access.open(caller(context, session=session), *ALONG)
 
-    async def noticed(asking: Granted) -> list[Dated] | None:
+    async def noticed(asking: Granted) -> Feed | None:
         """Return what notifications say of bypasses, if somebody has asked for them lately."""
-        cached = await upstream.cached_notifications(asking)
-        return None if cached is None else notifications(cached.payload, now(), mentions_bypass)
+        kept = await upstream.cached_notices(asking)
+        return None if kept is None else feed(kept.facts)
 
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
         asking = await granted(context, session)
@@ -147,7 +164,7 @@ def reading_tools(
             Field(description=f"Most; {DEFAULT_POINTS} if left out.", ge=1, le=history.MOST_POINTS),
         ] = DEFAULT_POINTS,
         session: Handle = None,
-    ) -> Past:
+    ) -> Written[Past]:
         days.check_range(first_day, last_day, clock.local_day(now()))
         series_quantities(series, quantities)
         asking = await granted(context, session)
@@ -155,20 +172,22 @@ def reading_tools(
         whose = past.whose(
             present.payload, box_id, now(), await noticed(asking), await upstream.baseline(asking)
         )
-        fetched = await upstream.history(asking, PORTAL_NAMES[series], first_day, last_day)
-        at = clock.moment_of(fetched.at)
-        read = history.history(
-            series,
-            fetched.payload,
-            first_day,
-            last_day,
-            at,
-            max_points=points,
-            wanted=quantities,
-            detailed=bool(detail),
-            peak_w=whose.peak_w,
-        )
-        return _with(Past, past.past(whose, read, at), fetched)
+        shape: dict[str, Any] = {
+            "wanted": quantities,
+            "detailed": bool(detail),
+            "max_points": points,
+            "peak_w": whose.peak_w,
+        }
+
+        def made(payload: object, at: datetime) -> Kept:
+            read = history.history(series, payload, first_day, last_day, at, **shape)
+            return kept_history.kept(read)
+
+        asked = PORTAL_NAMES[series], first_day, last_day
+        read = await upstream.history_reading(asking, *asked, shape, made)
+        facts, at = kept_history.Facts.model_validate_json(read.facts), clock.moment_of(read.at)
+        head = _with(Heading, past.label(whose, facts, at), read)
+        return written(head, read.text, past.reasons(whose, facts))
 
     async def get_energy(
         context: Context[Any, Any],
@@ -242,10 +261,10 @@ def reading_tools(
         present = await upstream.live(asking)
         baseline = await upstream.baseline(asking)
         box = boxes.named_box(present.payload, box_id, baseline.left_out(present.payload, now()))
-        fetched = await upstream.notifications(asking)
+        kept = await upstream.notices(asking)
         board = notice_board.notice_board(
             present.payload,
-            fetched.payload,
+            feed(kept.text),
             now(),
             box_id=box,
             since=since,
@@ -253,7 +272,7 @@ def reading_tools(
             limit=limit,
             baseline=baseline,
         )
-        return _with(Notices, board, fetched)
+        return _with(Notices, board, kept)
 
     return [
         CheckedTool.made(list_boxes, "Boxes", LIST_BOXES),
@@ -319,6 +338,6 @@ async def _present(
         return empty, exc
 
 
-def _with(model: type[Model], reading: Reading, fetched: Fetched) -> Model:
+def _with(model: type[Model], reading: Reading, fetched: Fetched | KeptReading) -> Model:
     origin = {"source": fetched.source, "fetched_at": clock.moment_of(fetched.at)}
     return model.model_validate({**dict(reading), **origin})

@@ -23,11 +23,12 @@ from ..readings import clock
 from ..readings.box import Box
 from ..readings.boxes import choose_box
 from ..readings.grid_charging import MadeHere
+from ..readings.kept_notices import feed
 from ..readings.last_shown import LastShown
-from ..readings.notifications import notifications
 from ..readings.status import Status, portal_down, status
 from ..readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard
 from ..records.record import Record
+from ..upstream.kept_readings import KeptReading
 from ..upstream.portal_reader import ALONG, Upstream
 from ..upstream.single_flight import Fetched
 from .asking import BoxId, Handle, caller
@@ -69,7 +70,7 @@ def status_tool(
             for one in shown:
                 records = await _latest(entries, one.box_id)
                 changes += _awaited(records, None, one.measured_at, now(), granted)
-            return _down(exc, shown, changes, await upstream.cached_notifications(granted))
+            return _down(exc, shown, changes, await upstream.cached_notices(granted))
         baseline = await upstream.baseline(granted)
         box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
         contact = Box(box, present.payload[box]).last_contact("measured_at", now())
@@ -89,7 +90,7 @@ def status_tool(
         exc: PortalError,
         shown: list[LastShown],
         changes: list[ChangeUnderWay | str],
-        notices: Fetched | None,
+        notices: KeptReading | None,
     ) -> Status:
         return portal_down(
             exc.code,
@@ -97,7 +98,7 @@ def status_tool(
             exc.retry_after,
             now(),
             shown=shown,
-            heard=None if notices is None else _heard(notices, now()),
+            heard=None if notices is None else _heard(notices),
             changes=changes,
         )
 
@@ -107,7 +108,7 @@ def status_tool(
         The live answer has come already, so the portal is not down for want of these.
         """
         try:
-            return _heard(await upstream.notifications(granted), now())
+            return _heard(await upstream.notices(granted))
         except (PortalError, TooManyLogins) as exc:
             return str(exc)
 
@@ -119,8 +120,8 @@ Is something wrong with a box: one verdict, since when, what it means, what to d
 `warnings`."""
 
 
-def _heard(fetched: Fetched, now: datetime) -> Heard:
-    return Heard(notifications(fetched.payload, now), clock.moment_of(fetched.at))
+def _heard(read: KeptReading) -> Heard:
+    return Heard(feed(read.text), clock.moment_of(read.at))
 
 
 async def _last(upstream: Upstream, granted: Granted, box_id: str | None) -> list[LastShown]:

@@ -6,7 +6,7 @@ Each is read by a single flight, and cached for as long as it may be shared.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import date
 
@@ -14,18 +14,22 @@ from ..auth.access import Access
 from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
 from ..portal.client import PortalClient
+from ..readings import kept_notices
 from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
 from ..state.fallback import SharedAccounts
 from .baselines import NAME as BASELINE
 from .baselines import baseline_of, learn
 from .cached_energy import cached_days, store_days
+from .kept_readings import KeptReading, KeptReadings, Make, reading_of
 from .sealed_answers import SealedAnswers
 from .single_flight import NOTHING_TTL, Answered, Fetched, SingleFlight
 
 LIVE, NOTIFICATIONS = "live", "notifications"
 
-ALONG = LIVE, BASELINE, NOTIFICATIONS
+NOTICES = reading_of(NOTIFICATIONS)
+
+ALONG = LIVE, BASELINE, NOTIFICATIONS, NOTICES
 """What every reading looks at: `Access.open` has it come along with the session."""
 
 LIVE_TTL = 30.0
@@ -66,6 +70,7 @@ class Upstream:
         self.history_ttl = history_ttl
         self._wall = wall
         self._answers = SealedAnswers(accounts, sealer)
+        self._readings = KeptReadings(accounts, sealer)
         self._flight = SingleFlight(accounts, access, sealer, self._answers, wall)
 
     async def live(self, granted: Granted) -> Fetched:
@@ -125,9 +130,36 @@ class Upstream:
                 return []
             return series
 
-        what = f"history {name} {first} {last}"
+        what = _history(name, first, last)
         fetched, _ = await self._flight.read(granted, what, self.history_ttl, read, {})
         return fetched
+
+    async def history_reading(
+        self,
+        granted: Granted,
+        name: str,
+        first: date,
+        last: date,
+        shape: Mapping[str, object],
+        make: Make,
+    ) -> KeptReading:
+        """Return what is made of such a series, by this call or an earlier one.
+
+        Args:
+            granted: Who asks.
+            name: The portal's name of the series.
+            first: First day, in Prague.
+            last: Last day, included.
+            shape: All else that the result depends on, in JSON's kinds of values.
+            make: Makes it.
+        """
+        what = _history(name, first, last)
+        reading = reading_of(what, shape)
+        found = await self._readings.find(granted, what, reading)
+        if found is not None:
+            return found
+        fetched = await self.history(granted, name, first, last)
+        return await self._readings.made(granted, reading, fetched, make)
 
     async def cached_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
         """Return those of some days, given in order, whose energy was read and cannot change."""
@@ -149,9 +181,23 @@ class Upstream:
         fetched, _ = await self._flight.read(granted, NOTIFICATIONS, self.history_ttl, read, "")
         return fetched
 
-    async def cached_notifications(self, granted: Granted) -> Fetched | None:
+    async def notices(self, granted: Granted) -> KeptReading:
+        """Return the notifications of the caller's account, as `kept_notices` makes them."""
+        found = await self._readings.find(granted, NOTIFICATIONS, NOTICES)
+        if found is not None:
+            return found
+        fetched = await self.notifications(granted)
+        return await self._readings.made(granted, NOTICES, fetched, kept_notices.kept)
+
+    async def cached_notices(self, granted: Granted) -> KeptReading | None:
         """Return the notifications that somebody has asked for lately; never ask the portal."""
-        return await self._held(granted, NOTIFICATIONS)
+        found = await self._readings.find(granted, NOTIFICATIONS, NOTICES)
+        if found is not None:
+            return found
+        fetched = await self._held(granted, NOTIFICATIONS)
+        if fetched is None:
+            return None
+        return await self._readings.made(granted, NOTICES, fetched, kept_notices.kept)
 
     def turn(self, keys: Keys) -> AbstractAsyncContextManager[None]:
         """Wait until the account's turn at the portal comes, as `SingleFlight.turn`."""
@@ -162,7 +208,8 @@ class Upstream:
         await self._flight.aclose()
 
     async def _held(self, granted: Granted, what: str) -> Fetched | None:
-        return Fetched.cached(await self._answers.get(granted, what))
+        hit = await self._answers.find(granted, what)
+        return Fetched.cached(self._answers.decoded(granted, what, hit), hit)
 
     async def _check_alive(self, granted: Granted, session_id: str) -> None:
         """Return if the portal knows a session: an empty answer looks like one that has ended.
@@ -179,3 +226,7 @@ class Upstream:
         if fetched.source == "live":
             await learn(self._answers, granted, fetched.payload, fetched.at)
         return fetched, granted
+
+
+def _history(name: str, first: date, last: date) -> str:
+    return f"history {name} {first} {last}"

@@ -27,19 +27,24 @@ class SealedAnswers:
             granted: Whose. What came along with the session is not asked for.
             name: The name it is cached under.
         """
+        return self.decoded(granted, name, await self.find(granted, name))
+
+    async def find(self, granted: Granted, name: str) -> Hit | None:
+        """Return a cached answer as it is. Args are those of `get`."""
         if name in granted.along:
-            return self.came_along(granted, name)
+            return granted.along.pop(name)
         account, key = granted.keys.account, self._sealer.question(name)
         found = await self._accounts.call(Get(account=account, questions=(key,)))
         if not isinstance(found, Found):
             return None
         (hit,) = found.answers
-        return self._opened(granted.keys, key, hit)
+        return hit
 
-    def came_along(self, granted: Granted, name: str) -> Any:
-        """Return what came along with the session, decoded; None when nothing did."""
-        hit = granted.along.pop(name, None)
-        return self._opened(granted.keys, self._sealer.question(name), hit)
+    def decoded(self, granted: Granted, name: str, hit: Hit | None) -> Any:
+        """Open and unpack an answer; None if it was sealed for another credential."""
+        if hit is None:
+            return None
+        return self.opened(granted.keys, self._sealer.question(name), hit.value)
 
     async def put(self, granted: Granted, name: str, content: object, ttl: float) -> None:
         """Store an answer, unless it is too large.
@@ -65,6 +70,3 @@ class SealedAnswers:
         """Open and unpack such a value; None when it was sealed for another credential."""
         plain = self._sealer.open_answer(keys, key, value)
         return None if plain is None else json.loads(zlib.decompress(plain))
-
-    def _opened(self, keys: Keys, key: bytes, hit: Hit | None) -> Any:
-        return None if hit is None else self.opened(keys, key, hit.value)

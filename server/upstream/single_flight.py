@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..auth.access import Access
@@ -54,16 +54,18 @@ class Fetched:
         payload: Decoded JSON, or text.
         at: Seconds since 1970 when the portal gave it.
         source: Whether this call asked the portal, or an earlier one had.
+        sealed: It as it is in the cache; None when it is not there.
     """
 
     payload: Any
     at: float
     source: Source
+    sealed: Hit | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def cached(cls, content: Any) -> Fetched | None:
+    def cached(cls, content: Any, sealed: Hit | None) -> Fetched | None:
         """Return what `[at, payload]` in the cache says; None when there is nothing."""
-        return None if content is None else cls(content[1], content[0], "cached")
+        return None if content is None else cls(content[1], content[0], "cached", sealed)
 
 
 Answered = tuple[Fetched, Granted]
@@ -139,7 +141,8 @@ class SingleFlight:
                 replaced it.
         """
         if what in granted.along:
-            came = Fetched.cached(self._answers.came_along(granted, what))
+            hit = granted.along.pop(what)
+            came = Fetched.cached(self._answers.decoded(granted, what, hit), hit)
             if came is not None:
                 return came, granted
         # While this waits, others may learn more than what came along.
@@ -167,7 +170,8 @@ class SingleFlight:
             outcome = await self._accounts.call(asked)
         match outcome:
             case Hit(value=value):
-                cached = Fetched.cached(self._answers.opened(granted.keys, key, value))
+                content = self._answers.opened(granted.keys, key, value)
+                cached = Fetched.cached(content, outcome)
                 if cached is not None:
                     return cached, granted
                 # It was sealed for another credential: ask for ourselves.
@@ -197,7 +201,7 @@ class SingleFlight:
             await self._fail(asked, lease, SHUTDOWN, 1.0)
             raise
         try:
-            fetched, _ = answered
+            fetched, caller = answered
             content = [fetched.at, fetched.payload]
             value = self._answers.sealed(granted.keys, asked.key, content)
             if len(value) > ANSWER_MAX_BYTES:
@@ -212,7 +216,7 @@ class SingleFlight:
         except BaseException:
             await self._fail(asked, lease, EXPIRED, 0.0)
             raise
-        return answered
+        return replace(fetched, sealed=Hit(value, ttl)), caller
 
     async def _fetch(
         self, granted: Granted, read: Read, nothing: object, lease: Lease | None = None

@@ -1,0 +1,33 @@
+"""Results that are JSON already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+Result = TypeVar("Result", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[Result]):
+    """A result that a model describes, and nothing need write.
+
+    Attributes:
+        text: It as JSON.
+    """
+
+    text: str
+
+
+def written(head: BaseModel, body: bytes, tail: BaseModel) -> Written[Result]:
+    """Join the members of three objects, none of which is empty.
+
+    Args:
+        head: The first.
+        body: The second, as JSON.
+        tail: The last.
+    """
+    first, last = head.model_dump_json(), tail.model_dump_json()
+    return Written(f"{first[:-1]},{body[1:-1].decode()},{last[1:]}")

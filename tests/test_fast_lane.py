@@ -17,10 +17,12 @@ from mcp_types import (
 from server.http import fast_lane
 from server.http.envelope import SERVED
 from server.http.fast_lane import MAX_ENVELOPE_BYTES, MAX_ENVELOPES, FastLane, Outcome
+from server.http.request import MESSAGE
 from server.tools.checked import CHANGES
 from server.tools.mcp_server import ToolServer
 
 from .browser_worker import basic, browser_worker
+from .enveloped import NEWEST, enveloped
 from .listed_tools import listed_tools
 from .oauth_grants import DEMO, PUBLIC
 from .system import temporary_folder
@@ -28,8 +30,7 @@ from .system import temporary_folder
 NAME = "chat.example.org"
 """The name under which the server is called without a browser login."""
 
-NEWEST = "2026-07-28"
-BOTH = "application/json, text/event-stream"
+CLIENT = {"name": "a client č", "version": "1", "title": "A client"}
 NOON = 1_796_000_000.0
 """Seconds since 1970, of the worker and of the portal."""
 
@@ -98,19 +99,10 @@ def asked(monkeypatch):
 
 def call(tool, revision, identifier=1, headers=(), **arguments):
     """Return a plain call, as a client of a revision sends it, and its headers."""
-    params = {"name": tool, "arguments": arguments}
-    lines = {"Accept": BOTH, "Content-Type": "application/json", "Host": NAME, **dict(headers)}
-    if revision is not None:
-        lines["MCP-Protocol-Version"] = revision
-    if revision == NEWEST:
-        lines |= {"Mcp-Method": "tools/call", "Mcp-Name": tool}
-        params["_meta"] = {
-            PROTOCOL_VERSION_META_KEY: revision,
-            CLIENT_INFO_META_KEY: {"name": "a client č", "version": "1", "title": "A client"},
-            CLIENT_CAPABILITIES_META_KEY: {"sampling": {}, "elicitation": {"form": {}}},
-        }
-    message = {"jsonrpc": "2.0", "id": identifier, "method": "tools/call", "params": params}
-    return message, lines
+    can = {"sampling": {}, "elicitation": {"form": {}}}
+    called = {"client": CLIENT, "capabilities": can, "name": tool, "arguments": arguments}
+    message, lines = enveloped("tools/call", revision, identifier, **called)
+    return message, {**lines, "Host": NAME, **dict(headers)}
 
 
 async def sent(worker, message, headers):
@@ -403,7 +395,7 @@ async def through(lane, message, headers):
         events.append(event)
 
     lines = [(k.lower().encode(), v.encode()) for k, v in headers.items()]
-    await lane({"type": "http", "headers": lines}, receive, send)
+    await lane({"type": "http", "headers": lines, MESSAGE: message}, receive, send)
     return b"".join(event.get("body", b"") for event in events)
 
 

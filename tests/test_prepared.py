@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from mcp.server.mcpserver import MCPServer
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
-    CLIENT_INFO_META_KEY,
     PROTOCOL_VERSION_META_KEY,
 )
 
@@ -17,12 +16,11 @@ from server.http.envelope import SERVED
 from server.http.prepared import MAX_ANSWERS, MAX_KEY_BYTES, METHODS, Prepared
 
 from .browser_worker import browser_worker
+from .enveloped import BOTH, NEWEST, enveloped
 from .system import temporary_folder
 
 NAME = "oig.example.org"
-NEWEST = "2026-07-28"
 IDS = (1, 2, -5, 2**53, "one", 'a "quoted" \\ \n\b\f\r\t\x01\x7f/', "č", "\U0001f50b", "")
-BOTH = "application/json, text/event-stream"
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +39,8 @@ async def worker():
 
 def listing(method, revision, identifier=1, client="a client", **params):
     """Return a request for a list, as a client of a revision sends it, and its headers."""
-    message = {"jsonrpc": "2.0", "id": identifier, "method": method}
-    if revision == NEWEST:
-        params["_meta"] = {
-            PROTOCOL_VERSION_META_KEY: revision,
-            CLIENT_INFO_META_KEY: {"name": client, "version": "1"},
-            CLIENT_CAPABILITIES_META_KEY: {},
-        }
-    if params:
-        message["params"] = params
-    headers = {"MCP-Protocol-Version": revision, "Accept": BOTH}
-    if revision == NEWEST:
-        headers["Mcp-Method"] = method
-    return message, headers
+    says = {"name": client, "version": "1"}
+    return enveloped(method, revision, identifier, client=says, capabilities={}, **params)
 
 
 async def answered(worker, message, headers):

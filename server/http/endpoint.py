@@ -193,9 +193,8 @@ class Endpoint:
             await _send(to_client, refusal.answer(message), refusal.status(message, version))
             return
         try:
-            await self._prepared.serve(
-                message, scope, to_client, partial(self._server, tidied(scope), receive)
-            )
+            served = partial(self._server, tidied(scope, message), receive)
+            await self._prepared.serve(message, scope, to_client, served)
         except asyncio.CancelledError:
             if gone(scope):
                 raise
@@ -223,7 +222,8 @@ class Endpoint:
             refusal = message_problem(message, version)
             if refusal is None:
                 part = Part(message, put_counted)
-                await self._server(tidied(scope), replayed(to_json(message), receive), part)
+                body = replayed(to_json(message), receive)
+                await self._server(tidied(scope, message), body, part)
             else:
                 put_counted(refusal.answer(message))
 

@@ -28,11 +28,11 @@ from mcp_types import (
 from mcp_types.methods import validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .request import replayed
+from .request import MESSAGE
 
 CALL: Final = "tools/call"
 MEMBERS: Final = {"jsonrpc", "id", "method", "params"}
@@ -102,10 +102,9 @@ class FastLane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a message."""
-        body = (await receive()).get("body", b"")
-        call = self._plain(body, scope["headers"])
+        call = self._plain(scope[MESSAGE], scope["headers"])
         if call is None:
-            await self._sdk(scope, replayed(body, receive), send)
+            await self._sdk(scope, receive, send)
             return
         outcome = await call.tool(call.arguments, Request(scope))
         answer = self._newer(call, outcome) if call.newer else _older(call, outcome)
@@ -114,11 +113,8 @@ class FastLane:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    def _plain(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> _Plain | None:
+    def _plain(self, message: Any, headers: list[tuple[bytes, bytes]]) -> _Plain | None:
         """Return a call that is plain, None for any other message."""
-        if CALL.encode() not in body:
-            return None
-        message = from_json(body)
         if message.keys() != MEMBERS or message["method"] != CALL:
             return None
         params: dict[str, Any] = message["params"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from starlette.types import Message, Receive, Scope
 
@@ -17,6 +18,9 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
+
+MESSAGE = "oig.message"
+"""Key in a scope of the decoded message, for what answers it without the SDK."""
 
 JUDGED = frozenset({b"accept", b"content-type"})
 
@@ -165,15 +169,15 @@ def head_problem(scope: Scope) -> tuple[int, str, list[tuple[bytes, bytes]]] | N
     return None
 
 
-def tidied(scope: Scope) -> Scope:
-    """Return a request whose headers the SDK understands."""
+def tidied(scope: Scope, message: Any) -> Scope:
+    """Return a request with one message, whose headers the SDK understands."""
     # White space around a value is not part of it (RFC 9110 5.5), but httptools leaves it behind
     # the value, and the SDK compares Mcp-Name with the body to the letter.
     headers = [(k, v.strip(b" \t")) for k, v in scope["headers"] if k not in JUDGED]
     # What these say has been judged here, in any spelling; the SDK knows one.
     headers.append((b"accept", b"application/json, text/event-stream"))
     headers.append((b"content-type", b"application/json"))
-    return {**scope, "headers": headers}
+    return {**scope, "headers": headers, MESSAGE: message}
 
 
 def version_of(scope: Scope) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import bearer, disk, hosts, http, late, lookup, memory, misses, startup, validation
+from . import bearer, disk, history, hosts, http, late, lookup, memory, misses, startup, validation
 from .effort import Effort
 from .result import Line
 
@@ -60,6 +60,16 @@ with the access token of a connected client, and with e-mail and password in the
 call with the token, the worker reads the client's rights from the record of connected clients and
 opens the login that is sealed there.""",
         bearer.against_basic,
+    ),
+    Part(
+        "history",
+        "cached history and notifications, against cached live data",
+        """\
+The server of `http-sdk`, asked by one caller over one connection, by turns, for live data, for a
+week of the battery's history and for notifications, all by handle and cached. What is made of the
+last two is kept beside the portal's answers, so that they need not be read again. Processor time is
+that of all server processes.""",
+        history.against_live,
     ),
     Part(
         "lookup",

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -66,15 +65,42 @@ def wheel(source, tmp_path_factory):
     return made
 
 
+CHECK_VERSION = "import sys; assert sys.version_info > (3, 11)"
+
+PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3")
+
+
+def is_for_everybody(python):
+    """Whether a user without any rights can run a Python, and it is new enough."""
+    # supervisord asks access(2), for which the right to read that `another_user` keeps is none.
+    code = f"import os; os.execv({python!r}, [{python!r}, '-c', {CHECK_VERSION!r}])"
+    if os.geteuid() == 0:
+        code = f"import os; os.setgid({ANOTHER}); os.setuid({ANOTHER}); {code}"
+    started = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    return started.returncode == 0
+
+
 @pytest.fixture(scope="module")
-def installed(wheel):
-    """The folder of programs of an environment with the locked versions and the wheel."""
-    with tempfile.TemporaryDirectory(prefix="oig") as folder:
-        run(sys.executable, "-m", "venv", folder, cwd=folder)
-        pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet"]
-        run(*pip, "--require-hashes", "-r", ROOT / "requirements.lock", cwd=folder)
-        run(*pip, "--no-index", wheel, cwd=folder)
-        yield Path(folder) / "bin"
+def for_everybody():
+    """A Python that another user can run as well; None if there is none."""
+    return next(filter(is_for_everybody, PYTHONS), None)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, for_everybody):
+    """The folder of programs of an environment with the wheel, for everybody if that can be.
+
+    pip and the locked versions are what the environment of the tests is itself installed with.
+    """
+    with temporary_folder("oig-env") as folder:
+        environment = folder / "env"
+        python = for_everybody or sys.executable
+        run(UV, "venv", "--quiet", "--python", python, environment, cwd=folder)
+        # Another user can write nothing there, and would compile everything at each start.
+        install = [UV, "pip", "install", "--quiet", "--compile-bytecode"]
+        run(*install, "--python", environment / "bin" / "python", wheel, cwd=folder)
+        folder.chmod(0o755)
+        yield environment / "bin"
 
 
 def test_a_wheel_contains_every_file_of_the_packages_and_nothing_else(wheel):
@@ -137,12 +163,15 @@ def test_a_wheel_has_licence_readme_and_requirements_and_no_dead_address(wheel):
         ("python -m simulator --help", "usage: python -m simulator "),
         ("python -m server.portal.simulator --help", "usage: python -m simulator "),
         ("supervisord --version", ""),
-        ("python -m pip check", "No broken requirements"),
     ],
 )
 def test_a_program_of_the_installed_package_runs_from_anywhere(installed, tmp_path, command, said):
     name, *arguments = command.split()
     assert run(installed / name, *arguments, cwd=tmp_path).startswith(said)
+
+
+def test_the_requirements_of_the_package_are_all_it_needs(installed, tmp_path):
+    run(UV, "pip", "check", "--python", installed / "python", cwd=tmp_path)
 
 
 def test_the_installed_package_finds_its_supervisord_conf(installed, tmp_path):
@@ -156,48 +185,17 @@ def test_the_installed_package_finds_its_supervisord_conf(installed, tmp_path):
     assert text == (ROOT / "supervisord.conf").read_text()
 
 
-CHECK_VERSION = "import sys; assert sys.version_info > (3, 11)"
-
-PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3")
-
-
-def is_for_everybody(python):
-    """Whether a user without any rights can run a Python, and it is new enough."""
-    # supervisord asks access(2), for which the right to read that `another_user` keeps is none.
-    code = f"import os; os.execv({python!r}, [{python!r}, '-c', {CHECK_VERSION!r}])"
-    if os.geteuid() == 0:
-        code = f"import os; os.setgid({ANOTHER}); os.setuid({ANOTHER}); {code}"
-    started = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
-    return started.returncode == 0
-
-
-@pytest.fixture
-def for_everybody(request, wheel):
-    """The folder of programs of an environment that another user can use as well."""
-    python = next(filter(is_for_everybody, PYTHONS), None)
-    if python is None:
-        pytest.skip("there is no Python that another user can run")
-    if python == PYTHONS[0]:
-        programs = request.getfixturevalue("installed")
-        programs.parent.chmod(0o755)
-        yield programs
-        return
-    with temporary_folder("oig-env") as folder:
-        run(UV, "venv", "--quiet", "--python", python, folder / "env", cwd=folder)
-        into = folder / "env" / "bin" / "python"
-        install = [UV, "pip", "install", "--quiet", "--compile-bytecode"]
-        run(*install, "--python", into, wheel, cwd=folder)
-        folder.chmod(0o755)
-        yield folder / "env" / "bin"
-
-
 def tree(folder):
     return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_the_server_runs_from_a_wheel_for_a_user_who_can_write_only_at_home(for_everybody):
+def test_the_server_runs_from_a_wheel_for_a_user_who_can_write_only_at_home(
+    installed, for_everybody
+):
+    if for_everybody is None:
+        pytest.skip("there is no Python that another user can run")
     port, portal = free_port(), free_port()
-    untouched = tree(for_everybody.parent)
+    untouched = tree(installed.parent)
     with temporary_folder() as home:
         (home / ".config" / "oig-cloud-mcp").mkdir(parents=True)
         settings = home / ".config" / "oig-cloud-mcp" / "settings.env"
@@ -207,7 +205,7 @@ def test_the_server_runs_from_a_wheel_for_a_user_who_can_write_only_at_home(for_
 
         def ours(program, *arguments):
             return subprocess.run(
-                [*another_user(), str(for_everybody / program), *arguments],
+                [*another_user(), str(installed / program), *arguments],
                 check=False,
                 cwd="/",
                 env=environ,
@@ -218,7 +216,7 @@ def test_the_server_runs_from_a_wheel_for_a_user_who_can_write_only_at_home(for_
             )
 
         with subprocess.Popen(
-            [*another_user(), str(for_everybody / "oig-cloud-mcp"), "demo"],
+            [*another_user(), str(installed / "oig-cloud-mcp"), "demo"],
             cwd="/",
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -249,7 +247,7 @@ def test_the_server_runs_from_a_wheel_for_a_user_who_can_write_only_at_home(for_
         state = home / ".local" / "state" / "oig-cloud-mcp"
         assert (state / "run" / "secret").exists()
         assert (state / "log" / "mcp-1.log").exists()
-    assert tree(for_everybody.parent) == untouched
+    assert tree(installed.parent) == untouched
 
 
 @pytest.mark.parametrize("extra", ["", "[keyring]"])

@@ -20,7 +20,7 @@ from server.state.valkey_fitness import NEEDED
 from . import storage_contract
 from .storage_contract import HOUR, entry, state, tagged
 from .system import free_port
-from .valkey_servers import PROGRAMS, client_at, running
+from .valkey_servers import PROGRAMS, client_at, running, served
 from .waiting import until
 
 ACCOUNT = b"a" * 32
@@ -32,10 +32,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
-def server(request):
-    with running(request.param) as started:
-        yield started
+server = served(*PROGRAMS)
 
 
 @contextlib.asynccontextmanager

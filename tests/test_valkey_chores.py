@@ -19,7 +19,7 @@ from server.state.valkey_reasons import UNEXPECTED
 from server.state.valkey_reports import UNREADABLE, Reports, reports_of, sums
 from server.state.vocabulary import Get
 
-from .valkey_servers import PROGRAMS, client_at, running
+from .valkey_servers import PROGRAMS, client_at, served
 from .waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +34,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
-def server(request):
-    with running(request.param) as started:
-        yield started
+server = served(*PROGRAMS)
 
 
 @contextlib.asynccontextmanager

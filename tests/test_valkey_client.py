@@ -29,7 +29,7 @@ from server.state.vocabulary import (
 
 from .accounts_house import HOME, account, key, value
 from .test_valkey import heard
-from .valkey_servers import client_at, running
+from .valkey_servers import client_at, served
 from .waiting import PATIENCE, until
 
 
@@ -38,10 +38,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture
-def server():
-    with running("redis", "--appendonly", "yes", "--appendfsync", "no") as started:
-        yield started
+server = served("redis", options=("--appendonly", "yes", "--appendfsync", "no"), scope="function")
 
 
 class Heard(Listeners):

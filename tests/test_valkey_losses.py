@@ -20,7 +20,7 @@ from .accounts_house import CAFE, HOME, account, key, value
 from .storage_contract import entry, state, tagged
 from .test_valkey import NAME, opened
 from .test_valkey_troubles import back
-from .valkey_servers import client_at, running
+from .valkey_servers import client_at, served
 
 HOUR = 3600.0
 
@@ -30,10 +30,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-def server():
-    with running("redis", "--appendonly", "yes", "--appendfsync", "everysec") as started:
-        yield started
+server = served("redis", options=("--appendonly", "yes", "--appendfsync", "everysec"))
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from .storage_contract import entry, state, tagged
 from .tcp_proxy import proxied
 from .test_valkey import heard
 from .test_valkey_troubles import back
-from .valkey_servers import client_at, running
+from .valkey_servers import client_at, served
 from .waiting import SLOW_MACHINE, until
 
 NAME = of_account(b"a" * 32)
@@ -35,10 +35,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-def server():
-    with running("redis") as started:
-        yield started
+server = served("redis")
 
 
 @pytest.fixture(autouse=True)

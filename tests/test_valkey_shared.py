@@ -4,13 +4,9 @@ import pytest
 
 from . import shared_contract, turns_contract
 from .valkey_house import hosts_over
-from .valkey_servers import PROGRAMS, running
+from .valkey_servers import PROGRAMS, served
 
-
-@pytest.fixture(scope="module", params=PROGRAMS)
-def server(request):
-    with running(request.param) as started:
-        yield started
+server = served(*PROGRAMS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from server.state.limits import Limits
 from server.state.valkey import ValkeyStorage
 
-from .valkey_servers import client_at, running
+from .valkey_servers import client_at, served
 
 pytestmark = pytest.mark.anyio
 
@@ -20,10 +20,7 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-def server():
-    with running("redis") as started:
-        yield started
+server = served("redis")
 
 
 @pytest.fixture

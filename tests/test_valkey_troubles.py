@@ -21,7 +21,7 @@ from server.state.vocabulary import Ask, Fulfil, Get, Hit, Lease
 from .accounts_house import HOME, account, key, value
 from .storage_contract import entry, state, tagged
 from .test_valkey import heard, opened
-from .valkey_servers import PROGRAMS, client_at, running, watched
+from .valkey_servers import PROGRAMS, client_at, running, served, watched
 from .waiting import SLOW_MACHINE, until
 
 NAME = of_account(b"a" * 32)
@@ -37,11 +37,8 @@ def impatient(monkeypatch):
     monkeypatch.setattr(valkey_connection, "PATIENCE", 0.3)
 
 
-@pytest.fixture(params=PROGRAMS)
-def server(request):
-    # What was written is there after a crash of the server, if not of the machine.
-    with running(request.param, "--appendonly", "yes", "--appendfsync", "no") as started:
-        yield started
+# What was written is there after a crash of the server, if not of the machine.
+server = served(*PROGRAMS, options=("--appendonly", "yes", "--appendfsync", "no"), scope="function")
 
 
 @pytest.fixture

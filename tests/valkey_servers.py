@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -221,6 +222,23 @@ def running(
             yield server
         finally:
             server.end(signal.SIGKILL)
+
+
+def served(*programs: str, options: tuple[str, ...] = (), scope: Any = "module") -> Any:
+    """Make a fixture of a running server, of each program in turn.
+
+    Args:
+        programs: Which: `redis`, `valkey`, or both.
+        options: Further options of the command line.
+        scope: How long one of them runs.
+    """
+
+    @pytest.fixture(scope=scope, params=programs)
+    def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+        with running(request.param, *options) as started:
+            yield started
+
+    return server
 
 
 @dataclass

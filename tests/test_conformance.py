@@ -27,10 +27,9 @@ def suite():
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("workers", [1, 2])
-def test_every_scenario_without_a_fixture_passes(suite, workers, tmp_path):
+def test_every_scenario_without_a_fixture_passes(suite, tmp_path):
     # The suite shows no login. How clients log in by browser is tests/real_clients's to say.
-    with running_fleet(workers, OIG_LOGIN="chat") as fleet:
+    with running_fleet(2, OIG_LOGIN="chat") as fleet:
         for revision in ("2025-11-25", "2026-07-28"):
             run = subprocess.run(
                 [

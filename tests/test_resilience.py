@@ -46,6 +46,12 @@ def shared_fleet(lasting_fleet):
     return fleet
 
 
+@pytest.fixture(scope="module")
+def lone_worker():
+    with running_fleet(1) as fleet:
+        yield fleet
+
+
 def each_readyz(fleet):
     return fleet.of_each(lambda: readyz(fleet))
 
@@ -54,12 +60,11 @@ def status(result):
     return result["structuredContent"]["cache_status"]
 
 
-def both_workers_know(fleet):
+def both_workers_know(fleet, *pair):
     """Have each worker answer from the cache, so that each holds a copy."""
-    check_auth(fleet.url)
-    assert {status(told) for told in fleet.of_each(lambda: check_auth(fleet.url))} == {
-        "session_from_cache"
-    }
+    check_auth(fleet.url, *pair)
+    told = fleet.of_each(lambda: check_auth(fleet.url, *pair))
+    assert {status(one) for one in told} == {"session_from_cache"}
 
 
 def test_the_second_call_of_any_worker_comes_from_the_cache(shared_fleet):
@@ -133,8 +138,9 @@ def readyz(fleet):
 
 
 @pytest.mark.parametrize("ended", ["killed", "hung and killed", "hung and going on"])
-def test_a_worker_reconnects_within_a_second_of_the_daemons_return(ended):
-    with running_fleet(1) as fleet, httpx2.Client(trust_env=False, verify=NO_TLS) as http:
+def test_a_worker_reconnects_within_a_second_of_the_daemons_return(lone_worker, ended):
+    fleet = lone_worker
+    with httpx2.Client(trust_env=False, verify=NO_TLS) as http:
         address = fleet.url.replace("/mcp", "/readyz")
         assert http.get(address).is_success
         if ended != "killed":
@@ -168,7 +174,8 @@ def test_without_a_daemon_wrong_passwords_are_still_limited():
         assert fleet.portal.logins()["attempts"] <= 2
 
 
-def test_a_flush_makes_the_next_call_log_in_whichever_worker_answers(fleet):
+def test_a_flush_makes_the_next_call_log_in_whichever_worker_answers(shared_fleet):
+    fleet = shared_fleet
     both_workers_know(fleet)
     with BlockingClient(fleet.socket_path) as client:
         client.call("flush", "sessions")
@@ -190,13 +197,15 @@ def test_a_flush_that_a_worker_missed_is_not_undone_by_its_copies(shared_fleet):
     assert status(check_auth(shared_fleet.url)) == "new_session_created"
 
 
-def test_a_changed_password_ends_the_old_one_in_every_worker(fleet):
-    both_workers_know(fleet)
-    fleet.portal.add_account("demo@example.com", "changed")
-    assert status(check_auth(fleet.url, password="changed")) == "new_session_created"
+def test_a_changed_password_ends_the_old_one_in_every_worker(shared_fleet):
+    fleet, email = shared_fleet, "changes@example.com"
+    fleet.portal.add_account(email, "first")
+    both_workers_know(fleet, email, "first")
+    fleet.portal.add_account(email, "second")
+    assert status(check_auth(fleet.url, email, "second")) == "new_session_created"
     fleet.kill_daemon()
     for _ in range(10):
-        assert check_auth(fleet.url)["isError"]
+        assert check_auth(fleet.url, email, "first")["isError"]
 
 
 def test_the_lease_of_a_killed_worker_passes_to_another(fleet):
@@ -265,7 +274,8 @@ async def test_a_caller_that_hangs_up_leaves_the_login_to_the_others(shared_flee
     assert shared_fleet.portal.logins()["attempts"] == 1
 
 
-def test_nothing_secret_is_in_logs_files_or_process_list(fleet):
+def test_nothing_secret_is_in_logs_files_or_process_list(shared_fleet):
+    fleet = shared_fleet
     fleet.portal.add_account(EMAIL, PLANTED)
     preview = check_auth(fleet.url, EMAIL, PLANTED)["structuredContent"]["session_id_preview"]
     check_auth(fleet.url, EMAIL, PLANTED + "-wrong")

@@ -40,13 +40,16 @@ SCALARS: tuple[tuple[Any, ...], ...] = (
 """Values of the kinds that msgpack has, except those that hold others."""
 
 
-def damaged(data: bytes, chance: Random, others: Sequence[bytes]) -> bytes:
+def damaged(
+    data: bytes, chance: Random, others: Sequence[bytes], pieces: Sequence[bytes] = BYTES
+) -> bytes:
     """Return bytes with one to four damages, each of some kind.
 
     Args:
         data: Good bytes.
         chance: Decides where and how.
         others: More good bytes, to splice in.
+        pieces: Bytes that mean much in this format.
     """
     for _ in range(1 + chance.getrandbits(2)):
         size = len(data)
@@ -59,9 +62,9 @@ def damaged(data: bytes, chance: Random, others: Sequence[bytes]) -> bytes:
                 flipped = data[at] ^ (1 << chance.randrange(8))
                 data = data[:at] + bytes((flipped,)) + data[at + 1 :]
             case 3:
-                data = data[:at] + chance.choice(BYTES) + data[at:]
+                data = data[:at] + chance.choice(pieces) + data[at:]
             case 4:
-                put = chance.choice(BYTES)
+                put = chance.choice(pieces)
                 data = data[:at] + put + data[at + len(put) :]
             case 5:
                 data = data[:at] + data[at + chance.randrange(1, 9) :]

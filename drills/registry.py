@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from . import daemon_losses, disks, fuzzed, power_cuts, sync_order, worker_losses
+from . import (
+    daemon_losses,
+    disks,
+    fuzz_bodies,
+    fuzzed,
+    killed_applies,
+    portal_faults,
+    power_cuts,
+    sync_order,
+    worker_losses,
+)
 from .drill import Drill
 
 DRILLS: tuple[Drill, ...] = (
@@ -12,4 +22,7 @@ DRILLS: tuple[Drill, ...] = (
     *sync_order.DRILLS,
     *disks.DRILLS,
     *fuzzed.DRILLS,
+    *fuzz_bodies.DRILLS,
+    *portal_faults.DRILLS,
+    *killed_applies.DRILLS,
 )

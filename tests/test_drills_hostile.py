@@ -2,11 +2,11 @@
 
 import pytest
 
-from drills import fuzzed
+from drills import fuzz_bodies, fuzzed, killed_applies, portal_faults
 from drills.drill import carry_out
 from drills.ground import Ground
 
-PARTS = (fuzzed,)
+PARTS = (fuzzed, fuzz_bodies, portal_faults, killed_applies)
 
 
 @pytest.fixture(scope="module")

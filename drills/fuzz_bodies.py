@@ -100,6 +100,12 @@ def bodies(count: int, owner: Owner, seed: int) -> Iterator[Input]:
         yield json.dumps(body).encode(), KINDS
 
 
+def _is_call(message: Any) -> bool:
+    """Whether a message of a body is a call with arguments."""
+    params = message.get("params") if isinstance(message, dict) else None
+    return isinstance(params, dict) and isinstance(params.get("arguments"), dict)
+
+
 class Judge:
     """Sends bodies over one connection, as long as it is kept, and judges each answer.
 
@@ -148,9 +154,8 @@ class Judge:
 
     def _is_right(self, body: bytes) -> bool:
         sent = json.loads(body)
-        calls = [one for one in (sent if isinstance(sent, list) else [sent]) if "params" in one]
-        given = [one["params"].get("arguments") or {} for one in calls]
-        return any(one.items() >= self._right.items() for one in given)
+        calls = [one for one in (sent if isinstance(sent, list) else [sent]) if _is_call(one)]
+        return any(one["params"]["arguments"].items() >= self._right.items() for one in calls)
 
     def close(self) -> None:
         """Close the connection."""

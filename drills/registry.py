@@ -10,6 +10,7 @@ from . import (
     killed_applies,
     portal_faults,
     power_cuts,
+    random_operations,
     sync_order,
     worker_losses,
 )
@@ -25,4 +26,5 @@ DRILLS: tuple[Drill, ...] = (
     *fuzz_bodies.DRILLS,
     *portal_faults.DRILLS,
     *killed_applies.DRILLS,
+    *random_operations.DRILLS,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,3 +24,11 @@ def wait_until(what: str, condition: Callable[[], Any], patience: float = PATIEN
             return value
         assert time.monotonic() < deadline, f"not in {patience} s: {what}"
         time.sleep(0.02)  # a poll with a bound, not a guess of how long it takes
+
+
+async def until(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> None:
+    """As `wait_until`, beside what else the loop does."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {patience} s: {what}"
+        await asyncio.sleep(0.01)  # nothing of ours sets it

@@ -2,11 +2,11 @@
 
 import pytest
 
-from drills import fuzz_bodies, fuzzed, killed_applies, portal_faults
+from drills import fuzz_bodies, fuzzed, killed_applies, portal_faults, random_operations
 from drills.drill import carry_out
 from drills.ground import Ground
 
-PARTS = (fuzzed, fuzz_bodies, portal_faults, killed_applies)
+PARTS = (fuzzed, fuzz_bodies, portal_faults, killed_applies, random_operations)
 
 
 @pytest.fixture(scope="module")

@@ -64,11 +64,19 @@ def _measure(part: Part, effort: Effort, console: Console) -> report.Section:
         lines = part.measure(effort)
     except NotMeasured as exc:
         lines = [Line(part.summary, why_not=str(exc))]
+    except Exception as exc:  # noqa: BLE001 - one part that fails must not lose the others
+        console.print_exception()
+        lines = [Line(part.summary, why_not=f"{type(exc).__name__}: {_one_line(exc)}")]
     for line in lines:
         for indent, one in (("  ", line), *(("      ", figure) for figure in line.figures)):
             values = ", ".join(map(report.number, one.values))
             console.print(f"{indent}{one.what}: {values} {one.unit}", markup=False, highlight=False)
     return report.Section(part.name, part.about, lines)
+
+
+def _one_line(exc: Exception) -> str:
+    """Return what an exception says, as it fits into a row of a table."""
+    return " ".join(str(exc).split()).replace("|", "/")[:200]
 
 
 def _parser() -> argparse.ArgumentParser:

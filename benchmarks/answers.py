@@ -1,13 +1,15 @@
-"""HTTP answers cut out of a byte stream, as far as contestants send them: with Content-Length."""
+"""HTTP answers cut out of a byte stream: with Content-Length, or in chunks as events come."""
 
 from __future__ import annotations
 
 END = b"\r\n\r\n"
 LENGTH = b"content-length:"
+CHUNKED = b"transfer-encoding: chunked"
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Answers:
-    """Collects bytes and gives answers. Costs little: the generator shares the machine."""
+    """Collects bytes and gives answers."""
 
     __slots__ = ("_buffered",)
 
@@ -20,26 +22,30 @@ class Answers:
         Only one request is under way on a connection, so what follows an answer is an error.
 
         Raises:
-            ValueError: No Content-Length, or more than one answer.
+            ValueError: Neither Content-Length nor chunks, or more than one answer.
         """
         if self._buffered:
             data = self._buffered + data
         head = data.find(END)
         if head >= 0:
-            whole = head + len(END) + _length(data[:head])
-            if len(data) == whole:
+            missing = _missing(data, head)
+            if missing == 0:
                 self._buffered = b""
                 return data
-            if len(data) > whole:
+            if missing < 0:
                 raise ValueError("more than was asked for")
         self._buffered = data
         return None
 
 
-def _length(head: bytes) -> int:
-    lower = head.lower()
+def _missing(data: bytes, head: int) -> int:
+    """Return how many bytes an answer lacks: at least 1 where it does not say how many."""
+    lower = data[:head].lower()
+    if CHUNKED in lower:
+        return 0 if data.endswith(b"\r\n" + LAST_CHUNK) else 1
     start = lower.find(LENGTH)
     if start < 0:
         raise ValueError("an answer without Content-Length")
     end = lower.find(b"\r\n", start)
-    return int(lower[start + len(LENGTH) : end if end >= 0 else len(lower)])
+    length = int(lower[start + len(LENGTH) : end if end >= 0 else len(lower)])
+    return head + len(END) + length - len(data)

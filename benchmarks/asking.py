@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import itertools
 import json
 import random
@@ -86,6 +87,26 @@ async def redis_client(
         await client.aclose()
 
 
+@asynccontextmanager
+async def memcached(path: str, packages: str, numbers: list[int]) -> AsyncIterator[Look]:
+    """Look up in memcached with emcache, over one connection unless it wants another."""
+    sys.path.append(packages)
+    emcache: Any = importlib.import_module("emcache")
+    client = await emcache.create_client([emcache.MemcachedUnixSocketPath(path)], timeout=PATIENCE)
+    asked = {number: key(number).hex().encode() for number in numbers}
+
+    async def look(number: int) -> bytes | None:
+        found = await client.get(asked[number])
+        return None if found is None else found.value
+
+    try:
+        for number in {*numbers}:
+            await client.set(asked[number], value(number))
+        yield look
+    finally:
+        await client.close()
+
+
 def contestant(job: dict[str, Any], numbers: list[int]) -> Any:
     """Return the context in which a job's contestant looks up."""
     path = job["path"]
@@ -94,6 +115,8 @@ def contestant(job: dict[str, Any], numbers: list[int]) -> Any:
             return cache_daemon(path, numbers)
         case "shared storage":
             return shared_storage(path, numbers)
+        case "memcached":
+            return memcached(path, job["packages"], numbers)
         case "redis-py":
             # What the manual shows. Sequential calls find the same connection in the pool.
             return redis_client(numbers, lambda: redis.asyncio.Redis(unix_socket_path=path))
@@ -199,8 +222,7 @@ async def measure(job: dict[str, Any]) -> list[dict[str, float]]:
 def main() -> None:
     """Read the job, write the result."""
     job = json.load(sys.stdin)
-    run = uvloop.run if job["loop"] == "uvloop" else asyncio.run
-    print(json.dumps(run(measure(job))))
+    print(json.dumps(uvloop.run(measure(job))))
 
 
 if __name__ == "__main__":

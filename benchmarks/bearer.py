@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from server.auth.sealing import Credential, Sealer
@@ -13,42 +11,63 @@ from server.oauth.tokens import ACCESS_SECONDS, AccessToken, Tokens
 from server.records.grant import LIFETIME, Grant, day_of
 from server.records.grants import GrantStore
 
-from .calls import EMAIL, LEGACY, MODERN, PASSWORD
+from .calls import (
+    EMAIL,
+    FROM_CACHE,
+    LEGACY,
+    MODERN,
+    PASSWORD,
+    Account,
+    Question,
+    check_auth,
+)
+from .contest import Contestant, take_turns
 from .effort import Effort
-from .http import take_turns
 from .result import Budget, Line, ratios
 from .system import system
 
 PUBLIC_URL = "https://oig.example.org"
 """Where the tokens are good: the server believes no Host about that."""
 
-AGAINST_BASIC = Budget("at most", 1.1)
+THROUGH_SDK = Budget("at most", 1.1)
+THROUGH_LANE = Budget("at most", 1.4)
 
 
 def against_basic(effort: Effort) -> list[Line]:
-    """Measure with requests of two protocol revisions."""
+    """Measure with requests of two protocol revisions, with and without the fast lane."""
+    return [
+        *_compared(effort, "on", "by the fast lane", THROUGH_LANE),
+        *_compared(effort, "off", "through the SDK", THROUGH_SDK),
+    ]
+
+
+def _compared(effort: Effort, lane: str, how: str, budget: Budget) -> list[Line]:
     lines = []
-    with system(OIG_PUBLIC_URL=PUBLIC_URL) as ours:
-        pair = base64.b64encode(f"{EMAIL}:{PASSWORD}".encode()).decode()
-        token = _token(ours.cache_socket.parent, ours.portal.url)
-        by_basic = replace(ours.served, authorization=f"Basic {pair}")
-        by_token = replace(ours.served, authorization=f"Bearer {token}")
-        for revision in (LEGACY, MODERN):
-            mine, theirs = take_turns([("Bearer", by_token), ("Basic", by_basic)], revision, effort)
-            lines += [
+    with system(OIG_PUBLIC_URL=PUBLIC_URL, OIG_FAST_LANE=lane) as made:
+        served, folder = made.served, made.cache_socket.parent
+        by_token = f"Bearer {_token(folder, made.portal.url)}"
+        for revision in (MODERN, LEGACY):
+            pair = [
+                Contestant(f"{who}, {how}, {revision}", served, _asked(served.port, revision, by))
+                for who, by in (("Bearer", by_token), ("Basic", Account().basic))
+            ]
+            mine, theirs = take_turns(pair, effort)
+            lines.append(
                 Line(
                     "processor time of a call with a Bearer token / of one with a Basic header, "
-                    f"{revision}",
+                    f"{how}, {revision}, one account",
                     values=ratios(mine.cpu, theirs.cpu),
-                    budget=AGAINST_BASIC,
+                    budget=budget,
                     figures=[*mine.figures(), *theirs.figures()],
-                ),
-                Line(
-                    f"throughput with a Bearer token / with a Basic header, {revision}",
-                    values=ratios(mine.rates, theirs.rates),
-                ),
-            ]
+                    means="What a client costs that logged in by the browser.",
+                )
+            )
     return lines
+
+
+def _asked(port: int, revision: str, authorization: str) -> list[Question]:
+    request = check_auth(revision, port, authorization=authorization)
+    return [Question(request, (FROM_CACHE, EMAIL.encode()))]
 
 
 def _token(run_dir: Path, portal_url: str) -> str:

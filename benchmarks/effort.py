@@ -10,11 +10,13 @@ class Effort:
     """The size of all measurements.
 
     Args:
-        pairs: Repetitions of a comparison.
+        rounds: Turns of each contestant over HTTP.
+        search: Turns of each configuration of a rival, to find the best.
+        accounts: Who call over HTTP, one after the other.
+        pairs: Repetitions of other comparisons.
         turns: How often contestants take turns within one repetition.
         starts: Repetitions of what starts processes.
-        requests: HTTP requests of one turn that count.
-        warm_up: HTTP requests before the first turn.
+        requests: Requests that are counted one by one.
         seconds: Longest time of one turn, whatever the numbers say.
         lookups: Look-ups of one turn that count.
         few: Sessions in the small cache.
@@ -23,11 +25,13 @@ class Effort:
         fills: How often the big cache is filled again, to measure its memory.
     """
 
+    rounds: int
+    search: int
+    accounts: int
     pairs: int
     turns: int
     starts: int
     requests: int
-    warm_up: int
     seconds: float
     lookups: int
     few: int
@@ -37,11 +41,13 @@ class Effort:
 
 
 FULL = Effort(
+    rounds=7,
+    search=3,
+    accounts=1000,
     pairs=5,
     turns=6,
     starts=5,
     requests=400,
-    warm_up=1600,
     seconds=10.0,
     lookups=1500,
     few=1000,
@@ -50,11 +56,13 @@ FULL = Effort(
     fills=2,
 )
 QUICK = Effort(
+    rounds=3,
+    search=1,
+    accounts=100,
     pairs=3,
     turns=6,
     starts=3,
     requests=300,
-    warm_up=480,
     seconds=10.0,
     lookups=500,
     few=1000,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from . import fail_over, owners, shared_logins
-from .calls import MODERN
+from .calls import CACHED, FROM_CACHE, MODERN, Question, call, check_auth
+from .contest import Contestant, Runs, take_turns
 from .effort import Effort
 from .filling import FILLING, fill, fill_shared
-from .http import Runs, request_to, take_turns
 from .lookup import CALLERS, OURS, REDIS, fill_redis
 from .lookup import take_turns as look_up
 from .probe import answered, handle_of
@@ -43,11 +42,17 @@ def over_shared_storage(effort: Effort) -> list[Line]:
 def _calls(effort: Effort) -> list[Line]:
     """Measure whole calls over HTTP, and count what they cost the storage."""
     with _both() as (server, ours, shared):
-        lines = _compared("check_auth", ours, shared, effort)
-        commands = [_counted("check_auth", server, shared, effort)]
-        reading = [replace(one, handle=handle_of(one.port)) for one in (ours, shared)]
-        lines += _compared("get_live_data by handle", *reading, effort)
-        commands.append(_counted("get_live_data by handle", server, reading[1], effort))
+        lines, commands = [], []
+        for what, question in (
+            ("check_auth", _login),
+            ("get_live_data by handle", _reading),
+        ):
+            mine, theirs = (
+                Contestant(who, served, [question(served.port)])
+                for who, served in ((SHARED, shared), (OURS, ours))
+            )
+            lines += _compared(what, mine, theirs, effort)
+            commands.append(_counted(what, server, mine, effort))
         connections = server.info("clients")["connected_clients"] - 1
     per_worker = connections / len(shared.worker_pids)
     return [
@@ -67,10 +72,17 @@ def _both() -> Iterator[tuple[RedisServer, Served, Served]]:
         yield server, ours.served, shared.served
 
 
-def _compared(what: str, ours: Served, shared: Served, effort: Effort) -> list[Line]:
-    for served in (ours, shared):  # whatever is asked for is cached from now on
-        answered(served.port, request_to(served, MODERN))
-    theirs, mine = take_turns([(OURS, ours), (SHARED, shared)], MODERN, effort)
+def _login(port: int) -> Question:
+    return Question(check_auth(MODERN, port), (FROM_CACHE,))
+
+
+def _reading(port: int) -> Question:
+    request = call(MODERN, port, "get_live_data", {"session": handle_of(port)})
+    return Question(request, (CACHED,))
+
+
+def _compared(what: str, shared: Contestant, ours: Contestant, effort: Effort) -> list[Line]:
+    theirs, mine = take_turns([ours, shared], effort)
     return [
         Line(
             f"throughput of a cached {what}, shared storage / cache daemon",
@@ -89,10 +101,10 @@ def _figures(runs: Runs, storage: str) -> list[Figure]:
     return [*runs.figures(), Figure(f"{who}: of that the {storage}", "us/request", microseconds)]
 
 
-def _counted(what: str, server: RedisServer, shared: Served, effort: Effort) -> Line:
+def _counted(what: str, server: RedisServer, shared: Contestant, effort: Effort) -> Line:
     """Count what calls that come one after another cost the server."""
-    request, before = request_to(shared, MODERN), _counts(server)
-    answers = [answered(shared.port, request) for _ in range(effort.requests)]
+    (question,), before = shared.questions, _counts(server)
+    answers = [answered(shared.served.port, question.request) for _ in range(effort.requests)]
     after = _counts(server)
     each = {name: (after[name] - before.get(name, 0)) / effort.requests for name in after}
     named = sorted(name for name in each if name.startswith("cmdstat_") and each[name] >= 0.5)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 
-from .calls import LEGACY
+from .calls import LEGACY, MODERN, accounts
+from .contest import logins
 from .effort import Effort
 from .filling import FILLING, VALUE_BYTES, fill
-from .http import load
 from .lookup import OURS, take_turns
-from .processes import peak_bytes, resident_bytes
+from .processes import peak_bytes, resident_bytes, shared_bytes
 from .result import Budget, Figure, Line, ratios
-from .rivals.start import sdk_app
-from .system import daemon, scratch, system
+from .system import Served, daemon, scratch, system
+from .verifying import verified
 
 SLOWER = Budget("at most", 1.2)
-WEIGHT = Budget("at most", 1024.0)
-WORKER = Budget("at most", 15.0)
+WEIGHT = Budget("at most", 800.0)
+IDLE = Budget("at most", 65.0)
+LOADED = Budget("at most", 72.0)
+
+FEW, MORE = 2, 4
+"""Workers of the two systems whose difference is what each further worker takes."""
+
+LOAD = 5
+"""How often each account calls before the second weighing, in each revision."""
 
 MB = 1e6
 
@@ -56,6 +62,7 @@ def many_sessions(effort: Effort) -> list[Line]:
             values=ratios(many.p50, few.p50),
             budget=SLOWER,
             figures=[many.times(), few.times()],
+            means="Calls are as fast with many owners as with few.",
         ),
         Line(
             f"daemon memory per session of {VALUE_BYTES} bytes, {effort.many} held",
@@ -66,24 +73,46 @@ def many_sessions(effort: Effort) -> list[Line]:
                 Figure("the daemon with all of them", "MB", resident),
                 Figure("at its highest while filling, per session", "bytes", peaks),
             ],
+            means="How much memory the daemon needs for each owner.",
         ),
     ]
 
 
 def worker(effort: Effort) -> list[Line]:
-    """Weigh workers after the same number of requests."""
-    ours, theirs = [], []
+    """Weigh systems with few and with more workers, when they are ready and after a load."""
+    idle, loaded, bare = [], [], []
     for _ in range(effort.fills):
-        with system() as mine, sdk_app() as rival:
-            load([mine.served, rival], LEGACY, effort)
-            for served, weights in ((mine.served, ours), (rival, theirs)):
-                weights.append(statistics.mean(map(resident_bytes, served.worker_pids)) / MB)
+        with system(FEW, **FILLING) as few, system(MORE, **FILLING) as more:
+            everybody = accounts(effort.accounts)
+            idle.append(_further(few.served, more.served))
+            for made in (few, more):
+                for account in everybody:
+                    made.portal.add(account)
+                for revision in (MODERN, LEGACY):
+                    asked = logins(made.served, revision, everybody)
+                    verified(made.served.port, asked)
+                    verified(made.served.port, asked * LOAD)
+            loaded.append(_further(few.served, more.served))
+            bare.append(shared_bytes(few.served.pids[FEW:]) / MB)
     return [
         Line(
-            "memory of a worker of ours minus one of the SDK app",
+            "memory (PSS) of each further worker, as it starts",
             unit="MB",
-            values=[mine - other for mine, other in zip(ours, theirs, strict=True)],
-            budget=WORKER,
-            figures=[Figure("ours", "MB", ours), Figure("SDK app", "MB", theirs)],
-        )
+            values=idle,
+            budget=IDLE,
+            means="What one more worker needs, with what all workers share counted once.",
+        ),
+        Line(
+            f"the same after {2 * LOAD * effort.accounts} calls of {effort.accounts} accounts",
+            unit="MB",
+            values=loaded,
+            budget=LOADED,
+            figures=[Figure("the cache daemon then", "MB", bare)],
+            means="What it has grown to in use.",
+        ),
     ]
+
+
+def _further(few: Served, more: Served) -> float:
+    weights = [shared_bytes(served.worker_pids) for served in (few, more)]
+    return (weights[1] - weights[0]) / MB / (MORE - FEW)

@@ -7,18 +7,16 @@ from pathlib import Path
 
 from server.cache.blocking import BlockingClient
 
-from .answers import Answers
-from .calls import MODERN, check_auth
+from .calls import MODERN, Account, check_auth
 from .effort import Effort
 from .result import Budget, Figure, Line, WrongAnswer
 from .system import System, system
+from .verifying import read_answer
 
 ONE = Budget("exactly", 1)
 
 LOGIN_SECONDS = 1.0
 """How long the portal takes: all requests are there before the first login is through."""
-
-PASSWORD = "secret"
 
 
 def one_login(effort: Effort) -> list[Line]:
@@ -28,7 +26,8 @@ def one_login(effort: Effort) -> list[Line]:
         ours.portal.slow(LOGIN_SECONDS)
         for turn in range(effort.pairs):
             before = _waits(ours.cache_socket)
-            logins.append(_logins(ours, f"user{turn}@example.com", effort))
+            account = Account(f"user{turn}@example.com", "secret")
+            logins.append(_logins(ours, account, effort))
             waited.append(_waits(ours.cache_socket) - before)
     return [
         Line(
@@ -37,6 +36,7 @@ def one_login(effort: Effort) -> list[Line]:
             values=logins,
             budget=ONE,
             figures=[Figure("requests that waited in the daemon", "requests", waited)],
+            means="However many assistants ask at once, the portal sees one login.",
         )
     ]
 
@@ -47,18 +47,18 @@ def _waits(path: Path) -> int:
         return waits
 
 
-def _logins(ours: System, email: str, effort: Effort) -> int:
-    ours.portal.add_account(email, PASSWORD)
-    answers = asyncio.run(_ask(ours.served.port, email, effort))
+def _logins(ours: System, account: Account, effort: Effort) -> int:
+    ours.portal.add(account)
+    answers = asyncio.run(_ask(ours.served.port, account, effort))
     new = sum(b"new_session_created" in answer for answer in answers)
     cached = sum(b"session_from_cache" in answer for answer in answers)
     if (new, cached) != (1, effort.misses - 1):
         raise WrongAnswer(f"{new} new and {cached} cached sessions for {effort.misses} requests")
-    return ours.portal.logins(email)["attempts"]
+    return ours.portal.logins(account.email)["attempts"]
 
 
-async def _ask(port: int, email: str, effort: Effort) -> list[bytes]:
-    request = check_auth(MODERN, port, email, PASSWORD)
+async def _ask(port: int, account: Account, effort: Effort) -> list[bytes]:
+    request = check_auth(MODERN, port, account)
     # All connections are there before the first request: the misses are as simultaneous as they
     # can be, and spread over the workers as these accept.
     connections = await asyncio.gather(
@@ -68,16 +68,7 @@ async def _ask(port: int, email: str, effort: Effort) -> list[bytes]:
         for _, writer in connections:
             writer.write(request)
         async with asyncio.timeout(effort.seconds + LOGIN_SECONDS):
-            return await asyncio.gather(*(_read(reader) for reader, _ in connections))
+            return await asyncio.gather(*(read_answer(reader) for reader, _ in connections))
     finally:
         for _, writer in connections:
             writer.close()
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    answers = Answers()
-    while data := await reader.read(65536):
-        answer = answers.feed(data)
-        if answer is not None:
-            return answer
-    raise WrongAnswer("a connection was closed before its answer")

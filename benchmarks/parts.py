@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import bearer, disk, history, hosts, http, late, lookup, memory, misses, startup, validation
+from . import (
+    against_rivals,
+    bearer,
+    disk,
+    history,
+    hosts,
+    late,
+    lookup,
+    memory,
+    misses,
+    sizes,
+    small_machine,
+    startup,
+    switched_off,
+    validation,
+)
 from .effort import Effort
 from .result import Line
 
@@ -29,43 +44,54 @@ class Part:
 
 PARTS = (
     Part(
-        "http-sdk",
-        "cached check_auth over HTTP, against the same SDK app with a dict",
+        "http",
+        "cached calls over HTTP, against all rivals at their best",
         """\
-Two workers on one listening socket, given to them as descriptor 0 as supervisord does, with the
-cache daemon; the session is cached. The rival is an `MCPServer` of the same SDK with the same tool,
-two workers on one socket as well, the same uvicorn, uvloop, httptools and settings, JSON answers
-and no sessions; it keeps sessions in a dict, so that each of its processes knows only its own, and
-it checks, seals and limits nothing (`benchmarks/rivals/sdk_app.py`). In all parts
-one account may call as fast as it can (`OIG_CALLS_PER_MINUTE=0`). 16 kept connections, each with
-one request under way. Every answer is checked for `session_from_cache`. Processor time is that of
-all server processes, the cache daemon's included, without the generator's.""",
-        http.against_sdk,
+`check_auth` of 1000 accounts, one after the other over 16 kept connections, each with one request
+under way and each request with an id of its own, sent by wrk, which is compiled and reads no
+answer. Our own generator has read all answers before, and reads them again afterwards; refused and
+lost ones, and answers of another size, end the run. All contestants take turns of a second; the
+order is reversed in every round. In all parts one account may call as fast as it can
+(`OIG_CALLS_PER_MINUTE=0`).
+
+Ours is two workers on one listening socket, given to them as descriptor 0 as supervisord does, with
+the cache daemon; sessions are cached. All rivals keep sessions in a dict of their process, check,
+seal and limit nothing, and share nothing with another process. The SDK app is an `MCPServer` of the
+SDK that ours is made with, with the same result and our uvicorn (`benchmarks/rivals/sdk_app.py`);
+FastMCP 1.30 (of `mcp` 1.30) and `fastmcp` are one process each on uvicorn with httptools
+(`rivals/fastmcp_app.py`), the TypeScript SDK one process of node (`rivals/typescript.mjs`). Before
+the contest all configurations of each rival run against each other: with sessions of the protocol
+or without, answers as JSON or as events, asyncio or uvloop; the fastest is compared with.
+
+"By header": each connection is one account's, which logs in by a Basic header, as a client does;
+otherwise e-mail and password are arguments of each call. Rivals get them as arguments. Processor
+time is that of all server processes, the cache daemon's included, without the generator's.""",
+        against_rivals.against_rivals,
     ),
     Part(
-        "http-fastmcp1",
-        "the same against one process of FastMCP 1 with a dict",
+        "fast-lane",
+        "cached calls answered without the SDK, against the same through it",
         """\
-One process of FastMCP 1 (`mcp<2`, in an environment of its own under `build/`), told to answer in
-JSON and without sessions, on asyncio and h11 as the SDK alone brings them
-(`benchmarks/rivals/fastmcp1.py`). The second line gives it uvloop and httptools.""",
-        http.against_fastmcp1,
+The server of `http` against the same one with `OIG_FAST_LANE=off`: two workers, the same accounts,
+logins in arguments.""",
+        switched_off.fast_lane,
     ),
     Part(
         "bearer",
         "a cached call with a Bearer token, against one with a Basic header",
         """\
-The server of `http-sdk` with `OIG_PUBLIC_URL`, asked for `check_auth` without arguments: by turns
-with the access token of a connected client, and with e-mail and password in the header. For each
-call with the token, the worker reads the client's rights from the record of connected clients and
-opens the login that is sealed there.""",
+The server of `http` with `OIG_PUBLIC_URL`, asked by one account for `check_auth` without arguments:
+by turns with the access token of a connected client, and with e-mail and password in the header;
+with plain calls answered by the fast lane, and by the SDK (`OIG_FAST_LANE=off`). For each call with
+the token, the worker reads the client's rights from the record of connected clients and opens the
+login that is sealed there.""",
         bearer.against_basic,
     ),
     Part(
         "history",
         "cached history and notifications, against cached live data",
         """\
-The server of `http-sdk`, asked by one caller over one connection, by turns, for live data, for a
+The server of `http`, asked by one caller over one connection, by turns, for live data, for a
 week of the battery's history and for notifications, all by handle and cached. What is made of the
 last two is kept beside the portal's answers, so that they need not be read again. Processor time is
 that of all server processes.""",
@@ -73,15 +99,15 @@ that of all server processes.""",
     ),
     Part(
         "lookup",
-        "a look-up in the cache daemon, against redis-py with a Redis server",
+        "a look-up in the cache daemon, against redis-py with Redis, and memcached",
         """\
 An asyncio process on uvloop asks for sessions of 200 bytes over a Unix socket: the cache daemon
-with `CacheClient.call`, Redis with redis-py's asyncio client (hiredis parser) and `GET`. The
-times are medians of single look-ups. For one caller redis-py is used as its manual shows; its pool
-then always gives the same connection. "64 callers on one connection" is read as
-`single_connection_client=True`, which is redis-py's way to share one; a blocking pool of one
-connection and the default pool, with a connection for each caller, are told beside it.""",
-        lookup.against_redis,
+with `CacheClient.call`, Redis with redis-py's asyncio client (hiredis parser) and `GET`, memcached
+(one thread) with emcache. The times are medians of single look-ups. redis-py is used with its
+default pool, with `single_connection_client=True` and, for many callers, with a blocking pool of
+one connection; it is compared with as it is fastest. The daemon decides about locks, leases and
+limits with each look-up; the others return bytes.""",
+        lookup.against_caches,
     ),
     Part(
         "many-sessions",
@@ -138,12 +164,33 @@ switched on), until a `check_auth` has logged in and is answered.""",
         startup.whole_system,
     ),
     Part(
+        "client",
+        "`oig-client live` as a new process, against `import mcp`",
+        "Each in a new process, asking a server whose live data are cached.",
+        startup.live,
+    ),
+    Part(
         "worker-memory",
-        "memory of a worker over that of the bare SDK app",
+        "memory of each further worker",
         """\
-Resident memory, mean of two workers each, after the same number of requests; the rival is that of
-`http-sdk`. Each repetition starts all of them again.""",
+A system with two workers and one with four; half of the difference is a worker. PSS counts a page
+that several processes share once among them.""",
         memory.worker,
+    ),
+    Part(
+        "tools-list",
+        "the size of tools/list",
+        "The body of the answer, with all tools there are.",
+        sizes.of_tools_list,
+    ),
+    Part(
+        "small",
+        "the whole system on a small machine: 512 MB, a quarter of a core",
+        """\
+supervisord with everything it starts, in a control group of the kernel with these bounds; the
+simulated portal and the generator are outside of it. One account calls over four connections, with
+its login in arguments. performance.md says what this means for a Raspberry Pi.""",
+        small_machine.whole_system,
     ),
     Part(
         "validation",
@@ -160,7 +207,7 @@ which was published before. Processor time, the least of each repetition.""",
         """\
 Redis on the same machine, over its Unix socket: what a network adds is not in here. Calls: two
 workers with the daemon and two on the shared storage (`appendfsync always`) take turns, as in
-`http-sdk`; both with `OIG_LOGIN=chat`. Commands and bytes are those that the server counts over
+`http`; both with `OIG_LOGIN=chat`. Commands and bytes are those that the server counts over
 calls that come one after another. A login's decisions are the lease, the turn and the storing of a
 session, without a portal; each server of these has a disk of its own folder, and "waited for" means
 `WAIT 1`, which the program sends by itself where there is a replica. The memory of an owner is the

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 
 from .answers import Answers
-from .calls import MODERN, call, check_auth
+from .calls import MODERN, Account, call, check_auth
 from .processes import LOOPBACK, READY
 from .result import WrongAnswer
 
@@ -29,9 +29,9 @@ def answered(port: int, request: bytes, *, seconds: float = READY) -> bytes:
     raise ConnectionResetError("the connection was closed before the answer was complete")
 
 
-def handle_of(port: int) -> str:
-    """Log the demo's account in, and return its handle."""
-    return str(_result(answered(port, check_auth(MODERN, port)))["session"])
+def handle_of(port: int, account: Account | None = None) -> str:
+    """Log an account in, the demo's if none is given, and return its handle."""
+    return str(_result(answered(port, check_auth(MODERN, port, account)))["session"])
 
 
 def called(port: int, tool: str, arguments: Mapping[str, object]) -> Mapping[str, object]:

@@ -15,10 +15,12 @@ from typing import Any
 
 import psutil
 
+from .result import NotMeasured
+
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: everything runs in it, so that `-m` finds the packages."""
 
-READY = 30.0
+READY = 120.0
 """Seconds a process gets to be ready: it takes two at most, unless the machine is very busy."""
 
 STOP = 20.0
@@ -145,6 +147,18 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 def resident_bytes(pid: int) -> int:
     """Return the memory of a process that is in RAM now."""
     return int(psutil.Process(pid).memory_info().rss)
+
+
+def shared_bytes(pids: Sequence[int]) -> int:
+    """Return the memory of processes, each page counted once among those that share it (PSS).
+
+    Raises:
+        NotMeasured: The system does not count it.
+    """
+    try:
+        return sum(int(psutil.Process(pid).memory_full_info().pss) for pid in pids)
+    except AttributeError as exc:
+        raise NotMeasured("this system does not count shared memory (PSS); Linux does") from exc
 
 
 def peak_bytes(pid: int) -> int:

@@ -14,14 +14,14 @@ from .result import Budget, Figure, Line
 HEAD = """\
 # Benchmarks
 
-What the budgets of the session cache are, and what was measured. Every comparison is made in one
-run, contestants taking turns of a fraction of a second; a value is the ratio of one repetition, so
-that whatever else the machine did meanwhile weighs on both sides. The median over all repetitions
-is judged; the range says how far to trust it.
+What the budgets are, and what was measured. Every comparison is made in one run, contestants taking
+turns of a second or less; a value is the ratio of one round, so that whatever else the machine did
+meanwhile weighs on both sides. The median over all rounds is judged; the range says how far to
+trust it. [performance.md](performance.md) says where the time goes and what was tried.
 
-The load generator and, with it, all contestants share the cores of one machine. It costs little (a
-prebuilt request, 16 kept connections, a search for two words in each answer), but what it takes is
-missing elsewhere: with more cores than processes all rates are higher.
+A rival is compared in the best of its configurations, which the run itself finds: the figures of
+its part list all that were tried. The load generator shares the cores of the machine with all
+contestants: with more cores than processes all rates are higher.
 
 """
 
@@ -88,14 +88,18 @@ def markdown(
             parts += [
                 "\n",
                 _rows(
-                    ("what", "min", "median", "max", "budget", "met"),
-                    [_cells(line) for line in measured],
+                    ("what", "min", "median", "max", "budget", "met", "for a user"),
+                    [(*_cells(line), line.means) for line in measured],
                 ),
             ]
         figures = [figure for line in measured for figure in line.figures]
         if figures:
             parts += ["\n", _rows(("figure", "min", "median", "max"), map(_figure, figures))]
-        parts += [f"\nNot measured: {line.why_not}.\n" for line in section.lines if line.why_not]
+        parts += [
+            f"\nNot measured: {line.what}: {line.why_not}.\n"
+            for line in section.lines
+            if line.why_not
+        ]
     return "".join(parts)
 
 

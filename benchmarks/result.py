@@ -64,6 +64,7 @@ class Line:
         values: One per repetition.
         budget: None for a line that is reported without being judged.
         figures: The values behind it.
+        means: What it means for a user, in a sentence; empty where `what` says it.
         why_not: Why there are no values; empty when there are.
     """
 
@@ -72,6 +73,7 @@ class Line:
     values: Sequence[float] = ()
     budget: Budget | None = None
     figures: Sequence[Figure] = field(default=())
+    means: str = ""
     why_not: str = ""
 
     @property

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from server.cache.blocking import BlockingClient
 from server.errors import CacheUnavailable
 from server.keys.secret import make_secret
 
+from .calls import Account
 from .processes import listening, port_of, running, wait_until
 
 WORKERS = 2
@@ -31,16 +32,14 @@ class Served:
     Args:
         port: Where.
         pids: All its processes that take part in an answer.
-        worker_pids: Those of them that speak HTTP.
-        authorization: Header by which requests log in; in the arguments of the call if None.
-        handle: Session by which requests read live data; they are of `check_auth` if None.
+        worker_pids: Those of them that speak HTTP, which come first in `pids`.
+        session: Of the protocol, which requests have to name; None where there are none.
     """
 
     port: int
     pids: tuple[int, ...]
     worker_pids: tuple[int, ...]
-    authorization: str | None = None
-    handle: str | None = None
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +52,10 @@ class Portal:
 
     url: str
 
-    def add_account(self, email: str, password: str) -> None:
+    def add(self, account: Account) -> None:
         """Add an account."""
-        self._send("POST", "_admin/accounts", {"email": email, "password": password})
+        body = {"email": account.email, "password": account.password}
+        self._send("POST", "_admin/accounts", body)
 
     def slow(self, seconds: float) -> None:
         """Let all logins from now on take this long."""
@@ -139,12 +139,12 @@ def answers(path: Path) -> bool:
 
 @contextlib.contextmanager
 def workers(
-    module: str, ready: Path, env: Mapping[str, str], count: int = WORKERS
+    module: Sequence[str], ready: Path, env: Mapping[str, str], count: int
 ) -> Iterator[Served]:
     """Run workers on one listening socket, each given it as descriptor 0, as supervisord does.
 
     Args:
-        module: Run with `python -m`.
+        module: Run with `python -m`, and its arguments.
         ready: Folder into which each writes a file of its own name when it serves.
         env: Their variables.
         count: How many.
@@ -155,7 +155,7 @@ def workers(
         processes = [
             stack.enter_context(
                 running(
-                    [sys.executable, "-m", module],
+                    [sys.executable, "-m", *module],
                     env={**env, "SUPERVISOR_PROCESS_NAME": name},
                     stdin=listener,
                 )
@@ -166,16 +166,17 @@ def workers(
             # All are sent SIGTERM before the first is waited for: a worker takes its time.
             stack.callback(process.terminate)
         for name in names:
-            wait_until((ready / name).exists, f"{module} {name}")
+            wait_until((ready / name).exists, f"{module[0]} {name}")
         pids = tuple(process.pid for process in processes)
         yield Served(port_of(listener), pids, pids)
 
 
 @contextlib.contextmanager
-def system(**settings: str) -> Iterator[System]:
+def system(count: int = WORKERS, /, **settings: str) -> Iterator[System]:
     """Run the whole of it, without supervisord.
 
     Args:
+        count: How many workers.
         settings: Further variables.
     """
     with scratch() as run_dir, portal() as simulated:
@@ -187,19 +188,20 @@ def system(**settings: str) -> Iterator[System]:
         }
         with (
             daemon(run_dir, **env) as daemon_pid,
-            workers("server", run_dir / "ready", env) as served,
+            workers(["server"], run_dir / "ready", env, count) as served,
         ):
             everybody = Served(served.port, (*served.pids, daemon_pid), served.worker_pids)
             yield System(everybody, simulated, run_dir / "cache.sock")
 
 
 @contextlib.contextmanager
-def host(url: str, storage_pid: int, **settings: str) -> Iterator[System]:
+def host(url: str, storage_pid: int, count: int = WORKERS, **settings: str) -> Iterator[System]:
     """Run the same on a shared storage, without a daemon.
 
     Args:
         url: Of the storage.
         storage_pid: Its process, which takes part in an answer.
+        count: How many workers.
         settings: Further variables.
     """
     with scratch() as run_dir, portal() as simulated:
@@ -212,6 +214,6 @@ def host(url: str, storage_pid: int, **settings: str) -> Iterator[System]:
             "OIG_LOGIN": "chat",
             **settings,
         }
-        with workers("server", run_dir / "ready", env) as served:
+        with workers(["server"], run_dir / "ready", env, count) as served:
             pids = (*served.pids, storage_pid)
             yield System(Served(served.port, pids, served.worker_pids), simulated)

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 
 import pytest
 from mcp import Client
 from rich.console import Console
 
-from benchmarks import generator, lookup, misses, report, shared_logins, startup
+from benchmarks import __main__ as command
+from benchmarks import lookup, misses, report, shared_logins, startup
 from benchmarks.answers import Answers
-from benchmarks.calls import LEGACY, MODERN, check_auth
+from benchmarks.calls import ID, LEGACY, MODERN, Question, accounts, check_auth, message
 from benchmarks.effort import Effort
-from benchmarks.parts import PARTS
+from benchmarks.parts import PARTS, Part
 from benchmarks.processes import ROOT
-from benchmarks.result import Budget, Figure, Line, NotMeasured, ratios
+from benchmarks.result import Budget, Figure, Line, NotMeasured, WrongAnswer, ratios
 from benchmarks.rivals.sdk_app import make_server
+from benchmarks.rivals.start import bare
+from benchmarks.verifying import verified
+from benchmarks.wrk import Wrk
 from server.tools.auth import CheckAuth
 
 TINY = Effort(
+    rounds=1,
+    search=1,
+    accounts=4,
     pairs=1,
     turns=2,
     starts=1,
     requests=20,
-    warm_up=4,
     seconds=10.0,
     lookups=64,
     few=10,
@@ -77,38 +84,100 @@ def test_a_request_states_its_true_length():
         assert f"Content-Length: {len(body)}".encode() in head
 
 
-async def generated(answer: bytes, count: int) -> dict:
+def test_an_answer_in_chunks_ends_with_the_last_chunk():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"12\r\nsession_from_cache\r\n0\r\n\r\n"
+    answers = Answers()
+    assert answers.feed(head + chunks[:-4]) is None
+    assert answers.feed(chunks[-4:]) == head + chunks
+
+
+def test_requests_of_all_accounts_have_the_same_length_and_the_id_that_wrk_replaces():
+    requests = [check_auth(MODERN, 8000, each) for each in accounts(12)]
+    assert len(set(requests)) == 12
+    assert len(set(map(len, requests))) == 1
+    assert all(b'"id":%d,' % ID in each for each in requests)
+
+
+def answering(answer: bytes, asked: list[bytes]) -> Callable[..., Awaitable[None]]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(65536):
+        while data := await reader.read(65536):
+            asked.append(data)
             writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        contestant = {
-            "port": server.sockets[0].getsockname()[1],
-            "request": "POST",
-            "expected": "session_from_cache",
-            "pids": [os.getpid()],
-            "connections": 4,
-        }
-        job = {"warm_up": 8, "turns": 2, "settle": 8, "count": count, "seconds": 10}
-        (result,) = await generator.generate({"contestants": [contestant], **job})
-        return result
+    return serve
 
 
-def test_the_generator_counts_answers_only_after_the_warm_up():
-    result = asyncio.run(generated(ANSWER, 100))
-    assert result["counted"] == 200
-    assert result["wrong"] == 0
-    assert 0 < result["p50"] <= result["p99"]
-    assert result["rate"] > 0
+def verify(answer: bytes, questions: int) -> list[bytes]:
+    """Verify the answers of a server that always gives the same one; return its requests."""
+    asked: list[bytes] = []
+
+    async def run() -> None:
+        server = await asyncio.start_server(answering(answer, asked), "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            question = Question(check_auth(MODERN, port), (b"session_from_cache",))
+            await asyncio.to_thread(verified, port, [question] * questions)
+
+    asyncio.run(run())
+    return asked
 
 
-def test_the_generator_counts_wrong_answers():
-    result = asyncio.run(generated(ANSWER.replace(b"from_cache", b"new_sessio"), 20))
-    assert result["wrong"] == result["counted"] == 40
-    assert "new_sessio" in result["sample"]
+def test_every_answer_is_read_and_every_request_has_an_id_of_its_own():
+    asked = verify(ANSWER, 40)
+    found = [re.search(rb'"id":(\d+),', each) for each in asked]
+    assert len({each.group(1) for each in found if each}) == 40
+
+
+def test_a_wrong_answer_is_an_error_that_shows_it():
+    with pytest.raises(WrongAnswer, match=r"2 of 2 answers, such as (.|\n)*new_sess"):
+        verify(ANSWER.replace(b"from_cache", b"new_sessio"), 2)
+
+
+@pytest.fixture
+def wrk():
+    if shutil.which("wrk") is None:
+        pytest.skip("there is no wrk")
+
+
+@pytest.mark.usefixtures("wrk")
+def test_a_turn_of_wrk_counts_answers_and_their_times(tmp_path):
+    with bare() as served:
+        requests = [message(LEGACY, served.port, "tools/list", {})]
+        size = verified(served.port, [Question(requests[0], (b"{ ",))])
+        load = Wrk(served.port, requests, served.pids, size, 2, kept=False, folder=tmp_path)
+        turn = load.turn(1)
+    assert turn.count > 0
+    assert 0 < turn.p50 <= turn.p99
+    assert turn.rate > 0
+    assert len(turn.cpu) == 1
+
+
+@pytest.mark.usefixtures("wrk")
+def test_answers_of_another_size_than_verified_ones_are_an_error(tmp_path):
+    with bare() as served:
+        requests = [message(LEGACY, served.port, "tools/list", {})]
+        load = Wrk(served.port, requests, served.pids, 10_000, 2, kept=False, folder=tmp_path)
+        with pytest.raises(WrongAnswer, match="bytes, verified were 10000"):
+            load.turn(1)
+
+
+def test_without_wrk_the_error_says_how_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(NotMeasured, match="apt install wrk"):
+        Wrk(1, [], [], 1.0, 1, kept=False, folder=tmp_path)
+
+
+def test_a_part_that_fails_is_a_line_that_says_why(monkeypatch):
+    def fail(_: Effort) -> list[Line]:
+        raise TimeoutError("cache\nwas | away")
+
+    written = io.StringIO()
+    section = command._measure(Part("p", "sum", "about", fail), TINY, Console(file=written))
+    (line,) = section.lines
+    assert line.why_not == "TimeoutError: cache was / away"
+    assert "Traceback" in written.getvalue()
 
 
 async def test_the_rival_gives_the_same_answers():
@@ -129,9 +198,8 @@ def redis_server():
 
 @pytest.mark.usefixtures("redis_server")
 def test_lookups_are_measured():
-    lines = lookup.against_redis(TINY)
-    assert all(len(line.values) == TINY.pairs for line in lines)
-    assert sum(line.budget is not None for line in lines) == 2
+    lines = [line for line in lookup.against_caches(TINY) if line.budget]
+    assert [len(line.values) for line in lines] == [TINY.pairs, TINY.pairs]
 
 
 @pytest.mark.usefixtures("redis_server")
@@ -144,7 +212,7 @@ def test_logins_over_a_shared_storage_are_measured():
 def test_without_a_redis_server_the_error_says_how_to_install_one(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(NotMeasured, match="apt install redis-server"):
-        lookup.against_redis(TINY)
+        lookup.against_caches(TINY)
 
 
 def test_simultaneous_misses_cause_one_login():
@@ -171,7 +239,7 @@ SECTIONS = [
                 figures=[Figure("f", "ms", [0.25])],
             ),
             Line("bad", values=[5.0], budget=Budget("at most", 4)),
-            Line("told", values=[1234.5]),
+            Line("told", values=[1234.5], means="It says so."),
         ],
     ),
     report.Section("two", "About that.", [Line("absent", why_not="there is no [server]")]),
@@ -182,11 +250,11 @@ def test_the_report_shows_every_line_including_the_bad_ones():
     text = report.markdown(SECTIONS, [("Python", "3")], "python -m benchmarks", "today")
     assert "| good | 1 x | 2 x | 3 x | at most 4 x | yes |" in text
     assert "| bad | 5 x | 5 x | 5 x | at most 4 x | NO |" in text
-    assert "| told | 1234 x | 1234 x | 1234 x |  |  |" in text
+    assert "| told | 1234 x | 1234 x | 1234 x |  |  | It says so. |" in text
     assert "| f | 0.25 ms | 0.25 ms | 0.25 ms |" in text
-    assert "Not measured: there is no [server]." in text
+    assert "Not measured: absent: there is no [server]." in text
     for row in text.splitlines():
-        assert row.count("|") in {0, 3, 5, 7}
+        assert row.count("|") in {0, 3, 5, 7, 8}
 
 
 def test_the_table_quotes_reasons_unchanged():

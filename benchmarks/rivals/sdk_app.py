@@ -4,7 +4,7 @@ Everything else is as it is with us: the tool's signature and result, the server
 loop, parser, frozen heap), JSON answers, no sessions. It checks nothing, locks nobody out, stores
 sessions in clear, and each process logs in for itself; that is what it saves.
 
-    python -m benchmarks.rivals.sdk_app       (the listening socket is descriptor 0)
+    python -m benchmarks.rivals.sdk_app stateless json uvloop   (descriptor 0 is the socket)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
@@ -56,15 +57,25 @@ def make_server() -> MCPServer[None]:
     return server
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
+def main(state: str, answers: str, loop: Any) -> None:
+    """Serve until SIGTERM.
+
+    Args:
+        state: `stateless`, or `sessions`.
+        answers: `json`, or `events`.
+        loop: uvicorn's: `asyncio`, or `uvloop`.
+    """
     listener = inherited_socket()
     if listener is None:
         sys.exit("descriptor 0 must be a listening socket")
-    app = make_server().streamable_http_app(json_response=True, stateless_http=True)
+    app = make_server().streamable_http_app(
+        json_response=answers == "json", stateless_http=state == "stateless"
+    )
     ready = Path(os.environ["RIVAL_READY"]) / os.environ["SUPERVISOR_PROCESS_NAME"]
-    make_worker(app, ready).run(sockets=[listener])
+    worker = make_worker(app, ready)
+    worker.config.loop = loop
+    worker.run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

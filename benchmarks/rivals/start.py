@@ -1,76 +1,157 @@
-"""Starting the rivals."""
+"""Starting rivals, each with one of its configurations; the listening socket is descriptor 0."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import sys
-import venv
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 
-from ..calls import LEGACY, check_auth
+from ..calls import LEGACY, MODERN, check_auth, message
 from ..probe import answered
 from ..processes import ROOT, listening, port_of, running
-from ..result import NotMeasured
 from ..system import Served, scratch, workers
+from .environments import FASTMCP, FASTMCP_1, TYPESCRIPT, node_with, python_with
 
-OLD_SDK = ROOT / "build" / "benchmarks-venv"
-"""Where the environment of the old SDK stays from one run to the next; not in git."""
+SESSION = b"mcp-session-id:"
 
-INSTALL_SECONDS = 300.0
+BARE_BYTES = 540
+"""What the bare process answers: as much as a `check_auth` without its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One configuration of a rival.
+
+    Args:
+        state: `stateless`, or `sessions`, which requests name.
+        answers: `json`, or `events`.
+        loop: `asyncio` or `uvloop`; empty for what is not Python.
+    """
+
+    state: str
+    answers: str
+    loop: str
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.state, self.answers, self.loop)))
+
+    @property
+    def arguments(self) -> list[str]:
+        """For a rival's command line."""
+        return [one for one in (self.state, self.answers, self.loop) if one]
+
+
+STATES, ANSWERS, LOOPS = ("sessions", "stateless"), ("json", "events"), ("asyncio", "uvloop")
+EVERY = tuple(Setup(*each) for each in product(STATES, ANSWERS, LOOPS))
+STATELESS = tuple(each for each in EVERY if each.state == "stateless")
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Somebody to be compared with.
+
+    Args:
+        name: In the report.
+        setups: All its configurations.
+        start: Runs it with one of them.
+        revisions: Those of the protocol that it speaks.
+    """
+
+    name: str
+    setups: Sequence[Setup]
+    start: Callable[[Setup], AbstractContextManager[Served]]
+    revisions: Sequence[str] = (LEGACY, MODERN)
 
 
 @contextlib.contextmanager
-def sdk_app() -> Iterator[Served]:
-    """Run two workers of the plain SDK app."""
+def sdk_app(setup: Setup, count: int) -> Iterator[Served]:
+    """Run workers of the plain SDK app."""
+    module = ["benchmarks.rivals.sdk_app", *setup.arguments]
     with (
         scratch() as ready,
-        workers("benchmarks.rivals.sdk_app", ready, {"RIVAL_READY": str(ready)}) as served,
+        workers(module, ready, {"RIVAL_READY": str(ready)}, count) as served,
     ):
+        yield _initialized(served, setup)
+
+
+@contextlib.contextmanager
+def fastmcp(packages: Sequence[str], setup: Setup) -> Iterator[Served]:
+    """Run one process of a FastMCP."""
+    command = [str(python_with(packages)), "-m", "benchmarks.rivals.fastmcp_app"]
+    with _process([*command, *setup.arguments]) as served:
+        yield _initialized(served, setup)
+
+
+@contextlib.contextmanager
+def typescript(setup: Setup) -> Iterator[Served]:
+    """Run one node process of the TypeScript SDK."""
+    node, folder = node_with(TYPESCRIPT)
+    program = shutil.copy(ROOT / "benchmarks" / "rivals" / "typescript.mjs", folder)
+    with _process([node, str(program), *setup.arguments]) as served:
+        yield _initialized(served, setup)
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Served]:
+    """Run one process of uvicorn that gives a fixed answer."""
+    command = [sys.executable, "-m", "benchmarks.rivals.bare", str(BARE_BYTES)]
+    with _process(command) as served:
+        answered(served.port, check_auth(MODERN, served.port))
         yield served
 
 
-@contextlib.contextmanager
-def fastmcp1(python: Path, loop: str = "asyncio", http: str = "h11") -> Iterator[Served]:
-    """Run one process of FastMCP 1.
+SDK_TWO = Rival(
+    "SDK app, 2 workers",
+    # A session lives in one of the workers, and a request may reach the other.
+    STATELESS,
+    partial(sdk_app, count=2),
+)
+SDK_ONE = Rival("SDK app, 1 worker", EVERY, partial(sdk_app, count=1))
+FASTMCP_OLD = Rival("FastMCP 1.30", EVERY, partial(fastmcp, FASTMCP_1), (LEGACY,))
+FASTMCP_NEW = Rival("fastmcp 4.2.3", EVERY, partial(fastmcp, FASTMCP))
+TYPESCRIPT_SDK = Rival(
+    "TypeScript SDK 1.32",
+    tuple(Setup(state, answers, "") for state, answers in product(STATES, ANSWERS)),
+    typescript,
+    (LEGACY,),
+)
 
-    Args:
-        python: Of the environment that `old_sdk` made.
-        loop: uvicorn's loop.
-        http: uvicorn's parser.
-    """
-    command = [str(python), "-m", "benchmarks.rivals.fastmcp1", loop, http]
+
+@contextlib.contextmanager
+def _process(command: Sequence[str]) -> Iterator[Served]:
     with listening() as listener:
         port = port_of(listener)
         with running(command, stdin=listener) as process:
-            # The socket listens already: the first answer comes when it serves.
-            answered(port, check_auth(LEGACY, port))
             yield Served(port, (process.pid,), (process.pid,))
 
 
-def old_sdk() -> Path:
-    """Make the environment of the old SDK unless it is there; gives its interpreter.
-
-    Raises:
-        NotMeasured: It cannot be installed here, for instance without a network.
-    """
-    python = OLD_SDK / "bin" / "python"
-    done = OLD_SDK / "complete"
-    if done.exists():
-        return python
-    shutil.rmtree(OLD_SDK, ignore_errors=True)
-    venv.create(OLD_SDK, with_pip=True)
-    packages = ["mcp<2", "uvloop", "httptools"]
-    try:
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *packages],
-            stdout=sys.stderr,
-            timeout=INSTALL_SECONDS,
-            check=True,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
-        raise NotMeasured(f"pip could not install {' '.join(packages)}") from exc
-    done.touch()
-    return python
+def _initialized(served: Served, setup: Setup) -> Served:
+    """Wait until it answers; open a session if it has such."""
+    port = served.port
+    if setup.state == "stateless":
+        # The socket listens already: the answer comes when it serves.
+        answered(port, check_auth(LEGACY, port))
+        return served
+    params = {
+        "protocolVersion": LEGACY,
+        "capabilities": {},
+        "clientInfo": {"name": "benchmark", "version": "1"},
+    }
+    head, _, _ = answered(port, message(LEGACY, port, "initialize", params)).partition(b"\r\n\r\n")
+    (line,) = (one for one in head.split(b"\r\n") if one.lower().startswith(SESSION))
+    session = line[len(SESSION) :].strip().decode()
+    ready = message(
+        LEGACY,
+        port,
+        "notifications/initialized",
+        {},
+        headers={"Mcp-Session-Id": session},
+        notice=True,
+    )
+    answered(port, ready)
+    return replace(served, session=session)

@@ -1,0 +1,138 @@
+"""Contestants over HTTP, taking turns of a second; the order is reversed in every round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from .calls import FROM_CACHE, LEGACY, Account, Question, check_auth
+from .effort import Effort
+from .result import Figure
+from .system import Served, scratch
+from .verifying import verified
+from .wrk import Wrk
+
+CONNECTIONS = 16
+
+TURN_SECONDS = 1
+"""wrk takes whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A server, and what it is asked.
+
+    Args:
+        who: In the report.
+        served: The server.
+        questions: What it is asked, in turn.
+        connections: How many ask at the same time.
+        kept: Whether each connection asks one question alone, as of `Wrk`.
+    """
+
+    who: str
+    served: Served
+    questions: Sequence[Question]
+    connections: int = CONNECTIONS
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class Runs:
+    """All turns of one contestant.
+
+    Attributes:
+        rates: Answers a second.
+        p50: In seconds.
+        p99: In seconds.
+        cpu: Processor time of all processes per answer, in seconds.
+        storage: That of processes that are no workers.
+    """
+
+    who: str
+    rates: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    storage: list[float] = field(default_factory=list)
+
+    def figures(self) -> list[Figure]:
+        """Return what a reader wants to see of them."""
+        return [
+            Figure(f"{self.who}: throughput", "requests/s", self.rates),
+            Figure(f"{self.who}: p50", "ms", [1e3 * each for each in self.p50]),
+            Figure(f"{self.who}: p99", "ms", [1e3 * each for each in self.p99]),
+            Figure(f"{self.who}: processor time", "us/request", [1e6 * each for each in self.cpu]),
+        ]
+
+
+def logins(
+    served: Served, revision: str, accounts: Sequence[Account], *, by_header: bool = False
+) -> list[Question]:
+    """Return a call of `check_auth` for each account, which is to be answered from the cache.
+
+    Args:
+        served: Who will be asked.
+        revision: Of the protocol.
+        accounts: Who asks.
+        by_header: Whether they log in by a header, not by arguments.
+    """
+    session = served.session if revision == LEGACY else None
+    return [
+        Question(
+            check_auth(
+                revision,
+                served.port,
+                None if by_header else account,
+                account.basic if by_header else None,
+                session,
+            ),
+            (FROM_CACHE, account.email.encode()),
+        )
+        for account in accounts
+    ]
+
+
+def take_turns(
+    contestants: Sequence[Contestant], effort: Effort, *, rounds: int | None = None
+) -> list[Runs]:
+    """Measure all contestants. Their answers are verified before the first turn and after the last.
+
+    Args:
+        contestants: In the order of the first round.
+        effort: How many rounds.
+        rounds: How many, if not as many as that.
+
+    Raises:
+        NotMeasured: There is no wrk.
+        WrongAnswer: An answer was wrong.
+    """
+    runs = [Runs(each.who) for each in contestants]
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        loads = []
+        for each in contestants:
+            load = Wrk(
+                each.served.port,
+                [question.request for question in each.questions],
+                each.served.pids,
+                verified(each.served.port, each.questions),
+                each.connections,
+                kept=each.kept,
+                folder=folder,
+            )
+            loads.append((load, each.served))
+        order = list(zip(loads, runs, strict=True))
+        for _ in range(rounds or effort.rounds):
+            for (load, served), run in order:
+                turn = load.turn(TURN_SECONDS)
+                run.rates.append(turn.rate)
+                run.p50.append(turn.p50)
+                run.p99.append(turn.p99)
+                run.cpu.append(sum(turn.cpu))
+                run.storage.append(sum(turn.cpu[len(served.worker_pids) :]))
+            order.reverse()
+        for each in contestants:
+            verified(each.served.port, each.questions)
+    return runs

@@ -1,0 +1,87 @@
+"""Where rivals are installed, from the registries: a folder that stays from run to run, not in git.
+
+All versions are pinned: a figure is of them and of no others.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..processes import ROOT
+from ..result import NotMeasured
+
+FOLDER = ROOT / "build" / "rivals"
+
+FASTMCP_1 = ("mcp==1.30.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
+FASTMCP = ("fastmcp==4.2.3", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
+TYPESCRIPT = ("@modelcontextprotocol/sdk@1.32.2", "zod@4.6.7")
+MEMCACHED = ("emcache==1.3.3",)
+"""The client of memcached for asyncio that is released most often; it opens Unix sockets."""
+
+INSTALL_SECONDS = 300.0
+
+NODE_HINT = "there is no node here, or no npm. Debian and Ubuntu: apt install nodejs npm"
+
+
+def python_with(packages: Sequence[str]) -> Path:
+    """Return the interpreter of an environment with these packages.
+
+    Raises:
+        NotMeasured: They cannot be installed here, for instance without a network.
+    """
+
+    def install(folder: Path) -> None:
+        venv.create(folder, with_pip=True)
+        _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages])
+
+    return _made(packages, install) / "bin" / "python"
+
+
+def folder_with(packages: Sequence[str]) -> Path:
+    """Return a folder with Python packages for this interpreter, to be added to its path.
+
+    Raises:
+        NotMeasured: They cannot be installed here.
+    """
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    return _made(packages, lambda folder: _run([*pip, str(folder), *packages]))
+
+
+def node_with(packages: Sequence[str]) -> tuple[str, Path]:
+    """Return node and the folder that has these packages.
+
+    Raises:
+        NotMeasured: There is no node or no npm, or they cannot be installed here.
+    """
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise NotMeasured(NODE_HINT)
+
+    def install(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        _run([npm, "install", "--silent", "--no-audit", "--no-fund", *packages], folder)
+
+    return node, _made(packages, install)
+
+
+def _made(packages: Sequence[str], install: Callable[[Path], None]) -> Path:
+    name = packages[0].replace("/", "-").lstrip("@")
+    folder = FOLDER / f"{name}-python{sys.version_info.major}.{sys.version_info.minor}"
+    done = folder / "complete"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        install(folder)
+        done.touch()
+    return folder
+
+
+def _run(command: Sequence[str], folder: Path = ROOT) -> None:
+    try:
+        subprocess.run(command, cwd=folder, stdout=sys.stderr, timeout=INSTALL_SECONDS, check=True)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as exc:
+        raise NotMeasured(f"{' '.join(command)} failed: {type(exc).__name__}") from exc

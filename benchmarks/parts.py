@@ -15,6 +15,7 @@ from . import (
     lookup,
     memory,
     misses,
+    parts_of_a_call,
     sizes,
     small_machine,
     startup,
@@ -67,6 +68,15 @@ or without, answers as JSON or as events, asyncio or uvloop; the fastest is comp
 otherwise e-mail and password are arguments of each call. Rivals get them as arguments. Processor
 time is that of all server processes, the cache daemon's included, without the generator's.""",
         against_rivals.against_rivals,
+    ),
+    Part(
+        "call",
+        "where the time of a cached call goes",
+        """\
+One caller, no network: a worker's ASGI app called directly, with a cache daemon in a process of its
+own. Each step's time is its own, without the steps within it, the median of 200 calls; the whole is
+that of calls without any clock within them.""",
+        parts_of_a_call.of_check_auth,
     ),
     Part(
         "fast-lane",

@@ -112,13 +112,16 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
-def ask(module: str, job: Mapping[str, Any], seconds: float) -> Any:
+def ask(
+    module: str, job: Mapping[str, Any], seconds: float, env: Mapping[str, str] | None = None
+) -> Any:
     """Run a module of this project as a process of its own: a job in, a result out, both JSON.
 
     Args:
         module: Its name in this package.
         job: Written to its standard input.
         seconds: Longest time it may take.
+        env: Variables beside those of `clean_env`.
 
     Raises:
         RuntimeError: It failed.
@@ -127,7 +130,7 @@ def ask(module: str, job: Mapping[str, Any], seconds: float) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}"],
         cwd=ROOT,
-        env=clean_env(),
+        env=clean_env(env),
         input=json.dumps(job).encode(),
         stdout=subprocess.PIPE,
         timeout=seconds + READY,

@@ -23,8 +23,14 @@ from server.upstream import kept_readings
 from server.upstream.kept_readings import KeptReadings, reading_of
 from server.upstream.single_flight import Fetched
 
+from .browser_worker import basic, browser_workers
+from .control_house import Clock
+from .local_accounts import local_accounts
 from .reading_house import ReadingHouse, reading_houses
+from .system import temporary_folder
 from .test_readings_live import anything
+from .test_valkey_client import client_over
+from .valkey_servers import running
 
 DAY = date(2026, 6, 9)
 MAKES = "server.upstream.kept_readings.KeptReading.made"
@@ -221,18 +227,19 @@ WHAT, NAME = "history batt", reading_of("history batt", {"max_points": 48})
 class Shelf:
     """Answers of accounts, as the cache keeps them."""
 
-    def __init__(self):
+    def __init__(self, accounts=None):
         self.asked = 0
-        self.house = ReadingHouse(TIMES[0])
-        self.readings = KeptReadings(self.house.accounts, SEALER)
+        self.clock = Clock(NOW.timestamp())
+        self.accounts = accounts or local_accounts(self.clock)
+        self.readings = KeptReadings(self.accounts, SEALER)
 
     async def answer(self, keys=KEYS, content=b"[]", what=WHAT):
         """Store an answer of the portal; return it as its reader has it."""
         key = SEALER.question(what)
         value = SEALER.seal_answer(keys, key, content)
-        await self.house.accounts.call(Put("answer", keys.account, key, value, 300.0))
+        await self.accounts.call(Put("answer", keys.account, key, value, 300.0))
         sealed = SimpleNamespace(value=value, expires_in=300.0)
-        return Fetched(content, self.house.clock.time, "live", sealed)
+        return Fetched(content, self.clock.time, "live", sealed)
 
     async def made(self, fetched, keys=KEYS, name=NAME):
         return await self.readings.made(granted(keys), name, fetched, self.make)
@@ -257,10 +264,25 @@ def granted(keys):
 async def shelf():
     one = Shelf()
     yield one
-    await one.house.aclose()
+    await one.accounts.stop()
+
+
+@pytest.fixture
+def server():
+    with running("redis", "--appendonly", "yes", "--appendfsync", "no") as started:
+        yield started
+
+
+async def test_a_reading_is_found_on_a_shared_storage_while_its_answer_is_there(server):
+    async with client_over(server) as client:
+        await found_with_its_answer(Shelf(client))
 
 
 async def test_a_reading_is_found_while_its_answer_is_the_one_in_the_cache(shelf):
+    await found_with_its_answer(shelf)
+
+
+async def found_with_its_answer(shelf):
     made = await shelf.made(await shelf.answer())
     found = await shelf.find()
     assert (found.facts, found.text, found.at) == (made.facts, made.text, made.at)
@@ -272,9 +294,9 @@ async def test_a_reading_is_found_while_its_answer_is_the_one_in_the_cache(shelf
 
 async def test_a_reading_ends_with_its_answer(shelf):
     await shelf.made(await shelf.answer())
-    shelf.house.clock.time += 299.0
+    shelf.clock.time += 299.0
     assert await shelf.find() is not None
-    shelf.house.clock.time += 1.0
+    shelf.clock.time += 1.0
     assert await shelf.find() is None
 
 
@@ -302,7 +324,7 @@ async def test_another_version_of_the_program_makes_its_own(shelf, monkeypatch):
 async def test_a_flush_drops_a_reading_and_one_stored_after_it_is_not_found(shelf):
     fetched = await shelf.answer()
     await shelf.made(fetched)
-    await shelf.house.accounts.upkeep.flush("sessions")
+    await shelf.accounts.upkeep.flush("sessions")
     assert await shelf.find() is None
     await shelf.made(fetched)
     assert await shelf.find() is None
@@ -338,5 +360,32 @@ async def test_what_is_found_missing_is_not_asked_for_twice(shelf):
 async def test_nothing_of_a_reading_is_kept_in_clear(shelf):
     await shelf.made(await shelf.answer(content=b"[4711]"))
     key = SEALER.question(NAME)
-    stored = await shelf.house.accounts.call(Get(account=KEYS.account, questions=(key,)))
+    stored = await shelf.accounts.call(Get(account=KEYS.account, questions=(key,)))
     assert b"4711" not in stored.answers[0].value
+
+
+IN_CHAT = {"allowed_hosts": ("chat.example.org",), "chat_hosts": ("chat.example.org",)}
+NOON = 1_796_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("daemon", "lane"), [(True, "on"), (False, "off")], ids=["a daemon", "alone, by the SDK"]
+)
+async def test_a_reading_is_made_once_for_all_workers_and_by_one_that_is_alone(daemon, lane):
+    asked = {"series": "battery", "first_day": "2026-11-20", "last_day": "2026-11-21"}
+    asked |= {"headers": {**basic(), "Host": "chat.example.org"}}
+    changes = {**IN_CHAT, "daemon": daemon, "wall": lambda: NOON, "fast_lane": lane}
+    with temporary_folder() as folder:
+        async with browser_workers(folder, 2 if daemon else 1, **changes) as workers:
+            results = []
+            for tool in ("get_history", "get_notifications"):
+                given = asked if tool == "get_history" else {"headers": asked["headers"]}
+                fresh = await workers[0].call(tool, **given)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(MAKES, made_again)
+                    kept = await workers[-1].call(tool, **given)
+                results.append([one.json()["result"] for one in (fresh, kept)])
+    for fresh, kept in results:
+        told = [one["structuredContent"] for one in (fresh, kept)]
+        assert [one["source"] for one in told] == ["live", "cached"]
+        assert without(told[0], OF_THE_CALL) == without(told[1], OF_THE_CALL)

@@ -1,24 +1,24 @@
 """The MCP server over Streamable HTTP, as two blocking questions: what is there, and do it.
 
 Each question opens its own connection. The server has no session between requests either, so
-nothing is lost when it restarts between two of them.
+nothing is lost when it restarts between two of them. A server that lists its tools in the stateless
+revision is asked without the SDK, and every other one with it.
 
-Importing this module loads the SDK, which takes the better part of a second: import it late.
+Importing this module loads the HTTP client, the slower half of a start: import it late.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import anyio
 import httpx2
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
 
 from . import catalogue as offers
 from .address import shown
@@ -28,8 +28,11 @@ from .http_responses import Witness
 from .identity import Identity
 from .login import Login
 from .outages import explain, leaves
+from .stateless import NotPlain, Stateless
 from .unawaited import Unawaited
-from .version import version
+
+if TYPE_CHECKING:
+    from .conversation import Conversation
 
 T = TypeVar("T")
 
@@ -37,8 +40,8 @@ CONNECT_SECONDS = 10.0
 """A server that is up accepts at once; waiting longer only delays the message."""
 PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
-MAX_PAGES = 100
-"""Bounds a server whose list of tools never ends."""
+STATELESS = "stateless"
+"""The mode in which the SDK is used only where it has to be."""
 
 
 def _run(function: Callable[[], Awaitable[T]]) -> T:
@@ -67,6 +70,9 @@ def _run(function: Callable[[], Awaitable[T]]) -> T:
         raise
 
 
+_Way: TypeAlias = "Stateless | Conversation"
+
+
 @dataclass(slots=True)
 class _Progress:
     """How far an exchange got; decides what may be repeated."""
@@ -81,7 +87,8 @@ class Endpoint:
     Args:
         url: The endpoint, such as http://localhost:8000/mcp.
         timeout: Seconds for connecting and listing, and again for a call.
-        mode: The SDK's connect mode: `auto`, `legacy`, or a protocol version.
+        mode: `stateless`, or to use nothing but the SDK one of its connect modes: `auto`, `legacy`,
+            or a protocol version.
         tell: Takes one line per exchange, free of anything secret.
     """
 
@@ -90,13 +97,16 @@ class Endpoint:
         url: str,
         *,
         timeout: float,
-        mode: str = "auto",
+        mode: str = STATELESS,
         tell: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.url = url
         self._timeout = timeout
-        self._mode = mode
         self._tell = tell
+        self._stateless = mode == STATELESS
+        self._mode = "auto" if self._stateless else mode
+        self._known: offers.Catalogue | None = None
+        self._known_until = 0.0
 
     def catalogue(self, login: Login | None = None) -> offers.Catalogue:
         """Ask what the server offers.
@@ -109,10 +119,12 @@ class Endpoint:
             Failure: The server could not be asked.
         """
 
-        async def ask(client: Client, _scope: anyio.CancelScope, _: _Progress) -> offers.Catalogue:
-            return await _listed(client)
+        async def ask(way: _Way, _scope: anyio.CancelScope, _: _Progress) -> offers.Catalogue:
+            return await way.listed()
 
-        return _run(partial(self._insist, ask, login, always=True))
+        found = _run(partial(self._insist, ask, login, always=True))
+        self._known, self._known_until = found, monotonic() + found.fresh_s
+        return found
 
     def call(
         self,
@@ -137,29 +149,18 @@ class Endpoint:
             Failure: The server could not be asked, or refused the call.
         """
 
-        async def ask(
-            client: Client, scope: anyio.CancelScope, progress: _Progress
-        ) -> offers.Result:
+        async def ask(way: _Way, scope: anyio.CancelScope, progress: _Progress) -> offers.Result:
             # Listed first: whether the call may be repeated must be known before it is made.
-            tool = (await _listed(client)).tool(name)
+            tool = (self._fresh() or await way.listed()).tool(name)
             progress.calling, progress.repeatable = True, repeat and tool.repeatable
             scope.deadline = anyio.current_time() + self._timeout
-            answer = await client.call_tool(name, dict(arguments))
-            return offers.Result(
-                content=tuple(
-                    block.model_dump(mode="json", by_alias=True, exclude_none=True)
-                    for block in answer.content
-                ),
-                structured=answer.structured_content,
-                is_error=answer.is_error,
-                meta=answer.meta or {},
-            )
+            return await way.call(tool, arguments)
 
         return _run(partial(self._insist, ask, login, always=always))
 
     async def _insist(
         self,
-        ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
+        ask: Callable[[_Way, anyio.CancelScope, _Progress], Awaitable[T]],
         login: Login | None,
         *,
         always: bool,
@@ -182,7 +183,7 @@ class Endpoint:
 
     async def _exchange(
         self,
-        ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
+        ask: Callable[[_Way, anyio.CancelScope, _Progress], Awaitable[T]],
         progress: _Progress,
         identity: Identity | None,
     ) -> T:
@@ -190,19 +191,21 @@ class Endpoint:
         answers: list[T] = []
         try:
             with anyio.fail_after(self._timeout) as scope:
-                async with (
-                    self._http(witness, identity) as http,
-                    Client(
-                        streamable_http_client(self.url, http_client=http),
-                        client_info=Implementation(name="oig-client", version=version()),
-                        mode=self._mode,
-                        cache=None,
-                    ) as client,
-                ):
-                    answers.append(await ask(client, scope, progress))
+                async with self._http(witness, identity) as http:
+                    if self._stateless:
+                        with suppress(NotPlain):  # of a list: nothing was called yet
+                            answers.append(await ask(Stateless(self.url, http), scope, progress))
+                            return answers[0]
+                        witness.failure = None
+                    from .conversation import conversing  # noqa: PLC0415 - loads the SDK
+
+                    async with conversing(self.url, http, self._mode) as way:
+                        answers.append(await ask(way, scope, progress))
+                        self._stateless = False
         except Exception as exc:
             if answers:  # it came; how the connection was closed is nobody's concern
                 return answers[0]
+            self._known = None
             failure = witness.failure or explain(
                 exc, shown(self.url), self._timeout, calling=progress.calling
             )
@@ -210,6 +213,10 @@ class Endpoint:
                 raise
             raise failure from None
         return answers[0]
+
+    def _fresh(self) -> offers.Catalogue | None:
+        """Return the list that the server lets be used again, if there is one."""
+        return self._known if monotonic() < self._known_until else None
 
     def _http(self, witness: Witness, identity: Identity | None) -> httpx2.AsyncClient:
         return connecting(
@@ -221,40 +228,6 @@ class Endpoint:
             headers={"Accept-Encoding": "identity"},
             event_hooks={"request": [witness.asked], "response": [witness.answered]},
         )
-
-
-async def _listed(client: Client) -> offers.Catalogue:
-    tools: list[offers.Tool] = []
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        tools += [
-            offers.Tool(
-                name=tool.name,
-                title=tool.title or (tool.annotations and tool.annotations.title) or "",
-                description=tool.description or "",
-                input_schema=tool.input_schema,
-                output_schema=tool.output_schema,
-                annotations=(
-                    tool.annotations.model_dump(mode="json", by_alias=True, exclude_none=True)
-                    if tool.annotations
-                    else {}
-                ),
-            )
-            for tool in page.tools
-        ]
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    info = client.server_info
-    return offers.Catalogue(
-        server=offers.Server(
-            name=info.name if info else "",
-            version=info.version if info else "",
-            protocol=client.protocol_version,
-        ),
-        tools=tuple(tools),
-    )
 
 
 def _may_repeat(failure: Unreachable | NotMcp, progress: _Progress) -> bool:

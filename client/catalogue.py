@@ -118,10 +118,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything one server offers."""
+    """Everything one server offers.
+
+    Attributes:
+        server: Who offers it.
+        tools: In the server's order.
+        fresh_s: Seconds for which the server lets it be used again; 0 where it is not known.
+    """
 
     server: Server
     tools: tuple[Tool, ...]
+    fresh_s: float = 0.0
 
     def tool(self, name: str) -> Tool:
         """Return the tool `name`.

@@ -1,4 +1,4 @@
-"""From exceptions of the HTTP client and the SDK to what a person can act on.
+"""From exceptions of the HTTP client and of the protocol to what a person can act on.
 
 They arrive wrapped: task groups add exception groups, transports add causes.
 """
@@ -14,11 +14,15 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 import httpx2
-from mcp import MCPError
-from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, UNSUPPORTED_PROTOCOL_VERSION
-from pydantic import ValidationError
 
 from .failures import Failure, NotMcp, ToolFailure, Unreachable
+from .jsonrpc import (
+    CONNECTION_CLOSED,
+    PARSE_ERROR,
+    UNSUPPORTED_PROTOCOL_VERSION,
+    Malformed,
+    Rejected,
+)
 
 START = "Is the server running? Start it: oig-cloud-mcp serve; or check --url and OIG_MCP_URL."
 
@@ -45,23 +49,28 @@ def explain(exc: BaseException, url: str, timeout: float, *, calling: bool) -> F
     """Return the failure behind `exc`, or None when it is a bug of this client.
 
     Args:
-        exc: What the SDK raised.
+        exc: What was raised.
         url: Where the request went.
         timeout: The time limit, in seconds.
         calling: True once the tool call itself is on its way.
     """
     found = list(leaves(exc))
-    for kind in (Failure, httpx2.RequestError, TimeoutError, MCPError, ValidationError):
+    for kind in (Failure, httpx2.RequestError, TimeoutError, Rejected, Malformed):
         for leaf in found:
             if isinstance(leaf, kind):
                 return _of(leaf, found, url, timeout, calling=calling)
     if any(isinstance(leaf, RuntimeError) for leaf in found) and calling:
-        return ToolFailure(
-            "The tool's answer does not have the form that the server promises for it. The fault "
-            "is the server's; update it, or tell its operator.",
-            kind="bad_result",
-        )
+        return broken_promise()  # the SDK's for it
     return None
+
+
+def broken_promise() -> ToolFailure:
+    """Return the failure of a tool whose result does not fit its output schema."""
+    return ToolFailure(
+        "The tool's answer does not have the form that the server promises for it. The fault "
+        "is the server's; update it, or tell its operator.",
+        kind="bad_result",
+    )
 
 
 def _of(
@@ -70,9 +79,9 @@ def _of(
     match leaf:
         case Failure():
             return leaf
-        case MCPError():
+        case Rejected():
             return _protocol(leaf, url, calling=calling)
-        case ValidationError():
+        case Malformed():
             return _garbage(url)
         case httpx2.ConnectTimeout() | httpx2.ConnectError() | httpx2.ProxyError():
             return _not_connected(leaf, found, url)
@@ -170,7 +179,7 @@ def _garbage(url: str) -> NotMcp:
     )
 
 
-def _protocol(error: MCPError, url: str, *, calling: bool) -> Failure:
+def _protocol(error: Rejected, url: str, *, calling: bool) -> Failure:
     if error.code == CONNECTION_CLOSED:
         return _cut_off(url)
     if error.code == PARSE_ERROR:

@@ -207,7 +207,7 @@ class Session:
 
     def _server(self) -> Endpoint:
         if self._endpoint is None:
-            from .api import Endpoint  # noqa: PLC0415 - loads the SDK: the slow part of a start
+            from .api import Endpoint  # noqa: PLC0415 - loads the HTTP client: slow
 
             self._endpoint = Endpoint(self.whole_url, timeout=self.timeout, tell=self.output.detail)
         return self._endpoint

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import uvicorn
+from mcp.server.caching import CacheHint
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools.base import Tool
@@ -323,7 +324,8 @@ class Discreet(Tool):
 
 
 def mcp_app(*, echoes: bool = True) -> Any:
-    server = MCPServer("test-battery", version="9.8.7", log_level="ERROR")
+    hints = {"tools/list": CacheHint(ttl_ms=60_000, scope="private")}
+    server = MCPServer("test-battery", version="9.8.7", log_level="ERROR", cache_hints=hints)
     reads = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=True)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
     kind = Tool if echoes else Discreet
@@ -382,13 +384,13 @@ class Watching:
 
 
 class Old:
-    """Answer the newer protocol's opening as a server does that never heard of it."""
+    """Answer requests of the newer protocol as a server does that never heard of it."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and (b"mcp-method", b"server/discover") in scope["headers"]:
+        if scope["type"] == "http" and b"mcp-method" in dict(scope["headers"]):
             await answer(send, 404, b"text/plain", b"what?")
         else:
             await self.app(scope, receive, send)

@@ -17,18 +17,26 @@ from client.api import Endpoint, _run
 from client.doctor import network
 from client.doctor.visit import Visit
 from client.failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
+from client.jsonrpc import Rejected
+from client.outages import explain
 
 pytest_plugins = ("tests.client_servers",)
 
 PATIENCE = 60
 
 
-def endpoint(url, *, timeout=PATIENCE, mode="auto", tell=lambda _line: None):
+def endpoint(url, *, timeout=PATIENCE, mode="stateless", tell=lambda _line: None):
     return Endpoint(url, timeout=timeout, mode=mode, tell=tell)
 
 
 @pytest.mark.parametrize(
-    ("mode", "protocol"), [("auto", "2026-07-28"), ("2026-07-28", ""), ("legacy", "2025-11-25")]
+    ("mode", "protocol"),
+    [
+        ("stateless", "2026-07-28"),
+        ("auto", "2026-07-28"),
+        ("2026-07-28", ""),
+        ("legacy", "2025-11-25"),
+    ],
 )
 def test_both_eras_of_the_protocol_list_and_call(mcp_server, mode, protocol):
     told: list[str] = []
@@ -44,7 +52,7 @@ def test_both_eras_of_the_protocol_list_and_call(mcp_server, mode, protocol):
     assert "hunter2" not in "".join(told)
 
 
-@pytest.mark.parametrize("mode", ["auto", "2026-07-28", "legacy"])
+@pytest.mark.parametrize("mode", ["stateless", "auto", "2026-07-28", "legacy"])
 def test_a_server_may_spell_media_types_in_any_case(shouting_server, mode):
     calling = endpoint(shouting_server.url, mode=mode)
     assert calling.catalogue().tool("check_auth")
@@ -52,9 +60,13 @@ def test_a_server_may_spell_media_types_in_any_case(shouting_server, mode):
 
 
 def test_an_old_server_is_greeted_in_the_old_way(old_server):
-    catalogue = endpoint(old_server.url).catalogue()
-    assert catalogue.server.protocol == "2025-11-25"
-    assert endpoint(old_server.url).call("add", {"a": 1, "b": 2}).structured == {"result": 3}
+    told: list[str] = []
+    asking = endpoint(old_server.url, tell=told.append)
+    assert asking.catalogue().server.protocol == "2025-11-25"
+    assert asking.call("add", {"a": 1, "b": 2}).structured == {"result": 3}
+    methods = [line.partition(" ")[0] for line in told]
+    conversation = ["server/discover", "initialize", "notifications/initialized", "tools/list"]
+    assert methods == ["tools/list", *conversation, *conversation, "tools/call"]
 
 
 def test_an_error_of_the_tool_is_a_result(mcp_server):
@@ -225,10 +237,6 @@ def test_a_changing_call_is_not_retried_and_the_error_says_so(mortal_server, tmp
 
 
 def test_a_protocol_error_during_a_call_is_a_tool_error(mcp_server):
-    from mcp import MCPError
-
-    from client.outages import explain
-
-    failure = explain(MCPError(-32602, "no such thing"), mcp_server.url, 1, calling=True)
+    failure = explain(Rejected(-32602, "no such thing"), mcp_server.url, 1, calling=True)
     assert isinstance(failure, ToolFailure)
     assert failure.message == "no such thing"

@@ -47,6 +47,7 @@ PLANTED = {
     "models": ("server.auth.sessions", "pydantic"),
     "pages": ("server.tools.reading", "jinja2"),
     "terminal": ("server.log", "rich"),
+    "schemas": ("server.tools.reading", "jsonschema"),
     "measuring": ("server.app", "psutil"),
     "valkey": ("server.state.accounts", "redis"),
 }

@@ -54,6 +54,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("bytes", "size", size, False),
             ("hit_ratio", "hit ratio", percent, False),
             ("hits_total", "hits", count, False),
+            ("near_hits_total", "near, by workers", count, False),
             ("misses_total", "misses", count, False),
             ("expired_total", "expired", count, False),
             ("evicted_total", "evicted", count, True),

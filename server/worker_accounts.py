@@ -69,7 +69,8 @@ def worker_accounts(
     client: Sharing
     tag = None if secret is None else secret_tag(secret)
     if settings.cache_url is None:
-        hello = Hello.of(name, os.getpid(), program_version())._replace(tag=tag)
+        hello = Hello.of(name, os.getpid(), program_version())
+        hello = hello._replace(tag=tag, near=1 if settings.near_cache == "on" else None)
         client = CacheClient(settings.cache_socket, hello)
     else:
         # They load redis-py: 0.1 s and 10 MB, which a worker with a daemon need not have.
@@ -89,6 +90,7 @@ def worker_accounts(
             limits_of(settings),
             policy_of(settings),
             tag=tag,
+            near=settings.near_cache == "on",
             about=lambda: about,
         )
 

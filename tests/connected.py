@@ -17,6 +17,7 @@ class Connected:
         self.secret_differs = False
         self.foreign = False
         self.sent = []
+        self.near = self.named = self.acknowledged = 0
         connections.add(self)
 
     def send(self, message):

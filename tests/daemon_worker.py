@@ -43,12 +43,19 @@ class Worker:
         path: The daemon's socket; whether there is one or not.
         remote: What is asked in place of a client.
         local: Its copies.
+        near: Whether it keeps near copies.
     """
 
     def __init__(
-        self, path: Path | None = None, *, remote: Any = None, local: Copies | None = None
+        self,
+        path: Path | None = None,
+        *,
+        remote: Any = None,
+        local: Copies | None = None,
+        near: bool = False,
     ) -> None:
-        self.remote = remote or CacheClient(path or Path("none"), HELLO, timeout=PATIENCE)
+        hello = HELLO._replace(near=1 if near else None)
+        self.remote = remote or CacheClient(path or Path("none"), hello, timeout=PATIENCE)
         self.local = local or local_accounts()
         self.accounts = WorkerAccounts(self.remote, self.local)
 

@@ -389,7 +389,7 @@ async def test_closing_gives_back_the_lease(cache, connect):
 # Parts of different versions.
 
 
-@pytest.mark.parametrize("more", [(), (b"newer", {"a": 1})])
+@pytest.mark.parametrize("more", [(), (1,), (1, b"newer", {"a": 1})])
 async def test_hello_is_sent_first_and_its_answer_may_have_more_fields(puppet, connect, more):
     puppet.welcome = None
     one = connect(puppet.path)

@@ -65,6 +65,12 @@ class CacheClient:
         """
         return self._met.secret_differs
 
+    @property
+    def names_changes(self) -> bool:
+        """As `Client.names_changes`: over a connection that is alive, as far as is known."""
+        channel, met = self._channel, self._met
+        return channel is not None and channel.usable and met.near and not met.secret_differs
+
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """As `Client.call`. If it is cancelled, a lease granted to it goes to the next waiter."""
         verb, args = said(request, self._met.drops)
@@ -84,6 +90,11 @@ class CacheClient:
         """Have the daemon count an answer of the portal that has one of `SHAPES`; never waits."""
         if self._channel is not None:
             self._channel.notify("stats", (kind,))
+
+    def count_near(self, hits: int) -> None:
+        """As `Client.count_near`."""
+        if self.names_changes and self._channel is not None:
+            self._channel.notify("near", ("hits", hits))
 
     async def ping(self) -> Welcome:
         """Say hello, and return what the daemon says of itself; raises `CacheUnavailable`."""
@@ -162,11 +173,14 @@ class CacheClient:
 
     # Notices of the daemon.
 
-    def _noticed(self, notice: Notice) -> None:
+    def _noticed(self, channel: Channel, notice: Notice) -> None:
         match notice.name, notice.fields:
             case "flushed", (account, budget, drops):
                 self._met.drops = drops
                 self.listeners.dropped(account, budget)
+            case "changed", (account, number):
+                self.listeners.changed(account)
+                channel.notify("near", ("heard", number))
             case "unlocked", (budget, source):
                 self.listeners.unlocked(budget, source)
             case _, ("settings",):
@@ -216,7 +230,9 @@ class CacheClient:
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Channel | None:
         """Connect and say hello; on failure return None, with the reason in the back-off."""
-        channel = Channel(self._back_off, self._timeout, self._noticed, loop)
+        channel = Channel(
+            self._back_off, self._timeout, lambda one: self._noticed(channel, one), loop
+        )
         self._met.other_version = False
         try:
             endpoint = connected(self._path, 0.0)
@@ -242,6 +258,7 @@ class CacheClient:
             self._back_off.absent(loop.time(), channel.why)
             return None
         self._channel = channel
+        self.listeners.changed(None)  # meanwhile nobody named what has changed
         self._foreign = False
         self.generation += 1
         return channel

@@ -13,8 +13,17 @@ from typing import Any
 
 from ..state.storage import Epochs
 from . import verbs
-from .hello import CHANGES, LEAST_PROTOCOL, PROTOCOL, UNKNOWN_CHANGES, Hello, Welcome
+from .hello import (
+    CHANGES,
+    LEAST_PROTOCOL,
+    PROTOCOL,
+    SAME_IN_ALL,
+    UNKNOWN_CHANGES,
+    Hello,
+    Welcome,
+)
 from .server_connection import Connection
+from .tracking import Tracking
 from .verbs import Notice, Reply, Request
 from .worker_list import Worker, worker_list
 
@@ -22,7 +31,8 @@ from .worker_list import Worker, worker_list
 class Connections(set[Connection]):
     """The current connections; the listener adds and discards them.
 
-    `digest` returns the digest of the daemon's live settings.
+    `digest` returns the digest of the daemon's live settings. `tracking` knows the workers with
+    near copies.
 
     Attributes:
         tag: Of the daemon's secret; None before it has read one.
@@ -31,9 +41,15 @@ class Connections(set[Connection]):
     """
 
     def __init__(
-        self, version: str, pid: int, epochs: Callable[[], Epochs], digest: Callable[[], bytes]
+        self,
+        version: str,
+        pid: int,
+        epochs: Callable[[], Epochs],
+        digest: Callable[[], bytes],
+        tracking: Tracking | None = None,
     ) -> None:
         super().__init__()
+        self.tracking = tracking or Tracking()
         self.tag: bytes | None = None
         self.on_other_secret: Callable[[], None] = lambda: None
         self.on_settings: Callable[[], None] = lambda: None
@@ -67,6 +83,8 @@ class Connections(set[Connection]):
         differ = self._is_other(met.settings)
         if met.changes is not None:
             connection.hello = met
+            if met.near:
+                self.tracking.join(connection)
             if before is not None and before.settings != met.settings:
                 self.on_settings()
         origin, drops, *_ = self._epochs()
@@ -78,6 +96,7 @@ class Connections(set[Connection]):
             tag=self.tag,
             secret_held=int(self.tag is not None or any(one.tag is not None for one in self)),
             settings_differ=int(differ),
+            near=1,
         )
         connection.send(Reply(number, "ok", welcome))
         if differ and met.changes is not None and before is None:
@@ -89,7 +108,7 @@ class Connections(set[Connection]):
         Every request of it is refused, but it counts as connected: no box is changed meanwhile.
         """
         connection.foreign = True
-        args = (*request.args[: len(Hello._fields) - 2], None, None)
+        args = (*request.args[:SAME_IN_ALL], *[None] * (len(Hello._fields) - SAME_IN_ALL))
         known = Request(request.id, verbs.OPEN, args)
         if request.verb == verbs.OPEN and verbs.refusal(known) is None:
             connection.hello = Hello(*args)  # type: ignore[arg-type]

@@ -36,6 +36,7 @@ from .listener import Complaints, Listener
 from .server_connection import ConnectionLimits
 from .service import Service
 from .socket_file import PathTaken, SocketFile
+from .tracking import Tracking
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 64
@@ -74,7 +75,10 @@ class Daemon:
         limits, policy = limits_of(settings), policy_of(settings)
         self._backing = SqliteBacking(settings.snapshot_file)
         restored = self._backing.restore()
-        self._storage = storage = MemoryStorage(limits, backing=self._backing, restored=restored)
+        tracking = Tracking()
+        self._storage = storage = MemoryStorage(
+            limits, backing=self._backing, restored=restored, tracking=tracking
+        )
         self._accounts = accounts = Accounts(storage, limits, policy)
         reloading.add(lambda fresh: storage.use(limits_of(fresh)))
         reloading.add(lambda fresh: accounts.use(limits_of(fresh), policy_of(fresh)))
@@ -82,7 +86,11 @@ class Daemon:
         self._file = socket_file
         self._complaints = Complaints()
         self._connections = Connections(
-            program_version(), os.getpid(), lambda: storage.epochs, lambda: reloading.digest
+            program_version(),
+            os.getpid(),
+            lambda: storage.epochs,
+            lambda: reloading.digest,
+            tracking,
         )
         self._connections.on_other_secret = self._complain_of_secret
         self._service = Service(accounts, self._connections, self._facts, reloading)

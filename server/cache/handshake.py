@@ -36,6 +36,7 @@ class Handshake:
         secret_differs: Whether the daemon met last has another secret.
         other_version: Whether the daemon asked last speaks another version of the protocol.
         drops: The daemon's count of drops on purpose, as last heard.
+        near: Whether this process keeps near copies and the daemon met last names what changes.
         digest: Returns the digest of this process's live settings; None if nobody compares them.
         on_settings: Called with whether they differ, each time the daemon got the digest.
     """
@@ -44,6 +45,7 @@ class Handshake:
         self.secret_differs = False
         self.other_version = False
         self.drops = 0
+        self.near = False
         self.digest: Callable[[], bytes] | None = None
         self.on_settings: Callable[[bool], None] = lambda _differ: None
         self._hello = hello
@@ -74,6 +76,7 @@ class Handshake:
         if welcome is None:
             return None
         self.other_version = False
+        self.near = bool(self._hello.near and welcome.near)
         self._compare_versions(agrees=welcome.agrees, program=welcome.program)
         self._compare_secrets(welcome.tag)
         self._compare_epochs(welcome.origin, welcome.drops)

@@ -35,6 +35,10 @@ ORIGIN_BYTES: Final = 16
 """Size of the random origin drawn when the daemon's data is begun."""
 
 
+SAME_IN_ALL: Final = 6
+"""So many fields of a hello mean the same in every version of the protocol."""
+
+
 class Hello(NamedTuple):
     """What a process says of itself. The first six fields mean the same in every version.
 
@@ -45,6 +49,7 @@ class Hello(NamedTuple):
         changes: Its `CHANGES`; None of `cachectl`, which changes no box and is no worker.
         tag: Of its secret; None if it has none, or names none.
         settings: Digest of its live settings; None if it uses none of the daemon's.
+        near: 1 if it keeps near copies (`state.near_cache`), else None.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Hello(NamedTuple):
     changes: int | None
     tag: bytes | None = None
     settings: bytes | None = None
+    near: int | None = None
 
     @classmethod
     def of(cls, name: str, pid: int, program: str, *, changes: int | None = CHANGES) -> Hello:
@@ -71,6 +77,7 @@ class Welcome(NamedTuple):
         drops: How often something was dropped on purpose since then.
         secret_held: 1 if the daemon or any connected process has a secret, else 0.
         settings_differ: 1 if the live settings in the hello differ from the daemon's, else 0.
+        near: 1 if the daemon names accounts that change to who keeps near copies, else 0.
     """
 
     program: str
@@ -84,6 +91,7 @@ class Welcome(NamedTuple):
     tag: bytes | None
     secret_held: int
     settings_differ: int
+    near: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -95,7 +103,8 @@ class Welcome(NamedTuple):
         """Read the fields of the answer to a hello; None if it is none. Newer ones are ignored."""
         match fields:
             case (str(), int(), int(), int(), int(), int(), bytes(), int(), tag, int(), int(), *_):
-                if tag is None or isinstance(tag, bytes):
+                newer = all(isinstance(one, int) for one in fields[11:12])
+                if newer and (tag is None or isinstance(tag, bytes)):
                     return cls(*fields[: len(cls._fields)])
         return None
 

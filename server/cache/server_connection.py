@@ -108,6 +108,8 @@ class Connection(asyncio.BufferedProtocol):
         tag: Of the client's secret; None until it has named one.
         secret_differs: Whether that is not the daemon's.
         foreign: Whether it speaks another version of the protocol.
+        near: The bit that stands for it in `tracking`; 0 if its process keeps no near copies.
+        named: Number of the last notice `changed` to it; `acknowledged` is the last it has taken.
         gone: Done when the connection has ended.
     """
 
@@ -121,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
         self.tag: bytes | None = None
         self.secret_differs = False
         self.foreign = False
+        self.near = self.named = self.acknowledged = 0
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = self._loop.create_future()
         self._handler = handler

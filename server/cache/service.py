@@ -11,6 +11,7 @@ from typing import Any, Final
 from ..errors import ConfigurationError, RemoteProtocolError
 from ..settings.reloading import Reloading
 from ..state.accounts import Accounts
+from ..state.limits import KEY_BYTES, plain
 from ..state.storage import StorageAway
 from ..state.vocabulary import SHAPES, Away, Fail, Fulfil, Lease, Outcome, Waiting
 from . import verbs, wire
@@ -54,12 +55,15 @@ class Service:
         connections.on_settings = accounts.forget_rejections
         self._facts = facts
         self._reloading = reloading
+        self._tracking = connections.tracking
+        self._near_hits = 0
         self._shapes = dict.fromkeys(SHAPES, 0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._verbs: dict[str, Callable[..., None]] = {
             "hello": connections.meet,
             "cancel": self._cancel,
+            "near": self._near,
             "stats": self._stats,
             "list": self._list,
             "flush": self._flush,
@@ -72,6 +76,8 @@ class Service:
         _, number, _, _, account, key, source, budget = message
         if self._stopping or connection.secret_differs or number in connection.waiting:
             return None
+        if connection.near:
+            self._tracking.read(connection, account[:KEY_BYTES])
         hit = self._accounts.hit(account, key, source, budget)
         if hit is None:
             return None
@@ -100,6 +106,7 @@ class Service:
 
     def drop(self, connection: Connection) -> None:
         """Withdraw the requests of a connection that has ended, and pass on its leases."""
+        self._tracking.leave(connection)
         self._accounts.drop_holder(connection)
         connection.waiting.clear()
 
@@ -112,6 +119,8 @@ class Service:
     def _decide(
         self, connection: Connection, number: int, verb: str, args: tuple[Any, ...]
     ) -> None:
+        if connection.near:
+            self._note_read(connection, verb, args)
         try:
             cached = self._cached(verb, *args)
         except StorageAway:
@@ -129,6 +138,16 @@ class Service:
         waiter = self._accounts.submit(request, reply, connection)
         if not waiter.done:
             connection.waiting[number] = waiter
+
+    def _note_read(self, connection: Connection, verb: str, args: tuple[Any, ...]) -> None:
+        """Note what a request is going to read, if its outcome may become a near copy."""
+        account = None
+        if verb == "ask" or (verb == "get" and args[0] == "account"):
+            account = plain(args[1])
+        elif verb == "get":
+            account = self._accounts.account_of(args[1])
+        if account is not None:
+            self._tracking.read(connection, account)
 
     def _cached(self, verb: str, word: Any, *args: Any) -> Outcome | None:
         """Return what is cached, without making a request of it; None if a round has to decide."""
@@ -160,6 +179,13 @@ class Service:
             self._accounts.give_up(lease[0])
         connection.send(Reply(number, "ok"))
 
+    def _near(self, connection: Connection, number: int, what: str, count: int) -> None:
+        if what == "heard":
+            self._tracking.acknowledge(connection, count)
+        else:
+            self._near_hits += count
+        connection.send(Reply(number, "ok"))
+
     # For operators.
 
     def _stats(self, connection: Connection, number: int, kind: str | None) -> None:
@@ -170,6 +196,7 @@ class Service:
         stats: dict[str, Any] = {
             "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
             **self._accounts.upkeep.stats(),
+            "near_hits_total": self._near_hits,
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             **self._facts(),
             **self._connections.stats(),

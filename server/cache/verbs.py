@@ -161,6 +161,7 @@ _HELLO: Final[Form] = (
     _or_nil(_count("changes")),
     _or_nil(_sized("tag", SECRET_TAG_BYTES)),
     _or_nil(_sized("settings", DIGEST_BYTES)),
+    _or_nil(Rule("near", "1", lambda value: type(value) is int and value == 1)),
 )
 
 ARGUMENTS: Final[Mapping[str, Mapping[str | None, Form]]] = {
@@ -189,6 +190,7 @@ ARGUMENTS: Final[Mapping[str, Mapping[str | None, Form]]] = {
         "account": (_ACCOUNT, _BUDGET),
     },
     "cancel": {None: (_count("id", 1, MAX_ID),)},
+    "near": {"heard": (_count("number"),), "hits": (_count("hits"),)},
     "stats": {None: (_or_nil(_word("kind", frozenset(SHAPES))),)},
     "list": {"sessions": (_LIMIT,), "lockouts": (_LIMIT,)},
     "flush": {"all": (), "sessions": (), "expired": (), "lockouts": (), "account": (_ACCOUNT,)},
@@ -198,7 +200,8 @@ ARGUMENTS: Final[Mapping[str, Mapping[str | None, Form]]] = {
 """Every verb and its arguments; by its first argument, where the others depend on that."""
 
 OPEN: Final = "hello"
-"""The verb that may have more arguments than here: those of newer versions."""
+"""The verb that may have more arguments than here: those of newer versions. The last one of here
+may be missing: older versions do not have it."""
 
 WAITING: Final = frozenset({"ask", "turn"})
 """Verbs that may be answered `waiting` first."""
@@ -247,6 +250,7 @@ REPEATED: Final[Mapping[str, Form]] = {
 NOTICES: Final[Mapping[str, Form]] = {
     "flushed": (_or_nil(_ACCOUNT), _or_nil(_BUDGET), _DROPS),
     "unlocked": (_or_nil(_BUDGET), _or_nil(_SOURCE)),
+    "changed": (_or_nil(_ACCOUNT), _count("number")),
     "hello": (_word("why", frozenset({"settings", "secret"})),),
 }
 """Every notice and its fields."""
@@ -277,7 +281,7 @@ def _wrong_argument(
         if form is None:
             return f"the first argument must be one of {', '.join(map(str, forms))}"
     if verb == OPEN:
-        args = args[: len(form)]
+        args = (*args, None)[: len(form)] if len(args) == len(form) - 1 else args[: len(form)]
     if verb == "fulfil" and args[5:] and (args[5] is None) != (args[6:] == (None,)):
         return "handle and record go together"
     return _wrong(verb, form, args, what)

@@ -209,6 +209,9 @@ class Settings:
     fast_lane: str = _setting(
         "on", parsers.switch, "off: the MCP SDK answers every tool call, at half the rate or less"
     )
+    near_cache: str = _setting(
+        "on", parsers.switch, "off: every cached session and answer is asked for each time"
+    )
     auth_log: Path = _setting(
         None, parsers.path, "log of failed logins, one stable line each, for fail2ban"
     )

@@ -141,7 +141,7 @@ class Accounts:
         """Return what there is of a handle or an account. As `Get`."""
         storage = self._storage
         if handle is not None:
-            account = storage.peek_handle(vocabulary.short(handle))
+            account = self.account_of(handle)
         data = None if account is None else storage.peek(of_account(account))
         if account is None or data is None:
             return None
@@ -154,6 +154,10 @@ class Accounts:
         if found is not None and found.session is not None:
             storage.touch(of_account(account), now)
         return found
+
+    def account_of(self, handle: bytes) -> bytes | None:
+        """Return the account of a handle, if it is known here."""
+        return self._storage.peek_handle(vocabulary.short(handle))
 
     # Requests that a round decides.
 

@@ -31,10 +31,13 @@ class Listeners:
         dropped: With the account of which something was dropped on purpose, None for all; and with
             its budget key if it was erased.
         unlocked: With the budget key or source whose failures were forgotten; None for all.
+        changed: In a worker: with an account of which the daemon has changed anything, None for
+            all. Near copies of it end.
     """
 
     dropped: Callable[[bytes | None, bytes | None], object] = lambda _account, _budget: None
     unlocked: Callable[[bytes | None, str | None], object] = lambda _budget, _source: None
+    changed: Callable[[bytes | None], object] = lambda _account: None
 
 
 @dataclass(slots=True)

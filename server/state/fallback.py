@@ -23,6 +23,7 @@ from . import vocabulary
 from .copies import Copies
 from .decider import Listeners
 from .limits import FALLBACK, Policy, plain
+from .near_cache import NearCache
 from .remote import PROBE_SECONDS, Client, Remote, Waits
 from .vocabulary import Ask, Done, Fail, Forget, Found, Fulfil, Get, Lease, Lost, Outcome, Put
 from .waiters import start
@@ -80,12 +81,17 @@ class WorkerAccounts:
     """The shared accounts, or this worker's own copies of them while the daemon is away.
 
     `begin` is called for each login that waits, in the context of its caller.
+
+    Attributes:
+        near: What the daemon has just said, to be given again for a moment without asking.
     """
 
     def __init__(self, client: Client, local: Copies, begin: Begin = lambda *_: None) -> None:
+        self.near = NearCache()
         self._remote = Remote(client, local)
         self._local = local
         self._begin = begin
+        self._counted = 0
         # The reply to a request sent before a drop must leave no copy.
         self._drops = 0
         self._granted: dict[bytes, _Granted] = {}
@@ -99,10 +105,14 @@ class WorkerAccounts:
             Put: self._put,
             Forget: self._forget,
         }
-        client.listeners = Listeners(self._dropped, self._unlocked)
+        client.listeners = Listeners(self._dropped, self._unlocked, self.near.drop)
 
     def call(self, request: vocabulary.Request) -> Coroutine[Any, Any, Outcome]:
         """As `SharedAccounts.call`."""
+        if self._remote.is_near:
+            outcome = self.near.find(request)
+            if outcome is not None:
+                return _at_once(outcome)
         return self._carried_out[type(request)](request)
 
     async def ping(self) -> object:
@@ -111,6 +121,7 @@ class WorkerAccounts:
 
     def use(self, policy: Policy) -> None:
         """Use other budgets of wrong passwords while the daemon is away."""
+        self.near.drop(None)
         self._local.use(FALLBACK, policy.cut())
 
     async def keep_tidy(self) -> None:
@@ -123,6 +134,18 @@ class WorkerAccounts:
         """Answer all waiters and end; the owner of the connection closes it."""
         await self._remote.aclose()
         await self._local.stop()
+
+    async def _asked(self, request: vocabulary.Request, waits: Waits | None = None) -> Outcome:
+        """Ask the daemon; may raise `CacheUnavailable` and the like."""
+        if self.near.hits > self._counted:
+            self._remote.count_near(self.near.hits - self._counted)
+            self._counted = self.near.hits
+        begun, outcome = self.near.begin(), None
+        try:
+            outcome = await self._remote.call(request, waits)
+        finally:
+            self.near.learn(request, outcome if self._remote.is_near else None, begun)
+        return outcome
 
     # Leases.
 
@@ -162,7 +185,7 @@ class WorkerAccounts:
     ) -> Outcome | None:
         """Return the daemon's outcome, and remember its leases; None if it is away."""
         try:
-            outcome = await self._remote.call(request, waits)
+            outcome = await self._asked(request, waits)
         except CacheBusy:
             return TRY_LATER
         except CacheUnavailable:
@@ -182,10 +205,10 @@ class WorkerAccounts:
         if granted is None:
             outcome = await self._local.call(request)
             if isinstance(outcome, Done) and request.space == "login":
-                self._remote.opened(request)
+                self._opened(request)
             return outcome
         try:
-            outcome = await self._remote.call(request)
+            outcome = await self._asked(request)
             gone = isinstance(outcome, Lost) and granted.generation != self._remote.generation
         except CacheUnavailable:
             outcome, gone = Lost(), True
@@ -195,11 +218,15 @@ class WorkerAccounts:
         if gone and (not is_login or granted.drops == self._drops):
             self._local.fulfilled(request, granted.asked)
             if is_login:
-                self._remote.opened(request)
+                self._opened(request)
             return Done()
         if is_login and isinstance(outcome, Done) and drops == self._drops:
             self._local.fulfilled(request, granted.asked)
         return outcome
+
+    def _opened(self, request: Fulfil) -> None:
+        self.near.drop(plain(request.account))
+        self._remote.opened(request)
 
     async def _fail(self, request: Fail) -> Outcome:
         granted = self._granted.pop(request.token or b"", None)
@@ -208,7 +235,7 @@ class WorkerAccounts:
         if request.space != "login":
             self._local.leave_alone(request.account, request.reason, request.retry_after)
         try:
-            return await self._remote.call(request)
+            return await self._asked(request)
         except CacheUnavailable:
             if granted is not None and request.reason == vocabulary.REJECTED:
                 self._local.rejected(granted.asked)
@@ -219,7 +246,7 @@ class WorkerAccounts:
     async def _get(self, request: Get) -> Outcome:
         drops = self._drops
         try:
-            outcome = await self._remote.call(request)
+            outcome = await self._asked(request)
         except CacheUnavailable:
             return await self._local.call(request)
         if drops == self._drops:
@@ -228,16 +255,16 @@ class WorkerAccounts:
 
     async def _put(self, request: Put) -> Outcome:
         try:
-            return await self._remote.call(request)
+            return await self._asked(request)
         except CacheUnavailable:
             return await self._local.call(request)
 
     async def _forget(self, request: Forget) -> Outcome:
         if request.what != "session":
-            return await self._remote.call(request)  # the others have copies of it as well
+            return await self._asked(request)  # the others have copies of it as well
         outcome = await self._local.call(request)
         try:
-            return await self._remote.call(request)
+            return await self._asked(request)
         except CacheUnavailable:
             logger.info("a dead session could not be dropped at the cache daemon")
             return outcome
@@ -278,6 +305,7 @@ class WorkerAccounts:
 
     def _dropped(self, account: bytes | None, budget: bytes | None) -> None:
         self._drops += 1
+        self.near.drop(account)
         if account is not None and budget is not None:
             self._local.do(Forget("account", account, budget=budget))
         else:
@@ -286,8 +314,13 @@ class WorkerAccounts:
 
     def _unlocked(self, budget: bytes | None, source: str | None) -> None:
         self._drops += 1
+        self.near.drop(None)
         upkeep = self._local.upkeep
         if budget is None and source is None:
             start(upkeep.flush("lockouts"), self._tasks)
         else:
             start(upkeep.unlock(budget, source), self._tasks)
+
+
+async def _at_once(outcome: Outcome) -> Outcome:
+    return outcome

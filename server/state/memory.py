@@ -30,6 +30,8 @@ class MemoryStorage:
     """A `Storage` of values of accounts and sources, but without turns, as nobody shares them.
 
     Without a `backing` it ends with its process; `restored` has the contents of the disk.
+    `tracking` hears of every change but of what goes for want of room or time: that may be given
+    for a moment more.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class MemoryStorage:
         *,
         backing: storage.Backing | None = None,
         restored: storage.Restored | None = None,
+        tracking: storage.Tracking | None = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.owner = random(storage.OWNER_BYTES)
         self.is_shared = False
         self._backing = backing
+        self._tracking = tracking
         self._clock = now
         # No moment is 0, which stands for never.
         self._offset = max(0.0, 1.0 - now()) if restored is None else restored.clock - now()
@@ -123,6 +127,8 @@ class MemoryStorage:
         if there[:TAG_BYTES] != (old or b"")[:TAG_BYTES]:
             return False
         is_stored = self._values.replace(name, new, entry)
+        if name[:1] == ACCOUNT:
+            self._changed(name[1:])
         if new is None:
             self._write(name, None)
         elif is_stored and entry.lasting is not None:
@@ -141,9 +147,11 @@ class MemoryStorage:
     async def write(self, account: bytes, key: bytes, answer: Answer, room: Room) -> None:
         """As `Storage.write`."""
         self._answers[room].put(account, key, answer)
+        self._changed(account)
 
     async def drop_answers(self, account: bytes) -> int:
         """As `Storage.drop_answers`."""
+        self._changed(account)
         return sum(answers.drop_account(account) for answers in self._answers.values())
 
     async def account_of(self, handle: bytes) -> bytes | None:
@@ -174,16 +182,19 @@ class MemoryStorage:
         if locks:
             self._values.crowded_until = 0.0
         self._write_epochs()
-        await self.durable(EPOCHS)
+        if sessions or locks:
+            self._changed(None)
+        await self.durable(EPOCHS, ends=sessions)
         return self.epochs
 
-    async def durable(self, *names: bytes) -> None:
+    async def durable(self, *names: bytes, ends: bool = False) -> None:
         """As `Storage.durable`."""
-        if self._backing is None or not self._pending:
-            return
-        numbers = [self._pending[name] for name in names if name in self._pending]
-        if numbers and max(numbers) > self._backing.committed:
-            await self._backing.wait(max(numbers), storage.PATIENCE)
+        if self._backing is not None and self._pending:
+            numbers = [self._pending[name] for name in names if name in self._pending]
+            if numbers and max(numbers) > self._backing.committed:
+                await self._backing.wait(max(numbers), storage.PATIENCE)
+        if ends and self._tracking is not None:
+            await self._tracking.acknowledged()
 
     async def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
         """As `Storage.accounts`."""
@@ -255,6 +266,10 @@ class MemoryStorage:
         """As `Storage.aclose`."""
         if self._backing is not None:
             await self._backing.aclose()
+
+    def _changed(self, account: bytes | None) -> None:
+        if self._tracking is not None:
+            self._tracking.changed(account)
 
     # The disk.
 

@@ -45,6 +45,17 @@ class Client(Protocol):
         """Number of connections made so far."""
         ...
 
+    @property
+    def names_changes(self) -> bool:
+        """Whether what has just been read may be given again: a change would be named.
+
+        By `Listeners.changed`, or within `near_cache.LASTS` not at all.
+        """
+        ...
+
+    def count_near(self, hits: int) -> None:
+        """Have calls counted that near copies have answered; never waits."""
+
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """Ask something about an account, and return the outcome.
 
@@ -91,6 +102,15 @@ class Remote:
     def generation(self) -> int:
         """Number of connections made so far."""
         return self._client.generation
+
+    @property
+    def is_near(self) -> bool:
+        """Whether near copies may answer: not before the daemon has what it lacks."""
+        return not self._opened and self._client.names_changes
+
+    def count_near(self, hits: int) -> None:
+        """As `Client.count_near`."""
+        self._client.count_near(hits)
 
     def call(self, request: Request, waits: Waits | None = None) -> Awaitable[Outcome]:
         """As `Client.call`."""

@@ -220,8 +220,12 @@ class Storage(Protocol):
         """
         ...
 
-    async def durable(self, *names: bytes) -> None:
-        """Return when the swaps of these names survive a crash, or after `PATIENCE`."""
+    async def durable(self, *names: bytes, ends: bool = False) -> None:
+        """Return when the swaps of these names survive a crash, or after `PATIENCE`.
+
+        With `ends`, something that others may still have near copies of has ended: it returns when
+        they have none any more.
+        """
         ...
 
     def accounts(self, latest: int | None = None) -> AsyncIterator[tuple[bytes, bytes]]:
@@ -266,6 +270,18 @@ class Storage(Protocol):
 
     async def aclose(self) -> None:
         """Write to the disk what is not there yet, and end."""
+        ...
+
+
+class Tracking(Protocol):
+    """The processes that keep near copies of what they have read of a storage in memory."""
+
+    def changed(self, account: bytes | None) -> None:
+        """Name an account that has changed to those that have read it; None stands for all."""
+        ...
+
+    async def acknowledged(self) -> None:
+        """Return when nobody has a near copy any more of what was named, within a bounded time."""
         ...
 
 

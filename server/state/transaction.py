@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from typing import NamedTuple
 
 from . import clock_step, encoding, locks, spraying
 from .account import NO_GENERATION, READING, AccountState
@@ -16,6 +17,14 @@ from .limits import Context
 from .locks import Standing
 from .spraying import SourceState
 from .storage import TAG_BYTES, Answer, Entry, Room, Storage, of_account, of_source
+
+
+class _Before(NamedTuple):
+    """An account as loaded: generation of its answers, session, and ends of locks that are on."""
+
+    generation: bytes
+    value: bytes
+    locks: frozenset[float]
 
 
 class Transaction:
@@ -45,8 +54,7 @@ class Transaction:
         self.forgiven: set[str] = set()
         self._storage = storage
         self._loaded: dict[bytes, bytes | None] = {}
-        # Of each account as loaded: the generation of its answers, and whether it had a session.
-        self._before: dict[bytes, tuple[bytes, bool]] = {}
+        self._before: dict[bytes, _Before] = {}
         self._sources: dict[str, SourceState] = {}
         self._committed: list[Callable[[], object]] = []
         self._durable: list[Callable[[], object]] = []
@@ -64,7 +72,8 @@ class Transaction:
         generation = state.generation
         # Of another process too: they have come with the value.
         state.refresh(self._storage.epochs, self.context.now)
-        self._before[account] = generation, bool(state.value)
+        locked = frozenset(state.lock_ends(self.context.now))
+        self._before[account] = _Before(generation, state.value, locked)
         self.states[account] = state
         locks.expire(state, self.context)
         return state
@@ -105,8 +114,8 @@ class Transaction:
            lost, repeating the round counts some failures twice, which is the safe side.
         """
         await self._change_sources()
-        for account, (generation, _) in self._before.items():
-            if generation not in {NO_GENERATION, self.states[account].generation}:
+        for account, before in self._before.items():
+            if before.generation not in {NO_GENERATION, self.states[account].generation}:
                 await self._storage.drop_answers(account)
         for key, (answer, room) in self.answers.items():
             await self._storage.write(self.account, key, answer, room)
@@ -117,8 +126,8 @@ class Transaction:
             if not await self._swap_account(account, self.states[account]):
                 return False
         self.counts["flushed_total"] += sum(
-            had_session and not self.states[account].value
-            for account, (_, had_session) in self._before.items()
+            bool(before.value) and not self.states[account].value
+            for account, before in self._before.items()
         )
         return True
 
@@ -140,9 +149,22 @@ class Transaction:
             await self._storage.flush(dropped=True, whose=(self.account, self.erased))
         # Nobody waits for a replica to get what other processes have written.
         before = () if self._storage.is_shared else (of_account(self.account),)
-        await self._storage.durable(*before, *self.swapped)
+        await self._storage.durable(*before, *self.swapped, ends=self._ends())
         for do in self._durable:
             do()
+
+    def _ends(self) -> bool:
+        """Return whether somebody may have been given before what nobody is given from now on.
+
+        1. Something was dropped on purpose. 2. A session has ended, or another took its place.
+        3. A lock is on.
+        """
+        now = self.context.now
+        return self.drops or any(
+            (before.value and self.states[account].value != before.value)
+            or not before.locks.issuperset(self.states[account].lock_ends(now))
+            for account, before in self._before.items()
+        )
 
     def refused(self) -> dict[str, float]:
         """Return until when each source is refused."""

@@ -226,8 +226,9 @@ class ValkeyStorage:
             await self.durable(EPOCHS)
         return epochs
 
-    async def durable(self, *names: bytes) -> None:
-        """As `Storage.durable`: a replica has it, if there is any that keeps up."""
+    async def durable(self, *names: bytes, ends: bool = False) -> None:
+        """As `Storage.durable`: a replica has it, if any. Near copies end by themselves."""
+        del ends
         if self._replicas and names and not await self._connection.replicated():
             # It is frozen, or its machine is gone: no reply waits for it until it keeps up again.
             self._replicas = 0

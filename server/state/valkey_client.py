@@ -40,6 +40,7 @@ class ValkeyClient:
         limits: Numbers and times, which must be those of all workers.
         policy: Budgets of wrong passwords, likewise.
         tag: Tag of the secret of this process; None compares nothing.
+        near: Whether this process may give what it has read for `near_cache.LASTS` more.
         about: Returns what this process reports about itself, such as its name.
 
     Attributes:
@@ -54,11 +55,14 @@ class ValkeyClient:
         policy: Policy,
         *,
         tag: bytes | None = None,
+        near: bool = False,
         about: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self.accounts = Accounts(storage, limits, policy)
         self.listeners = Listeners()
         self._storage = storage
+        self._near = near
+        self._near_hits = 0
         self._about = about
         self._reports = Reports(storage, tag, self._facts, self._compare_settings, self._compare)
         self._shapes = dict.fromkeys(SHAPES, 0)
@@ -80,6 +84,11 @@ class ValkeyClient:
     def generation(self) -> int:
         """Number of connections made so far."""
         return self._storage.generation
+
+    @property
+    def names_changes(self) -> bool:
+        """As `Client.names_changes`: drops alone are announced here, and locks are not."""
+        return self._near and self._storage.away is None and not self.secret_differs
 
     @property
     def secret_differs(self) -> bool:
@@ -112,6 +121,10 @@ class ValkeyClient:
     def count_shape(self, kind: str) -> None:
         """Count an answer of the portal that has one of `SHAPES`."""
         self._shapes[kind] += 1
+
+    def count_near(self, hits: int) -> None:
+        """As `Client.count_near`."""
+        self._near_hits += hits
 
     def follow(
         self,
@@ -221,6 +234,7 @@ class ValkeyClient:
         }
         return {
             **self.accounts.upkeep.stats(),
+            "near_hits_total": self._near_hits,
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             "versions": [own],
         }

@@ -1,0 +1,179 @@
+"""What a worker has just read of the daemon, to be given again for a moment without asking.
+
+A near copy answers for what the daemon would answer by a look, and for nothing else: never for a
+lease, a lock, a turn or a wait. Its values are sealed, as they came. It ends
+
+1. when the daemon names its account, because something of it has changed;
+2. with the connection, over which the daemon would name it;
+3. `LASTS` after its request was sent. That is a lease: the daemon waits longer than that for a
+   worker to acknowledge what it was told, so that one that was stopped meanwhile and goes on has
+   no copy left that a lock or a flush has ended. It also bounds what a shared storage, which names
+   no accounts, lets a worker say too late. And it lets the daemon know, once a second, what is in
+   use.
+
+The reply to a request that was sent before a change leaves no copy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from .limits import plain, tag
+from .vocabulary import Ask, Found, Get, Hit, Outcome, Request, Unlock
+
+LASTS: Final = 0.9
+"""Seconds from sending a request until its outcome is asked for again. Less than
+`ACKNOWLEDGE_SECONDS` of `cache.tracking`."""
+
+MOST: Final = 4096
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""Most copies, and bytes of their values: more accounts than a worker serves in a second."""
+
+
+class Begun(NamedTuple):
+    """A request that is being sent: when, and after how many changes."""
+
+    at: float
+    changes: int
+
+
+class _Copy(NamedTuple):
+    outcome: Hit | Found
+    at: float
+    account: bytes
+    size: int
+
+
+class NearCache:
+    """Near copies by request; `now` is a clock that never goes back, in seconds.
+
+    Attributes:
+        hits: Times that a copy has answered.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.hits = 0
+        self._now = now
+        self._changes = 0
+        self._bytes = 0
+        # The longest there first; and the requests of each account.
+        self._copies: dict[Request, _Copy] = {}
+        self._accounts: dict[bytes, set[Request]] = {}
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    def find(self, request: Request) -> Hit | Found | None:
+        """Return the outcome of a request, as old as it is by now; None to have it asked."""
+        copy = self._copies.get(request)
+        if copy is None:
+            return None
+        age = self._now() - copy.at
+        if age >= LASTS:
+            return None
+        outcome = _aged(request, copy.outcome, age)
+        if outcome is not None:
+            self.hits += 1
+        return outcome
+
+    def begin(self) -> Begun:
+        """Return what `learn` has to know of a request that is sent now."""
+        return Begun(self._now(), self._changes)
+
+    def learn(self, request: Request, outcome: Outcome | None, begun: Begun) -> None:
+        """Keep the outcome of a request, if it may answer again; otherwise drop the account's.
+
+        What this process has changed itself, or may have, is in no copy from then on.
+
+        Args:
+            request: What was asked.
+            outcome: What came of it; None of an error.
+            begun: When it was sent.
+        """
+        account = _looked_at(request, outcome)
+        if account is None:
+            self._drop_asked(request)
+        elif begun.changes == self._changes and self._now() - begun.at < LASTS:
+            assert isinstance(outcome, (Hit, Found))
+            self._keep(request, _Copy(outcome, begun.at, account, _size(outcome)))
+
+    def drop(self, account: bytes | None) -> None:
+        """Drop what there is of an account; None stands for all of them."""
+        self._changes += 1
+        if account is None:
+            self._copies.clear()
+            self._accounts.clear()
+            self._bytes = 0
+            return
+        for request in self._accounts.pop(account, ()):
+            self._bytes -= self._copies.pop(request).size
+
+    def _drop_asked(self, request: Request) -> None:
+        if not isinstance(request, (Get, Unlock)):
+            self.drop(plain(request.account))
+
+    def _keep(self, request: Request, copy: _Copy) -> None:
+        self._remove(request)
+        while self._copies and (len(self) >= MOST or self._bytes + copy.size > MOST_BYTES):
+            self._remove(next(iter(self._copies)))
+        self._copies[request] = copy
+        self._accounts.setdefault(copy.account, set()).add(request)
+        self._bytes += copy.size
+
+    def _remove(self, request: Request) -> None:
+        copy = self._copies.pop(request, None)
+        if copy is None:
+            return
+        self._bytes -= copy.size
+        own = self._accounts[copy.account]
+        own.discard(request)
+        if not own:
+            del self._accounts[copy.account]
+
+
+def _looked_at(request: Request, outcome: Outcome | None) -> bytes | None:
+    """Return the account at which a look is enough for this outcome; None if more is needed.
+
+    1. Of a login: the session was opened with the spelling that is asked for, so that its source is
+       known to that spelling; and failures are counted under the account itself, which is the one
+       that the daemon names.
+    2. Of a look: nothing is missing that somebody else may bring at any moment.
+    """
+    match request, outcome:
+        case Ask("login", account, _, _, budget), Hit(spelling=spelling):
+            is_plain = spelling == tag(account) and budget in {None, plain(account)}
+            return plain(account) if is_plain else None
+        case Ask(_, account), Hit():
+            return account
+        case Get(handle, _, key), Found(account=account, session=session, answers=answers):
+            is_whole = session is not None or (handle is None and key is None)
+            return account if is_whole and None not in answers else None
+    return None
+
+
+def _aged(request: Request, outcome: Hit | Found, age: float) -> Hit | Found | None:
+    """Return an outcome as it is after so many seconds; None if a part of it has run out."""
+    if isinstance(outcome, Hit):
+        is_session = isinstance(request, Ask) and request.space == "login"
+        return _later(outcome, age, age if is_session else 0.0)
+    session = outcome.session and _later(outcome.session, age, age)
+    answers = tuple(one and _later(one, age) for one in outcome.answers)
+    is_over = outcome.record is not None and outcome.record_left <= age
+    if is_over or (outcome.session and not session) or None in answers:
+        return None
+    left = max(0.0, outcome.record_left - age)
+    return outcome._replace(record_left=left, session=session, answers=answers)
+
+
+def _later(hit: Hit, age: float, idle: float = 0.0) -> Hit | None:
+    if hit.expires_in <= age:
+        return None
+    return Hit(hit.value, hit.expires_in - age, hit.idle + idle, hit.spelling)
+
+
+def _size(outcome: Hit | Found) -> int:
+    if isinstance(outcome, Hit):
+        return len(outcome.value)
+    return sum(len(one.value) for one in (outcome.session, *outcome.answers) if one is not None)

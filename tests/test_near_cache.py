@@ -1,0 +1,512 @@
+"""What a worker gives again for a moment without asking the daemon, and what ends that."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from server.cache import tracking
+from server.cache.blocking import BlockingClient
+from server.cache.connections import Connections
+from server.cache.tracking import ACKNOWLEDGE_SECONDS, Tracking
+from server.cache.verbs import Notice
+from server.state import near_cache
+from server.state.limits import SPELLING_BYTES
+from server.state.near_cache import LASTS, NearCache
+from server.state.storage import Epochs
+from server.state.vocabulary import (
+    REJECTED,
+    Ask,
+    Done,
+    Forget,
+    Found,
+    Fulfil,
+    Get,
+    Hit,
+    Lease,
+    Locked,
+    Missing,
+)
+
+from .cache_process import PATIENCE, ROOT, CacheProcess, running_cache
+from .connected import Connected
+from .daemon_worker import ACCOUNT, HELLO, HOME, Worker
+from .test_daemon import Wire
+
+KEY, OTHER_KEY, HANDLE, OTHER_HANDLE, QUESTION, OTHER_QUESTION = (
+    bytes([number]) * 32 for number in range(1, 7)
+)
+FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000", "OIG_LOGINS_AT_ONCE": "1000"}
+SESSION = Hit(b"session", 100.0, 5.0, b"")
+LOGIN = Ask("login", ACCOUNT, KEY, HOME)
+BY_HANDLE = Get(handle=HANDLE, questions=(QUESTION,))
+FOUND = Found(ACCOUNT, b"record", 50.0, KEY, SESSION, (Hit(b"answer", 20.0),))
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+# The copies alone.
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def near(clock):
+    return NearCache(clock)
+
+
+def keep(near: NearCache, request, outcome) -> None:
+    near.learn(request, outcome, near.begin())
+
+
+def test_a_copy_is_as_old_as_its_request_was_sent(near, clock):
+    keep(near, LOGIN, SESSION)
+    keep(near, BY_HANDLE, FOUND)
+    keep(near, Ask("answer", ACCOUNT, QUESTION), Hit(b"answer", 20.0))
+    clock.now += 0.5
+    aged = Hit(b"session", 99.5, 5.5, b"")
+    assert near.find(LOGIN) == aged
+    assert near.find(BY_HANDLE) == FOUND._replace(
+        record_left=49.5, session=aged, answers=(Hit(b"answer", 19.5),)
+    )
+    assert near.find(Ask("answer", ACCOUNT, QUESTION)) == Hit(b"answer", 19.5)
+    assert near.hits == 3
+
+
+def test_a_copy_answers_for_less_than_a_second_from_when_its_request_was_sent(near, clock):
+    begun = near.begin()
+    clock.now += LASTS / 2
+    near.learn(LOGIN, SESSION, begun)
+    clock.now += LASTS / 2 - 0.01
+    assert near.find(LOGIN) is not None
+    clock.now += 0.02
+    assert near.find(LOGIN) is None
+    assert LASTS < ACKNOWLEDGE_SECONDS
+
+
+def test_an_outcome_that_came_late_is_no_copy(near, clock):
+    begun = near.begin()
+    clock.now += LASTS + 0.01
+    near.learn(LOGIN, SESSION, begun)
+    assert len(near) == 0
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, b"o" * 32, None])
+def test_the_outcome_of_a_request_sent_before_a_change_is_no_copy(near, account):
+    begun = near.begin()
+    near.drop(account)
+    near.learn(LOGIN, SESSION, begun)
+    assert near.find(LOGIN) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "outcome"),
+    [
+        (LOGIN, Hit(b"session", 0.4, 0.0, b"")),
+        (BY_HANDLE, FOUND._replace(record_left=0.4)),
+        (BY_HANDLE, FOUND._replace(session=Hit(b"session", 0.4))),
+        (BY_HANDLE, FOUND._replace(answers=(Hit(b"answer", 0.4),))),
+    ],
+    ids=["session", "handle", "session of a handle", "answer"],
+)
+def test_a_copy_ends_when_any_part_of_it_runs_out(near, clock, request_, outcome):
+    keep(near, request_, outcome)
+    clock.now += 0.3
+    assert near.find(request_) is not None
+    clock.now += 0.11
+    assert near.find(request_) is None
+
+
+SPELLED = ACCOUNT + b"s" * SPELLING_BYTES
+
+
+@pytest.mark.parametrize(
+    ("request_", "outcome", "is_kept"),
+    [
+        (LOGIN, SESSION, True),
+        (LOGIN._replace(budget=ACCOUNT), SESSION, True),
+        (LOGIN._replace(budget=b"b" * 32), SESSION, False),
+        (LOGIN, Hit(b"session", 100.0, 0.0, None), False),
+        (LOGIN, Hit(b"session", 100.0, 0.0, SPELLED[32:]), False),
+        (LOGIN._replace(account=SPELLED), Hit(b"session", 100.0, 0.0, SPELLED[32:]), True),
+        (LOGIN._replace(account=SPELLED), SESSION, False),
+        (LOGIN, Locked(30.0), False),
+        (LOGIN, Lease(b"t" * 16, 30.0), False),
+        (LOGIN, None, False),
+        (BY_HANDLE, FOUND, True),
+        (BY_HANDLE, FOUND._replace(session=None), False),
+        (BY_HANDLE, FOUND._replace(answers=(None,)), False),
+        (BY_HANDLE, Missing(), False),
+        (Get(account=ACCOUNT, questions=(QUESTION,)), FOUND._replace(session=None), True),
+        (Get(account=ACCOUNT, key=KEY), FOUND._replace(session=None, answers=()), False),
+    ],
+)
+def test_a_copy_is_kept_of_what_takes_no_more_than_a_look(near, request_, outcome, is_kept):
+    keep(near, request_, outcome)
+    assert (near.find(request_) is not None) is is_kept
+
+
+def test_the_number_and_the_bytes_of_copies_are_bounded(near, monkeypatch):
+    monkeypatch.setattr(near_cache, "MOST", 3)
+    monkeypatch.setattr(near_cache, "MOST_BYTES", 100)
+    requests = [Ask("answer", bytes([number]) * 32, QUESTION) for number in range(6)]
+    for request in requests[:5]:
+        keep(near, request, Hit(b"answer", 9.0))
+    assert [near.find(one) is not None for one in requests[:5]] == [False, False, True, True, True]
+    keep(near, requests[5], Hit(bytes(95), 9.0))
+    assert [near.find(one) is not None for one in requests] == [*[False] * 5, True]
+    near.drop(requests[5].account)
+    assert (len(near), near._bytes, near._accounts) == (0, 0, {})
+
+
+def test_what_this_worker_does_to_an_account_ends_the_copies_of_that_account(near):
+    other = LOGIN._replace(account=b"o" * 32)
+    keep(near, other, SESSION)
+    for request in (
+        Fulfil("answer", ACCOUNT, QUESTION, b"t" * 16, b"answer", 9.0),
+        Forget("handle", ACCOUNT, HANDLE),
+        LOGIN._replace(key=OTHER_KEY),
+    ):
+        keep(near, LOGIN, SESSION)
+        keep(near, request, Done())
+        assert near.find(LOGIN) is None
+    assert near.find(other) is not None
+
+
+# Who is told of changes.
+
+
+def tracked(now: Callable[[], float], number: int = 1) -> tuple[Tracking, list[Connected]]:
+    one = Tracking(now)
+    connections = Connections("1", 1, lambda: Epochs(b"o" * 16), bytes, one)
+    made = [Connected(connections) for _ in range(number)]
+    for connection in made:
+        one.join(connection)  # type: ignore[arg-type]
+    return one, made
+
+
+def named(connection: Connected) -> list[bytes | None]:
+    return [notice.fields[0] for notice in connection.sent if isinstance(notice, Notice)]
+
+
+def read(one: Tracking, connection: Connected, account: bytes) -> None:
+    one.read(connection, account)  # type: ignore[arg-type]
+
+
+def test_a_change_is_named_once_to_those_who_have_read_the_account(clock):
+    one, (first, second, third) = tracked(clock, 3)
+    read(one, first, ACCOUNT)
+    read(one, second, ACCOUNT)
+    read(one, third, b"o" * 32)
+    for _ in range(2):
+        one.changed(ACCOUNT)
+    assert [named(each) for each in (first, second, third)] == [[ACCOUNT], [ACCOUNT], []]
+    one.changed(None)
+    assert [named(each)[-1] for each in (first, second, third)] == [None] * 3
+
+
+def test_a_read_is_noted_for_longer_than_a_copy_lasts_and_not_for_ever(clock):
+    one, (first,) = tracked(clock)
+    for number in range(40):
+        read(one, first, b"o" * 32)  # others read on, and periods go by
+        account = bytes([number]) * 32
+        read(one, first, account)
+        clock.now += LASTS + 0.05 * (number % 2)
+        read(one, first, b"o" * 32)
+        one.changed(account)
+        assert named(first)[-1] == account
+    read(one, first, ACCOUNT)
+    for _ in range(3):
+        clock.now += ACKNOWLEDGE_SECONDS
+        read(one, first, b"o" * 32)
+    assert ACCOUNT not in one._recent | one._older
+
+
+def test_too_many_accounts_end_all_copies_and_the_table_begins_again(clock, monkeypatch):
+    monkeypatch.setattr(tracking, "MOST", 8)
+    one, (first, second) = tracked(clock, 2)
+    for number in range(9):
+        read(one, first, bytes([number]) * 32)
+    assert (named(first), named(second)) == ([None], [None])
+    assert not one._recent | one._older
+
+
+def test_a_connection_in_place_of_one_that_has_ended_is_told_of_its_own_reads(clock):
+    one, (first, second) = tracked(clock, 2)
+    one.leave(first)  # type: ignore[arg-type]
+    third = Connected(Connections("1", 1, lambda: Epochs(b"o" * 16), bytes, one))
+    one.join(third)  # type: ignore[arg-type]
+    read(one, third, ACCOUNT)
+    one.changed(ACCOUNT)
+    assert (named(first), named(second), named(third)) == ([], [], [ACCOUNT])
+
+
+# Two workers and a daemon.
+
+
+@pytest.fixture(scope="module")
+def cache():
+    with running_cache(settings=FAST) as cache:
+        yield cache
+
+
+class House:
+    """Workers with near copies of an account of their own, at one daemon."""
+
+    made = 0
+
+    def __init__(self, cache: CacheProcess) -> None:
+        House.made += 1
+        self.cache = cache
+        self.account = hashlib.sha256(b"%d" % House.made).digest()
+        self.handle, self.other_handle = (self.account[::-1], self.account[1:] + b"h")
+        self.workers: list[Worker] = []
+        self.login = Ask("login", self.account, KEY, HOME)
+        self.looks = {
+            "login": self.login,
+            "session": Get(account=self.account, key=KEY),
+            "handle": Get(handle=self.handle),
+            "answer": Ask("answer", self.account, QUESTION),
+            "answers": Get(account=self.account, questions=(QUESTION,)),
+        }
+
+    def worker(self, *, near: bool = True) -> Worker:
+        self.workers.append(Worker(self.cache.path, near=near))
+        return self.workers[-1]
+
+    async def filled(self, worker: Worker) -> None:
+        """Store what all looks find, and have the worker keep near copies of it."""
+        lease = await worker.call(self.login)
+        assert isinstance(lease, Lease), lease
+        assert await worker.logged_in(
+            KEY, lease.token, account=self.account, handle=self.handle, value=b"of KEY"
+        )
+        assert await worker.put(QUESTION, account=self.account)
+
+    async def warm(self, worker: Worker, *names: str) -> None:
+        """Return when these looks have been answered from near copies."""
+        for request in (self.looks[name] for name in names or self.looks):
+            deadline = time.monotonic() + PATIENCE
+            hits = worker.accounts.near.hits
+            while worker.accounts.near.hits == hits:
+                assert time.monotonic() < deadline, f"never near: {request}"
+                await worker.call(request)
+
+    async def operator(self, verb: str, *args: object) -> None:
+        def call() -> None:
+            with BlockingClient(self.cache.path, PATIENCE) as client:
+                client.call(verb, *args)  # type: ignore[arg-type]
+
+        await asyncio.to_thread(call)
+
+    async def aclose(self) -> None:
+        for worker in self.workers:
+            await worker.aclose()
+
+
+@pytest.fixture
+async def house(cache):
+    house = House(cache)
+    yield house
+    await house.aclose()
+
+
+async def lock(house: House, other: Worker) -> None:
+    for number in range(10, 30):
+        lease = await other.call(house.login._replace(key=bytes([number]) * 32))
+        if isinstance(lease, Locked):
+            return
+        assert isinstance(lease, Lease)
+        key = bytes([number]) * 32
+        await other.failed(key, lease.token, REJECTED, account=house.account)
+    raise AssertionError("never locked")
+
+
+async def flush_all(house: House, _: Worker) -> None:
+    await house.operator("flush", "sessions")
+
+
+async def flush_account(house: House, _: Worker) -> None:
+    await house.operator("flush", "account", house.account)
+
+
+async def erase(house: House, other: Worker) -> None:
+    await other.call(Forget("account", house.account, budget=house.account))
+
+
+async def end_login(house: House, other: Worker) -> None:
+    await other.call(Forget("login", house.account, KEY))
+
+
+async def end_handle(house: House, other: Worker) -> None:
+    await other.call(Forget("handle", house.account, house.handle))
+
+
+async def end_dead_session(house: House, other: Worker) -> None:
+    digest = hashlib.sha256(b"of KEY").digest()
+    await other.call(Forget("session", house.account, KEY, digest))
+
+
+async def change_password(house: House, other: Worker) -> None:
+    lease = await other.call(house.login._replace(key=OTHER_KEY))
+    assert isinstance(lease, Lease), lease
+    assert await other.logged_in(OTHER_KEY, lease.token, account=house.account)
+
+
+async def replace_answer(house: House, other: Worker) -> None:
+    assert await other.put(QUESTION, b"newer", account=house.account)
+
+
+CHANGES = {
+    lock: {"login": Locked},
+    flush_all: dict.fromkeys(("login", "session", "handle", "answer", "answers"), (Lease, Missing)),
+    flush_account: dict.fromkeys(("login", "session", "handle", "answers"), (Lease, Missing)),
+    erase: dict.fromkeys(("login", "session", "handle", "answers"), (Lease, Missing)),
+    end_login: dict.fromkeys(("login", "session", "handle", "answers"), (Lease, Missing)),
+    end_handle: dict.fromkeys(("login", "session", "handle", "answers"), (Lease, Missing)),
+    end_dead_session: {"session": Missing, "login": Lease},
+    change_password: dict.fromkeys(("session", "handle", "answers"), Missing),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
+async def test_once_a_change_is_reported_no_worker_answers_from_before(house, change):
+    one, other = house.worker(), house.worker()
+    await house.filled(other)
+    await house.warm(one)
+    await change(house, other)
+    for name, kind in CHANGES[change].items():
+        outcome = await one.call(house.looks[name])
+        assert isinstance(outcome, kind), (name, outcome)
+
+
+async def test_an_answer_that_was_replaced_is_given_by_no_worker(house):
+    one, other = house.worker(), house.worker()
+    await house.filled(other)
+    await house.warm(one)
+    await replace_answer(house, other)
+    asked = await one.call(house.looks["answer"])
+    assert isinstance(asked, Hit)
+    assert asked.value == b"newer"
+
+
+async def test_a_lock_is_no_less_of_one_where_failures_are_counted_elsewhere(house):
+    """Under the key of the folded e-mail: such a login is asked for each time."""
+    budget = house.account[:16] + house.account[:16]
+    house.login = house.looks["login"] = house.login._replace(budget=budget)
+    one, other = house.worker(), house.worker()
+    await house.filled(other)
+    for _ in range(3):
+        assert isinstance(await one.call(house.login), Hit)
+    assert one.accounts.near.hits == 0
+    await lock(house, other)
+    assert isinstance(await one.call(house.login), Locked)
+
+
+async def test_a_copy_does_not_outlive_its_connection(house):
+    with running_cache(settings=FAST) as cache:
+        house.cache = cache
+        one = house.worker()
+        await house.filled(one)
+        await house.warm(one)
+        cache.kill()
+        deadline = time.monotonic() + PATIENCE
+        while one.remote.names_changes:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)
+        hits = one.accounts.near.hits
+        # What it keeps for the time without a daemon answers, but not as if the daemon had.
+        assert isinstance(await one.call(house.login), Hit)
+        assert one.accounts.near.hits == hits
+
+
+async def test_the_daemon_counts_what_near_copies_have_answered(house):
+    one = house.worker()
+    await house.filled(one)
+    await house.warm(one)
+    await one.call(house.login._replace(source="192.0.2.99"))
+    with BlockingClient(house.cache.path, PATIENCE) as client:
+        (stats,) = client.call("stats", None)
+    assert stats["near_hits_total"] >= len(house.looks)
+
+
+async def test_a_worker_without_near_copies_hears_of_no_change_and_is_not_waited_for(house):
+    old, other = house.worker(near=False), house.worker()
+    await old.ping()
+    await house.filled(other)
+    await house.warm(other)
+    assert not old.remote.names_changes
+    heard: list[object] = []
+    for _ in range(2):
+        old.remote.listeners.changed = heard.append
+        assert isinstance(await old.call(house.login), Hit)
+    await flush_account(house, other)
+    assert isinstance(await old.call(house.looks["session"]), Missing)
+    assert heard == []
+    assert old.accounts.near.hits == 0
+
+
+def test_a_worker_that_takes_no_notice_delays_a_flush_by_a_second_and_loses_its_connection(cache):
+    account = b"q" * 32
+    with Wire(cache.path) as silent, BlockingClient(cache.path, PATIENCE) as operator:
+        silent.ask(1, "hello", *HELLO._replace(near=1))
+        drops = operator.hello("tests").drops
+        operator.call("put", "session", account, KEY, b"value", 60.0, drops, 0.0, None)
+        assert silent.ask(2, "get", "account", account, KEY) is not None
+        begun = time.monotonic()
+        operator.call("flush", "account", account)
+        assert time.monotonic() - begun >= 0.9 * ACKNOWLEDGE_SECONDS
+        heard = []
+        while (one := silent.hear()) is not None:
+            heard.append(one)
+        assert isinstance(heard[0], Notice)
+        assert (heard[0].name, heard[0].fields[0]) == ("changed", account)
+
+
+def test_a_worker_that_was_stopped_gives_nothing_from_before_when_it_goes_on(cache):
+    command = [sys.executable, "-m", "tests.near_worker", str(cache.path)]
+    with BlockingClient(cache.path, PATIENCE) as operator:
+        drops = operator.hello("tests").drops
+        operator.call("put", "session", ACCOUNT, KEY, b"value", 60.0, drops, 0.0, None)
+        with subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as worker:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+
+            def look() -> str:
+                worker.stdin.write(f"{KEY.hex()}\n")
+                worker.stdin.flush()
+                return worker.stdout.readline().strip()
+
+            try:
+                deadline = time.monotonic() + PATIENCE
+                while look() != "near there":
+                    assert time.monotonic() < deadline
+                worker.send_signal(signal.SIGSTOP)
+                operator.call("flush", "account", ACCOUNT)
+                worker.send_signal(signal.SIGCONT)
+                assert look() == "asked gone"
+            finally:
+                worker.kill()

@@ -54,7 +54,6 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("bytes", "size", size, False),
             ("hit_ratio", "hit ratio", percent, False),
             ("hits_total", "hits", count, False),
-            ("near_hits_total", "near, by workers", count, False),
             ("misses_total", "misses", count, False),
             ("expired_total", "expired", count, False),
             ("evicted_total", "evicted", count, True),
@@ -88,6 +87,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("kicked_total", "kicked", count, True),
             ("protocol_errors_total", "bad bytes", count, True),
             ("secret_known", "secret known", count, False),
+            ("near_hits_total", "spared", count, False),
         ),
     ),
     (
@@ -151,7 +151,7 @@ REQUESTS = "requests"
 """The one value of `stats` that is a map: it becomes a table."""
 
 VERBS = (
-    *("hello", "ask", "fulfil", "fail", "turn", "get", "put", "forget", "cancel"),
+    *("hello", "ask", "fulfil", "fail", "turn", "get", "put", "forget", "cancel", "near"),
     *("stats", "list", "flush", "unlock", "reload"),
 )
 

@@ -59,12 +59,15 @@ class Runs:
 
     def figures(self) -> list[Figure]:
         """Return what a reader wants to see of them."""
-        return [
+        figures = [
             Figure(f"{self.who}: throughput", "requests/s", self.rates),
             Figure(f"{self.who}: p50", "ms", [1e3 * each for each in self.p50]),
             Figure(f"{self.who}: p99", "ms", [1e3 * each for each in self.p99]),
-            Figure(f"{self.who}: processor time", "us/request", [1e6 * each for each in self.cpu]),
         ]
+        if any(self.cpu):
+            microseconds = [1e6 * each for each in self.cpu]
+            figures.append(Figure(f"{self.who}: processor time", "us/request", microseconds))
+        return figures
 
 
 def logins(

@@ -42,7 +42,7 @@ class Effort:
 
 FULL = Effort(
     rounds=7,
-    search=3,
+    search=2,
     accounts=1000,
     pairs=5,
     turns=6,

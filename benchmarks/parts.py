@@ -83,8 +83,16 @@ that of calls without any clock within them.""",
         "cached calls answered without the SDK, against the same through it",
         """\
 The server of `http` against the same one with `OIG_FAST_LANE=off`: two workers, the same accounts,
-logins in arguments.""",
+logins in arguments and in a header.""",
         switched_off.fast_lane,
+    ),
+    Part(
+        "near-cache",
+        "a lone caller's cached calls, against the same when the daemon is asked each time",
+        """\
+The server of `http` against the same one with `OIG_NEAR_CACHE=off`: one account asks for
+`check_auth` over one connection. The time of a call has HTTP and the generator in it.""",
+        switched_off.near_cache,
     ),
     Part(
         "bearer",

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..calls import accounts
+from ..calls import LEGACY, accounts
 from ..contest import Contestant, logins, take_turns
 from ..effort import Effort
 from ..result import Figure
@@ -49,6 +49,8 @@ def best(rival: Rival, revision: str, effort: Effort) -> Best:
     with contextlib.ExitStack() as stack:
         setups, contestants = [], []
         for setup in rival.setups:
+            if setup.state == "sessions" and revision != LEGACY:
+                continue  # the newer revision has none
             served = stack.enter_context(rival.start(setup))
             who = f"tried: {rival.name}, {revision}, {setup}"
             asked = logins(served, revision, accounts(FEW))

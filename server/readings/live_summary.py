@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import get_args, get_origin
 
 from pydantic import BaseModel, Field
@@ -23,6 +23,9 @@ from .mode import ModeDetail, ModeSummary
 from .model import LOOSE, Reading, Warnings
 from .solar import SolarDetail, SolarSummary
 from .unknown import Unknown, Unknowns
+
+UNKNOWN_KEPT = 64
+"""Most sets of unknown readings for which it is kept how a summary names them."""
 
 
 class BoilerInDetail(BoilerDetail, BoilerCounters):
@@ -85,7 +88,7 @@ def live_summary(read: LiveData) -> LiveSummary:
             "older": tuple(
                 path for path in older_paths.values() if detailed or not _is_detail(path)
             ),
-            "unknown": tuple(_in_full(read.unknown) if detailed else _in_short(read.unknown)),
+            "unknown": _in_full(read.unknown) if detailed else _in_short(read.unknown),
         }
     )
 
@@ -101,12 +104,15 @@ def _detail(read: LiveData) -> LiveDetail | None:
     return LiveDetail.model_validate({**parts, "energy": dict(read.energy), "boiler": boiler})
 
 
-def _in_full(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
-    for one in unknown:
-        yield Unknown(why=one.why, readings=tuple(map(_as_named, one.readings)))
+def _in_full(unknown: tuple[Unknown, ...]) -> tuple[Unknown, ...]:
+    return tuple(
+        Unknown(why=one.why, readings=tuple(map(_as_named, one.readings))) for one in unknown
+    )
 
 
-def _in_short(unknown: Sequence[Unknown]) -> Iterable[Unknown]:
+# A box lacks the same readings for days, and most boxes lack the same.
+@lru_cache(maxsize=UNKNOWN_KEPT)
+def _in_short(unknown: tuple[Unknown, ...]) -> tuple[Unknown, ...]:
     """Leave out what `detail` would have, and name a wholly unknown part once.
 
     Where that has several reasons, the part has that of most of its fields, and the others are
@@ -119,10 +125,12 @@ def _in_short(unknown: Sequence[Unknown]) -> Iterable[Unknown]:
         if not _is_detail(path)
     }
     named, _ = _folded(LiveSummary, "", why_of)
+    found = []
     for one in unknown:
         names = tuple(path for path, why in named.items() if why == one.why)
         if names:
-            yield Unknown(why=one.why, readings=names)
+            found.append(Unknown(why=one.why, readings=names))
+    return tuple(found)
 
 
 def _folded(

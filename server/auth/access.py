@@ -39,7 +39,7 @@ from ..state.vocabulary import Done, Forget, Found, Get, Hit, Lease
 from .call_rate import CallRate
 from .caller import Caller, Granted
 from .handles import Handles
-from .sealing import Keys, Sealer
+from .sealing import Credential, Identity, Keys, Sealer
 from .sessions import Sessions
 
 FailureLog = Callable[[str, bytes, SessionError | None], None]
@@ -135,10 +135,14 @@ class Access:
             caller = self._without_handle(caller)
         if caller.credential is None:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
-        keys = self._sealer.keys(caller.credential)
+        identity = self._identity(caller, caller.credential)
+        keys = identity.keys
         try:
             opened = await self._sessions.open(
-                caller.credential, caller.source, lambda failure: self._note(caller, keys, failure)
+                caller.credential,
+                caller.source,
+                lambda failure: self._note(caller, keys, failure),
+                identity,
             )
         except NotServed:
             raise  # says nothing about the password
@@ -293,6 +297,11 @@ class Access:
     def _keys_in(self, found: Found, handle: str) -> Keys | None:
         return None if found.record is None else self._handles.open(handle, found.record)
 
+    def _identity(self, caller: Caller, credential: Credential) -> Identity:
+        if caller.header_keys is None:
+            return self._sealer.identity(credential)
+        return caller.header_keys.identity(credential, self._sealer)
+
     def _without_handle(self, caller: Caller) -> Caller:
         """Return the caller of an ended handle with the login that may be used instead.
 
@@ -303,7 +312,7 @@ class Access:
             return caller
         if caller.credential is None:
             raise AccessDenied(Code.SESSION_ENDED, ENDED)
-        account = self._sealer.keys(caller.credential).account
+        account = self._identity(caller, caller.credential).keys.account
         if not self._handles.belongs_to(caller.handle, account):
             raise AccessDenied(Code.SESSION_ENDED, f"{ENDED} {OTHER_LOGIN}")
         return replace(caller, handle=None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..http.signals import no_connection
 from ..state.vocabulary import Hit
 from .authorized import Authorized
+from .header_keys import HeaderKeys
 from .sealing import Credential, Keys, Session
 from .sessions import CacheStatus
 
@@ -36,6 +37,7 @@ class Caller:
         grant: Whom the call's token speaks for, if the credential is that of a grant.
         permitted: Returns if the call may still be made, and raises NotPermitted otherwise: its
             token's grant may have ended since. That applies whatever login comes with the token.
+        header_keys: Those of the connection, if the credential came with the headers.
     """
 
     credential: Credential | None
@@ -46,6 +48,7 @@ class Caller:
     logged_in: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
     grant: Authorized | None = None
     permitted: Callable[[], Awaitable[None]] = field(default=always, repr=False, compare=False)
+    header_keys: HeaderKeys | None = field(default=None, repr=False, compare=False)
 
     async def permitted_still(self, since: float) -> None:
         """Return if the call may still be made, after something that may have taken long.

@@ -114,6 +114,21 @@ class Keys:
     seal: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Under which names the cache knows a credential.
+
+    Attributes:
+        keys: Its keys.
+        budget: The key under which wrong passwords for its e-mail are counted.
+        spelled: The account's key with the tag of the spelling that the portal gets.
+    """
+
+    keys: Keys
+    budget: bytes = field(repr=False)
+    spelled: bytes = field(repr=False)
+
+
 class Sealer:
     """Derives keys and seals sessions for one secret and one portal.
 
@@ -134,6 +149,11 @@ class Sealer:
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         both = hmac.digest(self._secret, message, "sha512")
         return Keys(account_key(self._secret, credential.email), both[:KEY_BYTES], both[KEY_BYTES:])
+
+    def identity(self, credential: Credential) -> Identity:
+        """Derive all that the cache is asked with about a credential."""
+        keys = self.keys(credential)
+        return Identity(keys, self.budget(credential, keys), self.spelled(credential, keys))
 
     def budget(self, credential: Credential, keys: Keys) -> bytes:
         """Return the key under which wrong passwords for the e-mail of a credential are counted."""

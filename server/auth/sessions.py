@@ -50,7 +50,7 @@ from ..state.vocabulary import (
 )
 from .allow_list import AllowList, Portal
 from .handles import Handles
-from .sealing import Credential, Keys, Sealer, Session, digest
+from .sealing import Credential, Identity, Keys, Sealer, Session, digest
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,11 @@ class Sessions:
         self._logins = Detached[Opened]()
 
     async def open(
-        self, credential: Credential, source: str, note: Note = lambda _: None
+        self,
+        credential: Credential,
+        source: str,
+        note: Note = lambda _: None,
+        identity: Identity | None = None,
     ) -> Opened:
         """Return the cached session of `credential`, or log in.
 
@@ -164,6 +168,7 @@ class Sessions:
                 or the source is locked, at the latest when the portal has judged it, whether the
                 caller is still there or not; with None when the caller went away before its login
                 began.
+            identity: What the credential comes to, if that is known.
 
         Raises:
             CredentialsRejected: OIG Cloud does not accept the pair; or `NotServed`.
@@ -171,10 +176,9 @@ class Sessions:
             TooManyLogins: The pace of logins to the portal is used up.
             PortalError: OIG Cloud could not be asked.
         """
-        keys = self._sealer.keys(credential)
-        budget = self._sealer.budget(credential, keys)
-        spelled = self._sealer.spelled(credential, keys)
-        asked = Ask("login", spelled, keys.session, source, budget)
+        identity = identity or self._sealer.identity(credential)
+        keys = identity.keys
+        asked = Ask("login", identity.spelled, keys.session, source, identity.budget)
         outcome = await self._ask(asked, note)
         if isinstance(outcome, Hit):
             session = self.usable(keys, outcome)

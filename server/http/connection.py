@@ -18,7 +18,7 @@ from .guard import answer
 from .lingering import LingeringTransport
 from .refusable_connection import RefusableConnection
 from .shares import RETRY_LATER, UNCOUNTED
-from .signals import GONE, PROVED, notify_on_wait
+from .signals import GONE, KEPT, PROVED, notify_on_wait
 
 if TYPE_CHECKING:
     from starlette.types import Send
@@ -72,6 +72,7 @@ class Connection(RefusableConnection):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless its source has too many."""
+        self._kept: dict[type, object] = {}
         # What is not taken counts from there on (pause_writing).
         transport.set_write_buffer_limits(high=UNCOUNTED)
         lingering = LingeringTransport(transport, self.loop, self._leaves_unread)
@@ -97,6 +98,7 @@ class Connection(RefusableConnection):
         the connection, its last request and all their headers.
         """
         super().connection_lost(exc)
+        self._kept.clear()
         self._unset_keepalive_if_required()
         if self._running is not None:
             self._running.disconnected = True
@@ -122,6 +124,7 @@ class Connection(RefusableConnection):
         scope = cast("dict[str, object]", self.scope)
         scope[PROVED] = self._prove
         scope[GONE] = self._is_gone
+        scope[KEPT] = self._kept
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field. Beyond the limit, one more is stored, and the request is refused."""

@@ -6,6 +6,8 @@
 3. The message waits for its turn to log in. That becomes known far below, at the connection to the
    cache daemon, so the layers around a message register in its context (contextvars), which follows
    it through the SDK and its tasks.
+4. What the application keeps for a connection is in a dict in the scope of each of its requests,
+   which is cleared when the connection ends.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-GONE, PROVED = "oig.gone", "oig.proved"
-"""Keys of the ASGI scope under which the two functions stand."""
+GONE, PROVED, KEPT = "oig.gone", "oig.proved", "oig.kept"
+"""Keys of the ASGI scope under which the two functions and the dict stand."""
 
 _listeners: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("login_wait", default=())
 
@@ -35,6 +37,12 @@ def proved(scope: Mapping[str, Any]) -> Callable[[], None]:
     """Return what notifies the connection of a request that its caller has proved an account."""
     tell: Callable[[], None] = scope.get(PROVED, no_connection)
     return tell
+
+
+def kept(scope: Mapping[str, Any]) -> dict[type, Any] | None:
+    """Return what is kept for the connection of a request, by its type; None without one."""
+    found: dict[type, Any] | None = scope.get(KEPT)
+    return found
 
 
 @contextmanager

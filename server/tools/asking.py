@@ -13,11 +13,12 @@ from pydantic import BeforeValidator, Field
 from ..auth.authorized import Authorized, authorized
 from ..auth.caller import Caller, always
 from ..auth.credential_headers import credential_of
+from ..auth.header_keys import HeaderKeys
 from ..auth.sealing import Credential
 from ..codes import Code
 from ..errors import AccessDenied
 from ..http.forwarded import LOGGED
-from ..http.signals import no_connection, proved
+from ..http.signals import kept, no_connection, proved
 from ..sources import UNKNOWN, source_of
 from .arguments import digits
 
@@ -80,7 +81,7 @@ def caller(
         credential = Credential(email, password)
     elif bearer is not None:
         by_token = _by_token(bearer, request, session, notify, fallback=fallback)
-        return replace(by_token, permitted=permitted)
+        return replace(by_token, permitted=permitted, header_keys=_header_keys(request))
     elif request is not None and (session is None or fallback):
         try:
             credential = credential_of(request.headers.items())
@@ -88,7 +89,22 @@ def caller(
             # A handle takes precedence over the headers, which say nothing here.
             if session is None:
                 raise
+        keys = _header_keys(request)
+        return Caller(
+            *(credential, session, source, address, notify), permitted=permitted, header_keys=keys
+        )
     return Caller(credential, session, source, address, notify, permitted=permitted)
+
+
+def _header_keys(request: Any) -> HeaderKeys | None:
+    """Return the keys of the logins that came with headers over this connection."""
+    of_connection = kept(request.scope)
+    if of_connection is None:
+        return None
+    if HeaderKeys not in of_connection:
+        of_connection[HeaderKeys] = HeaderKeys()
+    found: HeaderKeys = of_connection[HeaderKeys]
+    return found
 
 
 def _by_token(

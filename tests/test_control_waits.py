@@ -271,9 +271,9 @@ def called(fleet, tool: str, **arguments) -> dict:
     return answer["structuredContent"]
 
 
-@pytest.fixture
-def fleet(tmp_path):
-    journal = str(tmp_path / "journal.db")
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    journal = str(tmp_path_factory.mktemp("journal") / "journal.db")
     with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=journal, OIG_LIVE_TTL="0.5") as fleet:
         yield fleet
 
@@ -289,6 +289,7 @@ def test_a_waiting_call_is_answered_when_the_box_takes_the_change(fleet):
 
 
 def test_every_worker_refuses_a_third_waiting_call(fleet):
+    fleet.portal.reset()
     fleet.portal.switch(delay=600)
     plan = called(fleet, "plan_change", mode="Home 2")
     change = called(fleet, "apply_change", **named(plan))["change_id"]

@@ -229,35 +229,46 @@ async def test_a_concurrent_login_leaves_nothing_anywhere():
         assert on_disk(fleet, key) == []
 
 
-def test_failures_of_another_spelling_with_the_same_budget_are_deleted():
-    owner = "jos\u00e9@example.com"
+@pytest.fixture(scope="module")
+def lone_worker():
     with running_fleet(1) as fleet:
-        post(fleet.url, call_body(owner, "wrong"))
-        answer = forget(fleet.folder, "--json", owner=owner)
-        assert json.loads(answer.stdout)["removed"]["failures"] == 2
-        assert stats(fleet)["backing_outdated"] == 0
-        with BlockingClient(fleet.socket_path) as client:
-            assert client.call("list", "lockouts", 10)[0] == 0
+        yield fleet
+
+
+@pytest.fixture
+def forgetful(lone_worker):
+    """A fleet that knows nobody: each test has forgotten whom it let log in."""
+    lone_worker.portal.reset()
+    assert stats(lone_worker)["sessions"] == 0
+    return lone_worker
+
+
+def test_failures_of_another_spelling_with_the_same_budget_are_deleted(forgetful):
+    owner = "jos\u00e9@example.com"
+    post(forgetful.url, call_body(owner, "wrong"))
+    answer = forget(forgetful.folder, "--json", owner=owner)
+    assert json.loads(answer.stdout)["removed"]["failures"] == 2
+    assert stats(forgetful)["backing_outdated"] == 0
+    with BlockingClient(forgetful.socket_path) as client:
+        assert client.call("list", "lockouts", 10)[0] == 0
 
 
 @pytest.mark.parametrize(
     "spelling", ["Demo@example.com", "DEMO@example.com", "\uff44emo@example.com"]
 )
-def test_sources_known_to_any_spelling_are_deleted(spelling):
-    with running_fleet(1) as fleet:
-        fleet.portal.add_account(spelling, "mine")
-        for email, password in ((spelling, "mine"), (OWNER, "demo")):
-            assert not post(fleet.url, call_body(email, password)).json()["result"]["isError"]
-        removed = json.loads(forget(fleet.folder, "--json").stdout)["removed"]
-        assert removed["known_sources"] == 2
-        key = account_key(read_secret(fleet.folder / "secret"), OWNER)
-        assert on_disk(fleet, key) == []
+def test_sources_known_to_any_spelling_are_deleted(forgetful, spelling):
+    forgetful.portal.add_account(spelling, "mine")
+    for email, password in ((spelling, "mine"), (OWNER, "demo")):
+        assert not post(forgetful.url, call_body(email, password)).json()["result"]["isError"]
+    removed = json.loads(forget(forgetful.folder, "--json").stdout)["removed"]
+    assert removed["known_sources"] == 2
+    key = account_key(read_secret(forgetful.folder / "secret"), OWNER)
+    assert on_disk(forgetful, key) == []
 
 
-def test_the_report_says_what_stays():
-    with running_fleet(1) as fleet:
-        check_auth(fleet.url)
-        answer = forget(fleet.folder)
+def test_the_report_says_what_stays(forgetful):
+    check_auth(forgetful.url)
+    answer = forget(forgetful.folder)
     assert answer.returncode == 0
     for words in ("1 session,", "1 known source", "journal", "var/log", "OIG_ALLOWED_EMAILS"):
         assert words in answer.stdout

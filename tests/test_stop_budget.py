@@ -3,10 +3,8 @@
 import configparser
 import json
 import re
-import threading
 import time
-
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
 from server.control import applying
 from server.http import worker
@@ -57,23 +55,34 @@ def test_the_unit_for_systemd_waits_as_long_as_the_foreground_does():
     assert int(seconds) >= foreground.STOPPED_WITHIN
 
 
-def call_and_stop(fleet, accept, body=None, grace=1.0):
-    """Call a worker in a hurry, stop it once the login is under way; return the answer."""
+ACCEPT = {"application/json": "demo@example.com", "text/event-stream": "demo2@example.com"}
+"""Each way to be answered, asked for with a login of its own."""
+
+
+def call_and_stop(fleet, body_for, grace=1.0):
+    """Call a worker in a hurry in each way, and stop it once the logins are under way."""
     hurried = HURRIED.replace("1.0", str(grace))
-    body = body or call_body() | {"id": 42}
     process = fleet.workers["hurried"] = fleet._start("hurried", ["-c", hurried], fleet.listener)
     fleet.wait_worker("hurried")
-    answers = []
-    caller = threading.Thread(target=lambda: answers.append(post(fleet.url, body, Accept=accept)))
-    caller.start()
-    wait_until("the login is under way", lambda: fleet.portal.logins()["attempts"] == 1)
-    began = time.monotonic()
-    process.terminate()
-    process.wait(PATIENCE)
-    caller.join(PATIENCE)
+    with ThreadPoolExecutor(len(ACCEPT)) as pool:
+        answers = [
+            pool.submit(post, fleet.url, body_for(email), Accept=accept)
+            for accept, email in ACCEPT.items()
+        ]
+        wait_until(
+            "the logins are under way",
+            lambda: fleet.portal.logins()["attempts"] == len(ACCEPT),
+        )
+        began = time.monotonic()
+        process.terminate()
+        process.wait(PATIENCE)
+        found = [answer.result(PATIENCE) for answer in answers]
     assert time.monotonic() - began < 0.1 + grace + worker.CLOSE + SLOW_MACHINE
-    (answer,) = answers
-    return answer
+    return found
+
+
+def call_of(email):
+    return call_body(email) | {"id": 42}
 
 
 def message_of(answer):
@@ -83,30 +92,29 @@ def message_of(answer):
     return answer.json()
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_a_call_cut_off_by_the_stop_gets_an_explanation(accept):
+def test_a_call_cut_off_by_the_stop_gets_an_explanation():
     with running_fleet(0) as fleet:
-        fleet.portal.fault("slow", latency=60, logins=1)
-        answer = call_and_stop(fleet, accept)
+        fleet.portal.fault("slow", latency=60, logins=2)
+        answers = call_and_stop(fleet, call_of)
         log = fleet.logs()
-    assert answer.status_code == 503
-    assert message_of(answer)["id"] == 42
-    error = message_of(answer)["error"]
-    assert "stopping" in error["message"]
-    assert "list_changes" in error["message"]
-    told = error["data"][KEY]
-    assert (told["code"], told["retry_after_s"]) == ("cut_off", 5)
-    assert "list_changes" not in told["message"]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert message_of(answer)["id"] == 42
+        error = message_of(answer)["error"]
+        assert "stopping" in error["message"]
+        assert "list_changes" in error["message"]
+        told = error["data"][KEY]
+        assert (told["code"], told["retry_after_s"]) == ("cut_off", 5)
+        assert "list_changes" not in told["message"]
     assert "cut off by the stop" in log
     assert "ASGI" not in log
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_a_call_that_ends_in_time_is_answered_by_a_stopping_worker(accept):
+def test_a_call_that_ends_in_time_is_answered_by_a_stopping_worker():
     with running_fleet(0) as fleet:
-        fleet.portal.fault("slow", latency=0.6, logins=1)
-        answer = call_and_stop(fleet, accept, grace=10.0)
-    assert not message_of(answer)["result"]["isError"]
+        fleet.portal.fault("slow", latency=0.6, logins=2)
+        answers = call_and_stop(fleet, call_of, grace=10.0)
+    assert not any(message_of(answer)["result"]["isError"] for answer in answers)
 
 
 def messages_of(answer):
@@ -116,25 +124,28 @@ def messages_of(answer):
     return answer.json()
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_a_batch_cut_off_by_the_stop_answers_its_finished_messages(accept):
+def batch_of(email):
     ping = {"jsonrpc": "2.0", "method": "ping"}
-    batch = [
+    return [
         {**ping, "id": "first"},
-        call_body() | {"id": "second"},
+        call_body(email) | {"id": "second"},
         {"jsonrpc": "2.0", "method": "notifications/cancelled"},
         {**ping, "id": "third"},
     ]
+
+
+def test_a_batch_cut_off_by_the_stop_answers_its_finished_messages():
     with running_fleet(0) as fleet:
-        fleet.portal.fault("slow", latency=60, logins=1)
-        answer = call_and_stop(fleet, accept, batch)
+        fleet.portal.fault("slow", latency=60, logins=2)
+        answers = call_and_stop(fleet, batch_of)
         log = fleet.logs()
-    assert answer.status_code == 200
-    first, second, third = messages_of(answer)
-    assert first == {"jsonrpc": "2.0", "id": "first", "result": {}}
-    for message, identifier in ((second, "second"), (third, "third")):
-        assert message["id"] == identifier
-        assert message["error"]["data"][KEY]["code"] == "cut_off"
-        assert "stopping" in message["error"]["message"]
+    for answer in answers:
+        assert answer.status_code == 200
+        first, second, third = messages_of(answer)
+        assert first == {"jsonrpc": "2.0", "id": "first", "result": {}}
+        for message, identifier in ((second, "second"), (third, "third")):
+            assert message["id"] == identifier
+            assert message["error"]["data"][KEY]["code"] == "cut_off"
+            assert "stopping" in message["error"]["message"]
     assert "3 of 4 messages were cut off by the stop" in log
     assert "ASGI" not in log

@@ -222,9 +222,15 @@ LISTS = json.dumps(
 ).encode()
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 @pytest.mark.parametrize(
-    "source", [None, "198.51.100.7", "198.51.{}.7"], ids=["this machine", "one", "many"]
+    ("source", "accept"),
+    [
+        (None, "application/json"),
+        ("198.51.100.7", "text/event-stream"),
+        ("198.51.{}.7", "application/json"),
+        ("198.51.{}.7", "text/event-stream"),
+    ],
+    ids=["this machine", "one, events", "many", "many, events"],
 )
 def test_batches_with_unread_answers_use_little_memory(callers, source, accept):
     """They took half a MiB each, in the worker or in its system."""

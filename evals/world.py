@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 from starlette.types import ASGIApp, Message
@@ -35,6 +36,12 @@ CALLER = ("192.0.2.1", 50_000)
 
 REVISION = "2025-06-18"
 """Of the protocol: the newest that needs no further headers."""
+
+
+SELDOM = 3600.0
+WAKE_EVERY = ("server.keys.secret_use.CHECK_SECONDS", "server.cache.client.COMPARE_SECONDS")
+"""What wakes a worker every two seconds, to look at its secret and at the daemon's, which no
+scenario changes: in the days that pass here it would be nearly all that is computed."""
 
 
 class WorldRefused(OigError):
@@ -115,6 +122,8 @@ async def world(at: float, settings: Mapping[str, object]) -> AsyncIterator[Worl
     simulator = Simulator(Accounts(clock=time.now), wall=time.wall)
     at_portal = httpx2.ASGITransport(build_portal(simulator))
     async with AsyncExitStack() as stack:
+        for period in WAKE_EVERY:
+            stack.enter_context(patch(period, SELDOM))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oig")))
         chosen = replace(_settings(folder), **settings)  # type: ignore[arg-type]
         # Otherwise the worker asks the daemon whether anybody has one, and waits for the answer

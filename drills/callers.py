@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
@@ -140,6 +141,7 @@ class Callers:
         count: How many callers.
         fresh: Whether each call has a connection of its own.
         retrying: Whether a lost call is made again, up to `TRIES` times.
+        clock: The wall clock by which the answers are judged.
     """
 
     system: RunningSystem
@@ -147,6 +149,7 @@ class Callers:
     count: int
     fresh: bool = False
     retrying: bool = False
+    clock: Callable[[], float] = time.time
     answered: int = 0
     wrong: list[str] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
@@ -209,7 +212,7 @@ class Callers:
 
     def _call(self, connection: http.client.HTTPConnection, owner: Owner, accept: str) -> None:
         for _ in range(TRIES if self.retrying else 1):
-            begun, wall = time.monotonic(), time.time()
+            begun, wall = time.monotonic(), self.clock()
             try:
                 result = sent(connection, tool_call(), owner.authorization, accept)
             except (OSError, http.client.HTTPException) as exc:
@@ -238,3 +241,5 @@ class Callers:
             # Whole seconds are shown, and a busy machine takes some to show them.
             if wall - fetched > LASTING + 1 + SLOW_MACHINE and not reading["warnings"]:
                 self.wrong.append(f"{wall - fetched:.1f} s old, as of now: {reading}")
+            if fetched > self.clock() + 1:
+                self.wrong.append(f"of {fetched - self.clock():.1f} s from now: {reading}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from . import (
+    clocks,
     daemon_losses,
+    descriptors,
     disks,
     fuzz_bodies,
     fuzzed,
+    garbage,
     killed_applies,
     portal_faults,
     power_cuts,
@@ -22,6 +25,9 @@ DRILLS: tuple[Drill, ...] = (
     *power_cuts.DRILLS,
     *sync_order.DRILLS,
     *disks.DRILLS,
+    *garbage.DRILLS,
+    *descriptors.DRILLS,
+    *clocks.DRILLS,
     *fuzzed.DRILLS,
     *fuzz_bodies.DRILLS,
     *portal_faults.DRILLS,

@@ -5,7 +5,17 @@ import sys
 
 import pytest
 
-from drills import daemon_losses, disks, power_cuts, results, sync_order, worker_losses
+from drills import (
+    clocks,
+    daemon_losses,
+    descriptors,
+    disks,
+    garbage,
+    power_cuts,
+    results,
+    sync_order,
+    worker_losses,
+)
 from drills.drill import Drill, Extent, Line, NotRun, Outcome, carry_out
 from drills.ground import Ground
 from drills.held import HELD
@@ -13,7 +23,7 @@ from drills.registry import DRILLS
 
 from .fleet import ROOT
 
-PARTS = (daemon_losses, worker_losses, power_cuts, sync_order, disks)
+PARTS = (daemon_losses, worker_losses, power_cuts, sync_order, disks, garbage, descriptors, clocks)
 
 
 @pytest.fixture(scope="module")

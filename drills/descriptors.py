@@ -54,7 +54,7 @@ def busiest(system: RunningSystem, seconds: float) -> float:
 
 
 def crowded(_ground: Ground, extent: Extent) -> Outcome:
-    """Hold connections that send nothing at the port and the daemon's socket, and call meanwhile."""
+    """Hold silent connections at the port and the daemon's socket, and call meanwhile."""
     failures: list[str] = []
     with narrow_system() as system:
         accounts = owners(system, "crowded", 4)

@@ -4,8 +4,104 @@ from __future__ import annotations
 
 HELD: tuple[tuple[str, str], ...] = (
     (
-        "a worker dies with the lease of a login that others wait for",
+        "1: the daemon is killed with requests in flight",
+        "tests/test_cache_client.py::test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_reaches_the_new_one",
+    ),
+    (
+        "1: a worker finds the daemon again",
+        "tests/test_resilience.py::test_a_worker_reconnects_within_a_second_of_the_daemons_return",
+    ),
+    (
+        "2: a worker dies with the lease of a login that others wait for",
         "tests/test_resilience.py::test_the_lease_of_a_killed_worker_passes_to_another",
     ),
+    (
+        "3: a worker is frozen with a lease, and answers late",
+        "tests/accounts_contract.py::test_a_late_answer_changes_nothing",
+    ),
+    (
+        "4: a stale socket after a crash",
+        "tests/test_daemon.py::test_after_a_kill_the_next_daemon_takes_the_stale_socket",
+    ),
+    (
+        "4: a file or link in place of the socket",
+        "tests/test_socket_file.py::test_anything_else_at_the_path_is_left_alone",
+    ),
+    (
+        "5: a second daemon is started",
+        "tests/test_daemon.py::test_a_second_daemon_says_so_in_one_line_and_leaves_the_first_alone",
+    ),
+    (
+        "6: the socket is removed while all runs",
+        "tests/test_socket_file.py::test_a_missing_file_is_restored_and_stops_the_next_daemon",
+    ),
+    (
+        "6: the socket is taken over",
+        "tests/test_daemon.py::test_a_daemon_whose_path_is_taken_stops_for_a_restart",
+    ),
+    (
+        "7: a folder that others may enter",
+        "tests/test_socket_file.py::test_a_folder_that_others_can_enter_is_refused_with_what_to_do",
+    ),
+    (
+        "7: a link in place of the folder",
+        "tests/test_socket_file.py::test_a_link_or_file_in_place_of_the_folder_is_refused",
+    ),
+    (
+        "8: a peer of another user",
+        "tests/test_daemon.py::test_another_user_is_turned_away_before_a_byte_is_read",
+    ),
+    (
+        "9: idle connections beyond the limit",
+        "tests/test_daemon.py::test_no_number_of_idle_connections_shuts_anybody_out",
+    ),
+    (
+        "10: bytes of a frame that drip in",
+        "tests/test_daemon.py::test_a_frame_that_drips_in_gets_no_further_time_for_each_drop",
+    ),
+    (
+        "13: a client that does not read",
+        "tests/test_daemon.py::test_a_client_that_does_not_read_is_disconnected_and_memory_stays_flat",
+    ),
+    (
+        "14: no descriptors for the daemon",
+        "tests/test_daemon.py::test_without_descriptors_it_serves_on_and_does_not_spin",
+    ),
+    (
+        "15: the cap of memory is reached",
+        "tests/accounts_contract.py::test_eviction_touches_neither_leases_nor_locks",
+    ),
+    (
+        "17: the clock is set while the daemon is down",
+        "tests/test_backing.py::test_it_goes_on_where_the_last_commit_was",
+    ),
+    (
+        "18: a full disk under the sessions",
+        "tests/test_backing.py::test_a_full_disk_delays_nobody_and_loses_nothing",
+    ),
+    (
+        "18: a torn or flipped file at the start",
+        "tests/test_backing.py::test_a_damaged_file_is_used_whole_or_not_at_all",
+    ),
+    (
+        "19: SIGTERM under load",
+        "tests/test_daemon.py::test_under_load_it_stops_in_time",
+    ),
+    (
+        "19: SIGTERM twice",
+        "tests/test_daemon.py::test_a_second_signal_ends_it_at_once",
+    ),
+    (
+        "19: SIGHUP",
+        "tests/test_daemon.py::test_a_hangup_is_survived_and_logged",
+    ),
+    (
+        "20: 200 callers of one login at once",
+        "tests/test_cache_client.py::test_two_hundred_callers_of_one_key_make_one_login",
+    ),
+    (
+        "21: callers who leave before their answer",
+        "tests/test_cache_client.py::test_ten_thousand_random_cancels_never_mix_up_answers",
+    ),
 )
-"""What is done, and the test that does it."""
+"""What is done, with the number of its kind, and the test that does it."""

@@ -123,6 +123,8 @@ def test_connections_leave_descriptors_for_everything_else(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 10_000))
     assert make_worker(app, None).server_state.most == 1024 - worker.OTHER_DESCRIPTORS
     assert "leaves 896 connections" in worker.few_descriptors()
+    limits["soft"] = worker.OTHER_DESCRIPTORS
+    assert make_worker(app, None).server_state.most == worker.FEWEST_CONNECTIONS
     limits["soft"] = 100_000
     assert make_worker(app, None).server_state.most == MAX_CONNECTIONS
     assert worker.few_descriptors() is None

@@ -60,6 +60,12 @@ TELL_SECONDS = 60.0
 OTHER_DESCRIPTORS = 128
 """Descriptors reserved for other uses: the portal, the daemon, logs, journal."""
 
+FEWEST_CONNECTIONS = 16
+"""Connections of a worker that has next to no descriptors. Each may be silent for a second before
+it gives way (`room.NEWCOMER`): with a single one, a caller behind a hundred silent connections
+would wait for minutes. Of 128 descriptors 112 are left: 19 of them are always open, 16 may lead to
+the portal."""
+
 
 class Worker(uvicorn.Server):
     """A server that announces its readiness and drains before it closes.
@@ -256,4 +262,4 @@ def room() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
-    return max(1, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
+    return max(FEWEST_CONNECTIONS, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))

@@ -75,36 +75,6 @@ def test_the_second_call_of_any_worker_comes_from_the_cache(shared_fleet):
     assert shared_fleet.portal.logins()["attempts"] == 1
 
 
-def test_no_caller_notices_that_the_daemon_is_killed(shared_fleet):
-    both_workers_know(shared_fleet)
-    stop, failures, count = threading.Event(), [], [0]
-
-    def keep_calling():
-        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
-            while not stop.is_set():
-                result = http.post(shared_fleet.url, json=call_body()).json()["result"]
-                count[0] += 1
-                if result["isError"] or status(result) != "session_from_cache":
-                    failures.append(result)
-
-    callers = [threading.Thread(target=keep_calling) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    try:
-        for _ in range(2):
-            before = count[0]
-            wait_until("calls", lambda: count[0] > before + 20)  # noqa: B023 - called at once
-            shared_fleet.kill_daemon()
-            before = count[0]
-            wait_until("calls without daemon", lambda: count[0] > before + 20)  # noqa: B023
-            shared_fleet.start_daemon()
-    finally:
-        stop.set()
-        for caller in callers:
-            caller.join(60)
-    assert not failures[:3]
-
-
 def test_a_restarted_daemon_has_all_sessions(shared_fleet):
     assert status(check_auth(shared_fleet.url)) == "new_session_created"
     shared_fleet.kill_daemon(signal.SIGTERM)

@@ -22,7 +22,7 @@ KILLS = 8
 @contextmanager
 def watched(*bounds):
     """Give a system that is not running yet, with pauses of a fifth of a second at most."""
-    with prepared_system() as system:
+    with prepared_system(OIG_CALLS_PER_MINUTE="0") as system:
         breakable(system, "mcp-1")
         path = system.project / "supervisord.conf"
         command = " ".join(("supervision.watch --longest-pause 0.2", *bounds))

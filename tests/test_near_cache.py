@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from server.cache import tracking
 from server.cache.blocking import BlockingClient
 from server.cache.connections import Connections
 from server.cache.tracking import ACKNOWLEDGE_SECONDS, Tracking
-from server.cache.verbs import Notice
+from server.cache.verbs import Notice, Reply
 from server.state import near_cache
 from server.state.limits import SPELLING_BYTES
 from server.state.near_cache import LASTS, NearCache
@@ -35,9 +36,10 @@ from server.state.vocabulary import (
     Missing,
 )
 
-from .cache_process import PATIENCE, ROOT, CacheProcess, running_cache
+from .cache_process import PATIENCE, ROOT, CacheProcess, run_folder, running_cache
 from .connected import Connected
 from .daemon_worker import ACCOUNT, HELLO, HOME, Worker
+from .test_cache_client import WELCOME, Puppet
 from .test_daemon import Wire
 
 KEY, OTHER_KEY, HANDLE, OTHER_HANDLE, QUESTION, OTHER_QUESTION = (
@@ -156,7 +158,7 @@ SPELLED = ACCOUNT + b"s" * SPELLING_BYTES
         (LOGIN, None, False),
         (BY_HANDLE, FOUND, True),
         (BY_HANDLE, FOUND._replace(session=None), False),
-        (BY_HANDLE, FOUND._replace(answers=(None,)), False),
+        (BY_HANDLE, FOUND._replace(answers=(None,)), True),
         (BY_HANDLE, Missing(), False),
         (Get(account=ACCOUNT, questions=(QUESTION,)), FOUND._replace(session=None), True),
         (Get(account=ACCOUNT, key=KEY), FOUND._replace(session=None, answers=()), False),
@@ -465,6 +467,48 @@ async def test_a_worker_without_near_copies_hears_of_no_change_and_is_not_waited
     assert isinstance(await old.call(house.looks["session"]), Missing)
     assert heard == []
     assert old.accounts.near.hits == 0
+
+
+# A daemon of which the test decides every word.
+
+FOUND_NOW = ("found", (ACCOUNT, None, 0.0, KEY, b"session", 90.0, 0.0))
+LOOK = Get(account=ACCOUNT, key=KEY)
+
+
+@contextlib.asynccontextmanager
+async def puppet_and_worker(*more: object):
+    with run_folder() as folder:
+        async with Puppet(folder / "puppet.sock") as puppet:
+            puppet.welcome = Reply(1, "ok", (*WELCOME, *more))
+            worker = Worker(puppet.path, near=True)
+            try:
+                yield puppet, worker
+            finally:
+                await worker.aclose()
+
+
+@pytest.mark.parametrize("more", [(), (0,)], ids=["older", "without"])
+async def test_a_daemon_that_names_no_changes_is_asked_each_time(more):
+    async with puppet_and_worker(*more) as (puppet, worker):
+        for _ in range(2):
+            looked = asyncio.create_task(worker.call(LOOK))
+            puppet.say(Reply((await puppet.heard()).id, *FOUND_NOW))
+            assert isinstance(await looked, Found)
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, None])
+@pytest.mark.parametrize("first", ["notice", "reply"])
+async def test_a_notice_that_crosses_a_reply_leaves_no_copy_and_is_acknowledged(account, first):
+    async with puppet_and_worker(1) as (puppet, worker):
+        looked = asyncio.create_task(worker.call(LOOK))
+        reply = Reply((await puppet.heard()).id, *FOUND_NOW)
+        notice = Notice("changed", (account, 7))
+        puppet.say(*((notice, reply) if first == "notice" else (reply, notice)))
+        assert isinstance(await looked, Found)
+        assert (await puppet.heard()).args == ("heard", 7)
+        again = asyncio.create_task(worker.call(LOOK))
+        puppet.say(Reply((await puppet.heard()).id, "missing"))
+        assert isinstance(await again, Missing)
 
 
 def test_a_worker_that_takes_no_notice_delays_a_flush_by_a_second_and_loses_its_connection(cache):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 
 import pytest
 
@@ -13,16 +14,20 @@ from server.state.decider import Listeners
 from server.state.fallback import WorkerAccounts
 from server.state.limits import FALLBACK, Limits, Policy
 from server.state.memory import MemoryStorage
+from server.state.near_cache import LASTS
 from server.state.valkey import ValkeyStorage
 from server.state.valkey_client import ValkeyClient
 from server.state.vocabulary import (
+    REJECTED,
     Ask,
     Done,
+    Fail,
     Forget,
     Fulfil,
     Get,
     Hit,
     Lease,
+    Locked,
     Missing,
     Unlock,
 )
@@ -53,9 +58,9 @@ class Heard(Listeners):
 
 
 @contextlib.asynccontextmanager
-async def client_over(server):
+async def client_over(server, *, near=False):
     storage = ValkeyStorage(client_at(server.unix_url), Limits())
-    client = ValkeyClient(storage, Limits(), Policy())
+    client = ValkeyClient(storage, Limits(), Policy(), near=near)
     client.listeners = Heard()
     client.storage = storage
     await storage.open()
@@ -101,6 +106,49 @@ async def test_what_one_drops_the_others_hear(two):
     await said(other, ("dropped", None, None))
     await said(other, ("unlocked", None, None))
     assert one.listeners.lines == other.listeners.lines
+
+
+def worker_over(client):
+    return WorkerAccounts(client, Copies(MemoryStorage(FALLBACK), FALLBACK, Policy().cut()))
+
+
+async def near_hit(worker, request):
+    """Return when a near copy has answered."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    hits = worker.near.hits
+    while worker.near.hits == hits:
+        assert asyncio.get_running_loop().time() < deadline
+        assert isinstance(await worker.call(request), Hit)
+
+
+@pytest.mark.parametrize("change", ["flush", "forget", "lock"])
+async def test_what_was_ended_on_another_host_is_given_for_less_than_a_second(server, change):
+    async with client_over(server, near=True) as one, client_over(server, near=True) as other:
+        first, second = worker_over(one), worker_over(other)
+        await log_in(first, 1)
+        await near_hit(first, ask(1))
+        await near_hit(second, ask(1))
+        if change == "flush":
+            await one.accounts.upkeep.flush("all")
+        elif change == "forget":
+            await first.call(Forget("login", account(1), key(1)))
+        else:
+            while not isinstance(await first.call(ask(1)), Locked):
+                wrong = ask(1)._replace(key=os.urandom(32))
+                lease = await first.call(wrong)
+                if isinstance(lease, Lease):
+                    fail = Fail("login", account(1), wrong.key, lease.token, REJECTED, 0.0)
+                    await first.call(fail)
+        ended = asyncio.get_running_loop().time()
+        assert not isinstance(await first.call(ask(1)), Hit)
+        while True:
+            at = asyncio.get_running_loop().time()
+            if not isinstance(await second.call(ask(1)), Hit):
+                break
+            assert at < ended + LASTS
+            await asyncio.sleep(0.01)  # a poll with a bound
+        for worker in (first, second):
+            await worker.stop()
 
 
 async def test_who_was_cut_off_while_something_was_dropped_drops_all_copies(two):

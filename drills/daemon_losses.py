@@ -103,7 +103,7 @@ DRILLS = (
         "daemon-stopped",
         "the daemon is stopped (SIGSTOP) and continued under 16 callers",
         FLAWLESS,
-        Extent(times=20, callers=16),
+        Extent(times=10, callers=16),
         Extent(times=1, callers=4),
         stopped,
     ),

@@ -105,7 +105,7 @@ DRILLS = (
         "workers-killed",
         "a worker, whichever, is killed (-9) while the other serves, under 16 callers",
         "only calls under way on that worker are lost; callers that try again lose none",
-        Extent(times=20, callers=16),
+        Extent(times=10, callers=16),
         Extent(times=1, callers=4),
         killed,
     ),

@@ -165,7 +165,9 @@ class Judge:
 def sent_bodies(ground: Ground, extent: Extent) -> Outcome:
     """Send hostile bodies, and see what workers, daemon and the next caller have of it."""
     with ground.system() as system:
-        (owner,) = owners(system, "bodies", 1)
+        # Damaged passwords lock the account, and damaged e-mails its address for other new ones.
+        owner, neighbour = owners(system, "bodies", 2)
+        called(system, neighbour.authorization)
         workers = [psutil.Process(system.pid(f"mcp-{n}")) for n in range(system.workers)]
         judge = Judge(system, owner)
         base = []
@@ -180,7 +182,7 @@ def sent_bodies(ground: Ground, extent: Extent) -> Outcome:
             (one.memory_info().rss - before) / 2**20
             for one, before in zip(workers, base, strict=True)
         )
-        last = called(system, owner.authorization)
+        last = called(system, neighbour.authorization)
         broken = [name for name in ("Traceback", "ERROR") if name in _logs(system)]
     wrong = judge.wrong + [f"{name} in a log" for name in broken]
     if last["isError"]:

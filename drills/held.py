@@ -103,5 +103,65 @@ HELD: tuple[tuple[str, str], ...] = (
         "21: callers who leave before their answer",
         "tests/test_cache_client.py::test_ten_thousand_random_cancels_never_mix_up_answers",
     ),
+    (
+        "11: a length of 0, or of 4 GiB",
+        "tests/test_wire.py::test_a_frame_of_no_or_too_much_length_is_refused_by_its_length_alone",
+    ),
+    (
+        "13: callers of a worker that do not read",
+        "tests/test_unread_answers.py::test_the_sum_of_unread_answers_is_bounded",
+    ),
+    (
+        "16: many accounts are tried, to push out locks",
+        "tests/test_accounts_memory.py::test_without_room_for_a_lock_strangers_are_refused_where_nothing_is_counted",
+    ),
+    (
+        "16: one address tries a hundred accounts",
+        "tests/test_guessing.py::test_one_address_may_fail_at_twenty_accounts_of_a_hundred",
+    ),
+    (
+        "20: the same over HTTP, to both workers",
+        "tests/test_server.py::test_200_simultaneous_first_calls_cause_one_login",
+    ),
+    (
+        "23: a worker with another secret",
+        "tests/test_secrets_compared.py::test_a_worker_with_another_secret_reports_it_and_refuses_everything",
+    ),
+    (
+        "24: a bit of a sealed value is flipped",
+        "tests/test_sealing.py::test_every_damaged_byte_and_every_shorter_value_is_noticed",
+    ),
+    (
+        "24: sealed values of two accounts are swapped",
+        "tests/test_sealing.py::test_a_value_moved_to_another_account_does_not_open",
+    ),
+    (
+        "26: a worker's socket without TCP_NODELAY",
+        "tests/test_server.py::test_a_worker_uses_its_inherited_socket_with_the_right_family",
+    ),
+    (
+        "29: a daemon that could be dumped",
+        "tests/test_daemon.py::test_its_memory_cannot_be_dumped_or_read",
+    ),
+    (
+        "29: a worker that could be dumped",
+        "tests/test_resilience.py::test_workers_and_daemon_refuse_to_be_dumped",
+    ),
+    (
+        "30: a primary fails over under load",
+        "tests/test_two_groups.py::test_a_primary_that_is_killed_costs_no_answer_and_no_session",
+    ),
+    (
+        "a login's answer that drips in, or hangs in any part",
+        "tests/test_portal_client.py::test_the_time_limit_covers_every_part_of_the_answer",
+    ),
+    (
+        "an answer of the portal that is packed, and grows",
+        "tests/test_portal_reads.py::test_everything_else_is_the_portals_fault",
+    ),
+    (
+        "an apply dies or stalls at every step it has",
+        "tests/test_control_processes.py::test_an_apply_that_dies_or_stalls_blocks_the_box_no_longer_than_allowed",
+    ),
 )
 """What is done, with the number of its kind, and the test that does it."""

@@ -183,7 +183,8 @@ class Churn:
 
     async def _call(self, slot: int, request: Request) -> Outcome | None:
         call = asyncio.ensure_future(self._clients[slot].call(request))
-        if self._chance.random() < CANCELLED:
+        # Who holds a lease says how it ended, as a worker does however its caller ends.
+        if not isinstance(request, Fulfil | Fail) and self._chance.random() < CANCELLED:
             for _ in range(self._chance.randrange(4)):
                 await asyncio.sleep(0)
             call.cancel()

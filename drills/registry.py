@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from . import (
     clocks,
+    crowd,
     daemon_losses,
     descriptors,
     disks,
     fuzz_bodies,
     fuzzed,
     garbage,
+    guesses,
     killed_applies,
+    planted_secrets,
     portal_faults,
     power_cuts,
     random_operations,
+    shared_troubles,
     sync_order,
     worker_losses,
 )
@@ -33,4 +37,8 @@ DRILLS: tuple[Drill, ...] = (
     *portal_faults.DRILLS,
     *killed_applies.DRILLS,
     *random_operations.DRILLS,
+    *crowd.DRILLS,
+    *guesses.DRILLS,
+    *planted_secrets.DRILLS,
+    *shared_troubles.DRILLS,
 )

@@ -2,11 +2,31 @@
 
 import pytest
 
-from drills import fuzz_bodies, fuzzed, killed_applies, portal_faults, random_operations
+from drills import (
+    crowd,
+    fuzz_bodies,
+    fuzzed,
+    guesses,
+    killed_applies,
+    planted_secrets,
+    portal_faults,
+    random_operations,
+    shared_troubles,
+)
 from drills.drill import carry_out
 from drills.ground import Ground
 
-PARTS = (fuzzed, fuzz_bodies, portal_faults, killed_applies, random_operations)
+PARTS = (
+    fuzzed,
+    fuzz_bodies,
+    portal_faults,
+    guesses,
+    planted_secrets,
+    crowd,
+    killed_applies,
+    random_operations,
+    shared_troubles,
+)
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("kicked_total", "kicked", count, True),
             ("protocol_errors_total", "bad bytes", count, True),
             ("secret_known", "secret known", count, False),
-            ("near_hits_total", "spared", count, False),
+            ("near_hits_total", "near hits", count, False),
         ),
     ),
     (

@@ -87,7 +87,8 @@ def _contestants(found: Sequence[Best], effort: Effort) -> Iterator[list[Contest
         for one in found:
             served = stack.enter_context(one.rival.start(one.setup))
             asked = logins(served, one.revision, everybody)
-            contestants.append(Contestant(_in(one.rival.name, one.revision), served, asked))
+            who = _in(one.rival.name, one.revision)
+            contestants.append(Contestant(who, served, asked, may_fail=True))
         yield contestants
 
 
@@ -116,9 +117,12 @@ def _against(one: Best, runs: dict[str, Runs]) -> list[Line]:
     """Compare with one rival: logins in arguments, which it takes, and in a header."""
     rival, revision = one.rival, one.revision
     mine, theirs = runs[_in(OURS, revision)], runs[_in(rival.name, revision)]
+    what = f"throughput of ours / of {one.name}, {revision}"
+    if theirs.failure:
+        return [Line(what, why_not=theirs.failure)]
     lines = [
         Line(
-            f"throughput of ours / of {one.name}, {revision}",
+            what,
             values=ratios(mine.rates, theirs.rates),
             budget=AGAINST[rival, revision],
             figures=[*theirs.figures(), *one.tried],
@@ -205,6 +209,8 @@ def _other_calls(found: Sequence[Best], runs: dict[str, Runs]) -> list[Line]:
     for one in found:
         if one.rival is start.SDK_TWO and one.revision == MODERN:
             theirs = runs[_in(one.rival.name, MODERN)]
+            if theirs.failure:
+                continue
             lines.append(
                 Line(
                     "processor time of a cached get_live_data by handle / of check_auth in "

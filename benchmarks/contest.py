@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .calls import FROM_CACHE, LEGACY, Account, Question, check_auth
 from .effort import Effort
-from .result import Figure
+from .result import Figure, WrongAnswer
 from .system import Served, scratch
 from .verifying import verified
-from .wrk import Wrk
+from .wrk import Turn, Wrk
 
 CONNECTIONS = 16
 
@@ -29,6 +30,7 @@ class Contestant:
         questions: What it is asked, in turn.
         connections: How many ask at the same time.
         kept: Whether each connection asks one question alone, as of `Wrk`.
+        may_fail: Whether the others go on without it when it answers wrong.
     """
 
     who: str
@@ -36,6 +38,7 @@ class Contestant:
     questions: Sequence[Question]
     connections: int = CONNECTIONS
     kept: bool = False
+    may_fail: bool = False
 
 
 @dataclass(slots=True)
@@ -48,9 +51,11 @@ class Runs:
         p99: In seconds.
         cpu: Processor time of all processes per answer, in seconds.
         storage: That of processes that are no workers.
+        failure: Why it left the contest; empty if it did not.
     """
 
     who: str
+    failure: str = ""
     rates: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
@@ -112,30 +117,51 @@ def take_turns(
         WrongAnswer: An answer was wrong.
     """
     runs = [Runs(each.who) for each in contestants]
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch())
-        loads = []
-        for each in contestants:
-            load = Wrk(
-                each.served.port,
-                [question.request for question in each.questions],
-                each.served.pids,
-                verified(each.served.port, each.questions),
-                each.connections,
-                kept=each.kept,
-                folder=folder,
-            )
-            loads.append((load, each.served))
-        order = list(zip(loads, runs, strict=True))
+    with scratch() as folder:
+        order = []
+        for each, run in zip(contestants, runs, strict=True):
+            with _leaving(each, run):
+                order.append((each, _load(each, folder), run))
         for _ in range(rounds or effort.rounds):
-            for (load, served), run in order:
-                turn = load.turn(TURN_SECONDS)
-                run.rates.append(turn.rate)
-                run.p50.append(turn.p50)
-                run.p99.append(turn.p99)
-                run.cpu.append(sum(turn.cpu))
-                run.storage.append(sum(turn.cpu[len(served.worker_pids) :]))
+            for each, load, run in order:
+                if not run.failure:
+                    with _leaving(each, run):
+                        _add(run, load.turn(TURN_SECONDS), each.served)
             order.reverse()
-        for each in contestants:
-            verified(each.served.port, each.questions)
+        for each, _, run in order:
+            if not run.failure:
+                with _leaving(each, run):
+                    verified(each.served.port, each.questions)
     return runs
+
+
+@contextmanager
+def _leaving(contestant: Contestant, run: Runs) -> Iterator[None]:
+    """Let a contestant that answers wrong leave the contest, if it may."""
+    try:
+        yield
+    except (WrongAnswer, OSError) as exc:  # a TimeoutError is an OSError
+        if not contestant.may_fail:
+            raise
+        run.failure = f"{type(exc).__name__}: {exc}"
+
+
+def _load(contestant: Contestant, folder: Path) -> Wrk:
+    served = contestant.served
+    return Wrk(
+        served.port,
+        [question.request for question in contestant.questions],
+        served.pids,
+        verified(served.port, contestant.questions),
+        contestant.connections,
+        kept=contestant.kept,
+        folder=folder,
+    )
+
+
+def _add(run: Runs, turn: Turn, served: Served) -> None:
+    run.rates.append(turn.rate)
+    run.p50.append(turn.p50)
+    run.p99.append(turn.p99)
+    run.cpu.append(sum(turn.cpu))
+    run.storage.append(sum(turn.cpu[len(served.worker_pids) :]))

@@ -18,6 +18,7 @@ from benchmarks import __main__ as command
 from benchmarks import lookup, misses, report, shared_logins, startup
 from benchmarks.answers import Answers
 from benchmarks.calls import ID, LEGACY, MODERN, Question, accounts, check_auth, message
+from benchmarks.contest import Contestant, take_turns
 from benchmarks.effort import Effort
 from benchmarks.parts import PARTS, Part
 from benchmarks.processes import ROOT
@@ -161,6 +162,23 @@ def test_answers_of_another_size_than_verified_ones_are_an_error(tmp_path):
         load = Wrk(served.port, requests, served.pids, 10_000, 2, kept=False, folder=tmp_path)
         with pytest.raises(WrongAnswer, match="bytes, verified were 10000"):
             load.turn(1)
+
+
+@pytest.mark.usefixtures("wrk")
+def test_a_rival_that_answers_wrong_leaves_the_contest_and_the_others_go_on():
+    with bare() as served:
+        request = message(LEGACY, served.port, "tools/list", {})
+        right, wrong = (Question(request, (word,)) for word in (b"{ ", b"session_from_cache"))
+        ours, rival = take_turns(
+            [
+                Contestant("ours", served, [right]),
+                Contestant("rival", served, [wrong], may_fail=True),
+            ],
+            TINY,
+        )
+    assert len(ours.rates) == 1
+    assert rival.failure.startswith("WrongAnswer: 1 of 1 answers")
+    assert not rival.rates
 
 
 def test_without_wrk_the_error_says_how_to_install_it(monkeypatch, tmp_path):

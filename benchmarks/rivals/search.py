@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..calls import LEGACY, accounts
 from ..contest import Contestant, logins, take_turns
 from ..effort import Effort
-from ..result import Figure
+from ..result import Figure, WrongAnswer
 from .start import Rival, Setup
 
 FEW = 32
@@ -55,8 +55,11 @@ def best(rival: Rival, revision: str, effort: Effort) -> Best:
             who = f"tried: {rival.name}, {revision}, {setup}"
             asked = logins(served, revision, accounts(FEW))
             setups.append(setup)
-            contestants.append(Contestant(who, served, asked))
+            contestants.append(Contestant(who, served, asked, may_fail=True))
         runs = take_turns(contestants, effort, rounds=effort.search)
-    fastest = max(range(len(runs)), key=lambda each: statistics.median(runs[each].rates))
-    tried = [Figure(run.who, "requests/s", run.rates) for run in runs]
-    return Best(rival, revision, setups[fastest], tried)
+    right = [pair for pair in zip(runs, setups, strict=True) if not pair[0].failure]
+    if not right:
+        raise WrongAnswer(runs[0].failure)
+    _, fastest = max(right, key=lambda pair: statistics.median(pair[0].rates))
+    tried = [Figure(run.who, "requests/s", run.rates) for run, _ in right]
+    return Best(rival, revision, fastest, tried)

@@ -116,6 +116,7 @@ DRILLS = (
         Extent(times=10_000, callers=16),
         Extent(times=50, callers=4),
         restarted,
+        load=True,
     ),
     Drill(
         "workers-restarted-together",

@@ -56,7 +56,7 @@ def against_live(effort: Effort) -> list[Line]:
             values=ratios(mine, theirs),
             budget=THREE_TIMES,
             figures=run.figures() if mine is run.cpu else (),
-            means="Whoever looks back over a week does not make others wait.",
+            means="A look back over a week does not make others wait.",
         )
         for run in others
         for measured, mine, theirs in (

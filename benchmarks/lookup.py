@@ -163,7 +163,7 @@ def _memcached() -> Iterator[Path]:
         raise NotMeasured(MEMCACHED_HINT)
     with scratch() as folder:
         path = folder / "memcached.sock"
-        # As root it wants to be told who to be; of one thread, as redis-server is, nobody waits.
+        # As root it needs the name of a user. One thread, as redis-server has for commands.
         command = [program, "-s", str(path), "-u", getpass.getuser(), "-t", "1"]
         with running(command):
             wait_until(path.exists, "memcached")

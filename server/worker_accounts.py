@@ -59,7 +59,7 @@ def worker_accounts(
         secret: With which this worker works; None compares nothing.
         name: Name of this process, for the operator.
         reloading: Reads the settings again; without it they stay as they are.
-        now: Seconds on a clock that never goes back, for the time alone.
+        now: Seconds on a clock that never goes back.
 
     Raises:
         ConfigurationError: With a shared storage, something is switched on that needs records.
@@ -102,6 +102,6 @@ def worker_accounts(
         tag_settings(settings)
         reloading.add(tag_settings)
         reloading.add(lambda fresh: shared.use(limits_of(fresh), policy_of(fresh)))
-    accounts = WorkerAccounts(client, copies, begin)
+    accounts = WorkerAccounts(client, copies, begin, now)
     reloading.add(lambda fresh: accounts.use(policy_of(fresh)))
     return accounts, client

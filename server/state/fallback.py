@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -80,14 +81,21 @@ class SharedAccounts(Protocol):
 class WorkerAccounts:
     """The shared accounts, or this worker's own copies of them while the daemon is away.
 
-    `begin` is called for each login that waits, in the context of its caller.
+    `begin` is called for each login that waits, in the context of its caller; `now` is in seconds
+    and never goes back.
 
     Attributes:
         near: What the daemon has just said, to be given again for a moment without asking.
     """
 
-    def __init__(self, client: Client, local: Copies, begin: Begin = lambda *_: None) -> None:
-        self.near = NearCache()
+    def __init__(
+        self,
+        client: Client,
+        local: Copies,
+        begin: Begin = lambda *_: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.near = NearCache(now)
         self._remote = Remote(client, local)
         self._local = local
         self._begin = begin

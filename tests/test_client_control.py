@@ -470,7 +470,8 @@ def test_with_an_older_server_the_client_itself_waits_for_a_change(
 def test_the_agreed_change_is_sent_with_the_token(client, fleet):
     code, out, _ = client("plan", "--charge-to", "90")
     assert code == ExitCode.OK
-    assert "Nothing is timed" in out
+    # Which of the two the simulated battery gives reason to say depends on the hour of the day.
+    assert ("Nothing is timed" in out) is not ("nothing is charged: 0 kWh" in out)
     plan = planned(client, "--mode", "home_2")
     assert plan["change"] == f"box {plan['box_id']}: mode Home 1 -> Home 2"
     (plans,) = (

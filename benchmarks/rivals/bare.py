@@ -37,6 +37,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         timeout_keep_alive=30,
+        timeout_graceful_shutdown=2,
     )
     gc.collect()
     gc.freeze()

@@ -84,6 +84,7 @@ def main(state: str, answers: str, loop: Any) -> None:
         log_level="warning",
         # As ours: a connection must outlive the turns of the others.
         timeout_keep_alive=30,
+        timeout_graceful_shutdown=2,
     )
     # As ours: what the imports made is never garbage.
     gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import itertools
 import random
@@ -33,7 +34,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 LONGEST = 3.0
-"""Seconds in which everything is killed, once something of each kind has been reported."""
+"""Seconds in which everything is killed, once one more of each kind has been reported."""
 
 
 def cut(supervisord: subprocess.Popen[bytes]) -> None:
@@ -69,7 +70,7 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
         system = stack.enter_context(prepared_system(**SETTINGS, OIG_PORTAL_URL=portal.base_url))
         numbers = itertools.count()
         promises = Promises(system, lambda: owners(system, f"new-{next(numbers)}", 1)[0])
-        for _ in range(extent.times):
+        for number in range(extent.times):
             with started(system) as supervisord:
                 system.wait_ready()
                 failures += promises.broken(_attempts(portal.state()))
@@ -84,7 +85,7 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
                 for thread in threads:
                     thread.start()
                 try:
-                    wait_until("answers of all kinds", promises.of_all_kinds)
+                    wait_until("answers of all kinds", functools.partial(_more, promises, number))
                     time.sleep(random.uniform(0.0, LONGEST))
                 finally:
                     cut(supervisord)
@@ -104,6 +105,10 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
         f"{len(failures)} broken promises of {told}{''.join(f'; {one}' for one in failures[:3])}",
         f"{extent.times} times, {len(promises)} promises",
     )
+
+
+def _more(promises: Promises, than: int) -> bool:
+    return promises.fewest() > than
 
 
 def _attempts(state: dict[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class Promises:
         sessions = len(self.handles) + len(self.ended_handles) + len(self.locked)
         return sessions + len(self.changes) + len(self.grants) + len(self.ended_grants)
 
-    def of_all_kinds(self) -> bool:
-        """Whether something of each kind has been reported."""
-        sessions = self.handles and self.ended_handles and self.locked
-        return bool(sessions and self.changes and self.grants and self.ended_grants)
+    def fewest(self) -> int:
+        """Return how many there are of the kind that was reported least."""
+        sessions = len(self.handles), len(self.ended_handles), len(self.locked)
+        return min(*sessions, len(self.changes), len(self.grants), len(self.ended_grants))
 
     def open_session(self) -> tuple[Owner, str]:
         """Log in; return whose handle was reported."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import hashlib
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from typing import Final, Protocol
 
 import psutil
 
-from benchmarks.filling import FILLING, account, client_of, key, shared_client_of, source
+from benchmarks.filling import FILLING, account, key, shared_client_of, source
 from benchmarks.system import daemon, scratch
 from server.cache.blocking import BlockingClient
+from server.cache.client import CacheClient
+from server.cache.hello import Hello
 from server.errors import CacheUnavailable
 from server.state.vocabulary import (
     Ask,
@@ -37,6 +40,7 @@ from server.state.vocabulary import (
     Put,
     Request,
 )
+from server.version import program_version
 
 from . import drill as told
 from .drill import Drill, Extent
@@ -277,12 +281,17 @@ def _outcome(churn: Churn, watched: Watched, left: str, begun: float) -> told.Ou
     )
 
 
+def worker_of(path: Path) -> CacheClient:
+    """Return a client that a daemon takes for a worker, and so tells what was dropped."""
+    return CacheClient(path, Hello.of("drill", os.getpid(), program_version()), timeout=10.0)
+
+
 def over_daemon(_: Ground, extent: Extent) -> told.Outcome:
     """Operate on a cache daemon."""
     with scratch() as folder, daemon(folder, **FILLING) as pid:
         path = folder / "cache.sock"
         watched, begun = Watched(pid), time.monotonic()
-        churn = Churn(lambda: client_of(path), extent.times, 6)
+        churn = Churn(lambda: worker_of(path), extent.times, 6)
         left = asyncio.run(_churned(churn, watched, lambda: _held(path)))
         return _outcome(churn, watched, left, begun)
 

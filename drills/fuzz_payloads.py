@@ -187,7 +187,10 @@ class Judge:
         for box, sent in self._live.items():
             reading = live_data(payload, box, NOW, [])
             for path, value in numbers(reading):
-                if path.split(".")[-1] not in FREE and all(value != one.get(path) for one in sent):
+                known = {one.get(path) for one in sent}
+                # 1. Known of the whole answer: as there. 2. Else, as of a boiler left out, no zero.
+                is_made_up = value == 0 if None in known else value not in known
+                if path.split(".")[-1] not in FREE and is_made_up:
                     raise Mended(f"{path} of {box} is {value}, as nobody sent it")
             _shown(status(payload, box, NOW, heard="unread", changes=(), fetched_at=NOW))
         _shown(list_boxes(payload, NOW))

@@ -799,8 +799,28 @@ async def test_a_late_answer_goes_to_nobody(puppet, connect, monkeypatch):
     assert one.generation == 1
 
 
+async def test_a_daemon_that_hangs_while_all_callers_wait_is_noticed(connect, folder, monkeypatch):
+    monkeypatch.setattr(channel, "QUIET_SECONDS", 0.1)
+    with running_cache(folder, FAST) as hung:
+        one = connect(hung.path)
+        assert isinstance(await bounded(one.call(login())), Lease)
+        one._channel.timeout = 0.1
+        waiting = [asking(one.call(login())) for _ in range(3)]
+        await until("they wait", lambda: stats(hung.path)["waiting"] == 3)
+        # Probes that are answered change nothing.
+        last = one._channel._last_id
+        await until("it was asked", lambda: one._channel._last_id >= last + 3)
+        assert not any(task.done() for task in waiting)
+        hung.signal(signal.SIGSTOP)
+        ended = await bounded(asyncio.gather(*waiting, return_exceptions=True))
+        assert {type(end) for end in ended} == {CacheUnavailable}
+        assert not one._channel.usable
+        hung.signal(signal.SIGCONT)
+
+
 async def test_a_caller_waits_longer_for_a_login_but_not_forever(puppet, connect, monkeypatch):
     monkeypatch.setattr(channel, "WAITING_SECONDS", 4 * PATIENCE)
+    monkeypatch.setattr(channel, "QUIET_SECONDS", 8 * PATIENCE)
     one = connect(puppet.path)
     task = asking(one.call(login()))
     asked = await puppet.heard()

@@ -22,6 +22,10 @@ from .verbs import MAX_ID, WAITING, Notice, Reply, Scalar
 WAITING_SECONDS: Final = 60.0
 """Longest wait for the answer after `waiting`; the daemon promises it within 45 s."""
 
+QUIET_SECONDS: Final = 2.0
+"""While callers wait, a daemon from which nothing is heard for so long is asked whether it is there:
+there may be nobody else who would notice that it hangs."""
+
 SILENCES: Final = 2
 """Unanswered calls in a row after which the connection is ended."""
 
@@ -177,16 +181,13 @@ class Channel(asyncio.BufferedProtocol):
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
     ) -> tuple[int, Answer]:
         """Send a request, or raise `LocalProtocolError`; return its id, and the future answer."""
-        number = self._last_id % MAX_ID + 1
-        while number in self._calls:
-            number = number % MAX_ID + 1
+        number = self._next_id()
         self._write(wire.request_frame(number, verb, args))
         self._last_id = number
         answer: Answer = self._loop.create_future()
         deadline = self._loop.time() + self.timeout
         self._calls[number] = _Call(verb, answer, deadline, waits)
-        if deadline < self._wake_at:
-            self._wake(deadline)
+        self._wake_by(deadline)
         return number, answer
 
     def notify(self, verb: str, args: tuple[Scalar, ...], *, withdraws: int | None = None) -> None:
@@ -205,6 +206,12 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # Sending, and time.
+
+    def _next_id(self) -> int:
+        number = self._last_id % MAX_ID + 1
+        while number in self._calls:
+            number = number % MAX_ID + 1
+        return number
 
     def _abandon(self, number: int, answer: Answer) -> None:
         """Note that the caller has given up; give back the lease it may have got."""
@@ -256,6 +263,7 @@ class Channel(asyncio.BufferedProtocol):
                 raise RemoteProtocolError(f"nothing but {' and '.join(sorted(WAITING))} waits")
             deadline = self._loop.time() + WAITING_SECONDS
             self._calls[number] = call._replace(deadline=deadline, waiting=True)
+            self._wake_by(self._quiet_since + QUIET_SECONDS)
             if call.waits is not None and not call.answer.done():
                 call.waits(call.answer)
             return
@@ -269,7 +277,9 @@ class Channel(asyncio.BufferedProtocol):
             # Its caller was cancelled, and the `cancel` is still to come or has crossed this reply.
             self._withdraw(number)
 
-    def _wake(self, at: float) -> None:
+    def _wake_by(self, at: float) -> None:
+        if at >= self._wake_at:
+            return
         if self._timer is not None:
             self._timer.cancel()
         self._wake_at = at
@@ -297,9 +307,18 @@ class Channel(asyncio.BufferedProtocol):
             self._back_off.hung(now)
             if self._silences >= SILENCES:
                 self.burn("it does not answer")
-        nearest = min((call.deadline for call in self._calls.values()), default=math.inf)
-        if nearest < math.inf:
-            self._wake(nearest)
+        outstanding = [call for call in self._calls.values() if call.deadline < math.inf]
+        if outstanding and all(call.waiting for call in outstanding):
+            if self._quiet_since + QUIET_SECONDS <= now:
+                self._ask_for_life()
+            else:
+                self._wake_by(self._quiet_since + QUIET_SECONDS)
+        self._wake_by(min((call.deadline for call in outstanding), default=math.inf))
+
+    def _ask_for_life(self) -> None:
+        """Send what does nothing but get an answer: a `cancel` of an id that nobody waits under."""
+        number, nobody = self.send("cancel", (self._next_id(),))
+        nobody.cancel()
 
 
 def _unasked() -> RemoteProtocolError:

@@ -23,8 +23,8 @@ WAITING_SECONDS: Final = 60.0
 """Longest wait for the answer after `waiting`; the daemon promises it within 45 s."""
 
 QUIET_SECONDS: Final = 2.0
-"""While callers wait, a daemon from which nothing is heard for so long is asked whether it is there:
-there may be nobody else who would notice that it hangs."""
+"""While all callers wait, a daemon that says nothing for so long is asked for a sign of life, since
+nobody else would notice that it hangs."""
 
 SILENCES: Final = 2
 """Unanswered calls in a row after which the connection is ended."""
@@ -317,7 +317,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def _ask_for_life(self) -> None:
         """Send what does nothing but get an answer: a `cancel` of an id that nobody waits under."""
-        number, nobody = self.send("cancel", (self._next_id(),))
+        _, nobody = self.send("cancel", (self._next_id(),))
         nobody.cancel()
 
 

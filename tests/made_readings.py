@@ -23,3 +23,12 @@ class MadeReadings:
     async def cached_notices(self: Any, granted: Any) -> KeptReading | None:
         cached = await self.cached_notifications(granted)
         return None if cached is None else KeptReading.made(cached, kept_notices.kept)
+
+    async def live_reading(self: Any, _granted: Any, _name: str) -> KeptReading | None:
+        return None
+
+    def answers_at_hand(self: Any, _granted: Any) -> dict[str, Any]:
+        return {}
+
+    async def keep_live(self: Any, *_: Any) -> None:
+        """Keep nothing."""

@@ -38,12 +38,16 @@ class ReadingHouse:
         local: The time at which it begins, Prague's.
         email: Whose boxes are read.
         box: Which of them.
+
+    Attributes:
+        live_ttl: Seconds for which live answers are shared.
     """
 
     def __init__(self, local: str, email: str = "demo@example.com", box: str = DEMO_BOX) -> None:
         self.clock = Clock(moment(local))
         self.portal = InProcess(wall=self.clock)
         self.accounts = local_accounts(self.clock, gap=0.0)
+        self.live_ttl = 1.0
         self._box = box
         self._caller = Caller(Credential(email, "demo"), None, "192.0.2.1", "192.0.2.1")
         self._closing: list[Callable[[], Any]] = []
@@ -84,7 +88,9 @@ class ReadingHouse:
         sealer, handles = Sealer(SECRET, self.portal.base_url), Handles(SECRET)
         sessions = Sessions(self.accounts, client, sealer, handles, ttl=43200.0, wall=self.clock)
         access = Access(sessions, self.accounts, handles, sealer)
-        upstream = Upstream(self.accounts, access, client, sealer, live_ttl=1.0, wall=self.clock)
+        upstream = Upstream(
+            self.accounts, access, client, sealer, live_ttl=self.live_ttl, wall=self.clock
+        )
         self._closing += [upstream.aclose, sessions.aclose, client.aclose]
         now = datetime.fromtimestamp(self.clock.time, UTC)
         handle = (await access.open(self._caller)).session.handle

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 
-from . import clock, freshness
+from . import freshness
 from .baseline import NO_BASELINE, Baseline
 from .battery import Battery, battery
 from .boiler import Boiler, boiler
-from .box import LIVE_BLOCK, LIVE_OFF, LIVE_UNREADABLE, Box, boxes_of
+from .box import LIVE_BLOCK, Box, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
 from .counters import Counters
@@ -24,30 +24,10 @@ from .model import Reading, Warnings
 from .notifications import Dated
 from .numbers import PERCENT, TEMPERATURE_C
 from .outlook import with_outlook
+from .reported import Reported, is_stale
 from .rest_meter import RestMeter
 from .solar import Solar, solar
 from .unknown import NOT_A_BLOCK, Unknowns
-
-YESTERDAY = (
-    "The energy counters of `today` are those of {day}, the day of the box's last report; `month` "
-    "and `year` are those of that day, too."
-)
-
-OF_LAST_UPLOAD = (
-    "Without live data, powers and charge are those of the box's last upload, which is up to 5 "
-    "minutes older than its last report"
-)
-AS_A_RULE = (
-    "Without live data, powers and charge are those of the box's last upload, which is as a rule "
-    "up to 5 minutes older than its last report"
-)
-ONE_BY_ONE = "Its parts come one by one, so that powers side by side may be of two uploads."
-JUST_BACK = "If the box has been away and has just come back, they are of before that."
-
-LACKING = (
-    "The box's live data lacks {readings}. What is shown is of its last upload, as a rule up to 5 "
-    "minutes older than the rest."
-)
 
 
 class Environment(Reading):
@@ -90,7 +70,20 @@ def live_data(
     *,
     detailed: bool = False,
 ) -> LiveData:
-    """Read one box of a live answer.
+    """Read one box of a live answer. As `live_data_of_report`, without the report."""
+    return live_data_of_report(payload, box_id, now, notices, baseline, detailed=detailed)[0]
+
+
+def live_data_of_report(
+    payload: object,
+    box_id: str,
+    now: datetime,
+    notices: Sequence[Dated] | None = None,
+    baseline: Baseline = NO_BASELINE,
+    *,
+    detailed: bool = False,
+) -> tuple[LiveData, Reported]:
+    """Read one box of a live answer, and what says how old that is.
 
     Args:
         payload: The decoded answer, whatever it is.
@@ -120,64 +113,44 @@ def live_data(
     }
     consumed, how, exported = load(box, meter, flows), mode(box), export(box)
     water = boiler(box, counters)
-    stale = freshness.is_stale(age, box.live)
-    if box.upload.age == "as before" and not box.live:
-        stale = True
-    return LiveData(
+    stale = is_stale(age, box.upload, live=box.live)
+    cells_now = with_outlook(box, cells, flows, how, exported, water, known_bypass, stale=stale)
+    sums = energy(box, counters, meter)
+    air = Environment(
+        temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),
+        humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
+    )
+    more = detail(box) if detailed else None
+    # Last, for every part notes what it finds.
+    reported = Reported(
+        box_id=box_id,
+        measured_at=measured_at,
+        live=box.live,
+        upload=box.upload,
+        unreadable=box.absent(LIVE_BLOCK) == NOT_A_BLOCK,
+        lacking=tuple(box.lacking),
+        day=counters.day,
+        bypassed=tuple(on_warnings(box_id, known_bypass)),
+    )
+    read = LiveData(
         box_id=box_id,
         measured_at=measured_at,
         age_s=age,
         stale=stale,
         live_data=box.live,
         solar=panels,
-        battery=with_outlook(box, cells, flows, how, exported, water, known_bypass, stale=stale),
+        battery=cells_now,
         grid=net,
         load=consumed,
         mode=how,
         export=exported,
         bypass=known_bypass,
         boiler=water,
-        energy=energy(box, counters, meter),
-        environment=Environment(
-            temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),
-            humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
-        ),
-        detail=detail(box) if detailed else None,
-        # Last, for every part notes what it finds.
-        warnings=(*_warnings(box, age, counters.day, now), *on_warnings(box_id, known_bypass)),
+        energy=sums,
+        environment=air,
+        detail=more,
+        warnings=reported.warnings(now),
         older=tuple(box.older),
         unknown=box.reasons.listed(),
     )
-
-
-def _warnings(box: Box, age: int | None, day: date | None, now: datetime) -> list[str]:
-    found = [freshness.warning(age, box.live), box.upload.warning(box.live)]
-    if not box.live:
-        unread = box.absent(LIVE_BLOCK) == NOT_A_BLOCK
-        found.append(LIVE_UNREADABLE if unread else LIVE_OFF)
-        found.append(_of_last_upload(box, age))
-    if box.lacking:
-        found.append(LACKING.format(readings=", ".join(box.lacking)))
-    if day is not None and day < clock.local_day(now):
-        found.append(YESTERDAY.format(day=day.isoformat()))
-    return [warning for warning in found if warning]
-
-
-def _of_last_upload(box: Box, age: int | None) -> str | None:
-    """Say how old powers and charge may be without live data.
-
-    1. The box uploaded in time: the limit is certain.
-    2. It may have come back just now: the limit is a rule, unless the age is unknown anyway.
-    3. The upload is from before an outage: a warning of its own says how old it is.
-
-    In the first two cases it may be under way, with some powers of it and some of the one before.
-    With live data `older` names what is of an upload, and the others are of one moment.
-    """
-    old = "" if age is None else f": they may be {age + freshness.UPLOAD_S} s old"
-    match box.upload.age:
-        case "in time":
-            return f"{OF_LAST_UPLOAD}{old}. {ONE_BY_ONE}"
-        case "not known":
-            return f"{AS_A_RULE}{old}. {ONE_BY_ONE} {JUST_BACK}"
-        case "as before":
-            return None
+    return read, reported

@@ -15,12 +15,13 @@ from .bypass import Bypass, BypassSummary, in_short
 from .detail import BoilerDetail, Detail
 from .energy import EnergyDetail, EnergySummary
 from .export import Export
-from .freshness import Age, LiveOn, ReportedAt
+from .freshness import LiveOn
 from .grid import GridDetail, GridSummary
 from .live import Environment, LiveData
 from .load import LoadDetail, LoadSummary
 from .mode import ModeDetail, ModeSummary
-from .model import LOOSE, Reading, Warnings
+from .model import LOOSE
+from .reported import Report
 from .solar import SolarDetail, SolarSummary
 from .unknown import Unknown, Unknowns
 
@@ -46,14 +47,9 @@ class LiveDetail(Detail):
     environment: Environment
 
 
-class LiveSummary(Reading):
+class LiveSummary(Report):
     """What one box does now. Null is unknown, not zero; `unknown` says why."""
 
-    box_id: str = Field(description="Id of the box.")
-    measured_at: ReportedAt
-    age_s: Age
-    stale: bool | None = Field(description="Too old to be current.")
-    warnings: Warnings
     live_data: LiveOn
     older: tuple[str, ...] = Field(description="Of the last upload, so older than that.")
     solar: SolarSummary = Field(description="Panels.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
 from mcp.server.mcpserver.context import Context
 from pydantic import AwareDatetime, BeforeValidator, Field
@@ -22,8 +22,6 @@ from ..readings import (
     days,
     history,
     kept_history,
-    live,
-    live_summary,
     notice_board,
     past,
 )
@@ -32,22 +30,18 @@ from ..readings.energy_report import EnergyReport, energy_report
 from ..readings.energy_sums import Per
 from ..readings.kept import Kept
 from ..readings.kept_notices import feed
-from ..readings.model import LocalTime, Reading
-from ..readings.notifications import Feed
 from ..readings.past import silent
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..readings.series import quantities as series_quantities
 from ..upstream.energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
-from ..upstream.kept_readings import KeptReading
-from ..upstream.portal_reader import ALONG, Upstream
-from ..upstream.single_flight import Fetched
+from ..upstream.portal_reader import ALONG, LIVE_MADE_OF, Upstream, live_name
 from .arguments import digits, listed, shown
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
+from .live_data import Live, kept_live_data, made_live_data, noticed
+from .source import Told, with_source
 from .written import Written, written
-
-Model = TypeVar("Model", bound=Reading)
 
 DEFAULT_POINTS = 48
 """Points of a series: half-hours of a day. However many are asked for, `history` bounds the
@@ -74,19 +68,8 @@ DEFAULT_NOTIFICATIONS = 20
 MOST_NOTIFICATIONS = 100
 
 
-class Told(Reading):
-    """How fresh an answer is."""
-
-    source: Literal["live", "cached"] = Field(description="cached: shared with an earlier call.")
-    fetched_at: LocalTime = Field(description="When the portal answered.")
-
-
 class Boxes(boxes.BoxList, Told):
     """The boxes of the account."""
-
-
-class Live(live_summary.LiveSummary, Told):
-    """What one box does now. Null is unknown, not zero; `unknown` says why."""
 
 
 class Heading(past.Label, Told):
@@ -113,32 +96,27 @@ def reading_tools(
     async def granted(context: Context[Any, Any], session: str | None) -> Granted:
         return await access.open(caller(context, session=session), *ALONG)
 
-    async def noticed(asking: Granted) -> Feed | None:
-        """Return what notifications say of bypasses, if somebody has asked for them lately."""
-        kept = await upstream.cached_notices(asking)
-        return None if kept is None else feed(kept.facts)
-
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
         asking = await granted(context, session)
         fetched = await upstream.live(asking)
         baseline = await upstream.baseline(asking)
-        listed = boxes.list_boxes(fetched.payload, now(), await noticed(asking), baseline)
-        return _with(Boxes, listed, fetched)
+        listed = boxes.list_boxes(fetched.payload, now(), await noticed(upstream, asking), baseline)
+        return with_source(Boxes, listed, fetched)
 
     async def get_live_data(
         context: Context[Any, Any],
         box_id: BoxId = None,
         detail: Annotated[bool | None, Field(description="Everything that is known.")] = None,
         session: Handle = None,
-    ) -> Live:
-        asking = await granted(context, session)
-        fetched = await upstream.live(asking)
-        baseline = await upstream.baseline(asking)
-        box = boxes.choose_box(fetched.payload, box_id, baseline.left_out(fetched.payload, now()))
-        read = live.live_data(
-            fetched.payload, box, now(), await noticed(asking), baseline, detailed=bool(detail)
+    ) -> Written[Live]:
+        name = live_name(box_id, detailed=bool(detail))
+        asking = await access.open(caller(context, session=session), *LIVE_MADE_OF, name)
+        found = await kept_live_data(upstream, asking, name, now)
+        if found is not None:
+            return found
+        return await made_live_data(
+            upstream, asking, name, now, box_id=box_id, detailed=bool(detail)
         )
-        return _with(Live, live_summary.live_summary(read), fetched)
 
     async def get_history(
         context: Context[Any, Any],
@@ -170,7 +148,11 @@ def reading_tools(
         asking = await granted(context, session)
         present = await upstream.live(asking)
         whose = past.whose(
-            present.payload, box_id, now(), await noticed(asking), await upstream.baseline(asking)
+            present.payload,
+            box_id,
+            now(),
+            await noticed(upstream, asking),
+            await upstream.baseline(asking),
         )
         shape: dict[str, Any] = {
             "wanted": quantities,
@@ -186,7 +168,7 @@ def reading_tools(
         asked = PORTAL_NAMES[series], first_day, last_day
         read = await upstream.history_reading(asking, *asked, shape, made)
         facts, at = kept_history.Facts.model_validate_json(read.facts), clock.moment_of(read.at)
-        head = _with(Heading, past.label(whose, facts, at), read)
+        head = with_source(Heading, past.label(whose, facts, at), read)
         return written(head, read.text, past.reasons(whose, facts))
 
     async def get_energy(
@@ -215,7 +197,7 @@ def reading_tools(
         cached = await upstream.cached_energy(asking, wanted)
         present, failure = await _present(upstream, asking, box_id, until, cached, wanted, now())
         whose = past.whose(
-            present, box_id, now(), await noticed(asking), await upstream.baseline(asking)
+            present, box_id, now(), await noticed(upstream, asking), await upstream.baseline(asking)
         )
         read = await read_energy(upstream, asking, wanted, cached, until, failure, whose.peak_w)
         found = [read.days[day] for day in sorted(read.days)]
@@ -272,7 +254,7 @@ def reading_tools(
             limit=limit,
             baseline=baseline,
         )
-        return _with(Notices, board, kept)
+        return with_source(Notices, board, kept)
 
     return [
         CheckedTool.made(list_boxes, "Boxes", LIST_BOXES),
@@ -336,8 +318,3 @@ async def _present(
         if not remembered or not cached:
             raise
         return empty, exc
-
-
-def _with(model: type[Model], reading: Reading, fetched: Fetched | KeptReading) -> Model:
-    origin = {"source": fetched.source, "fetched_at": clock.moment_of(fetched.at)}
-    return model.model_validate({**dict(reading), **origin})

@@ -21,13 +21,14 @@ class Written(Generic[Result]):
     text: str
 
 
-def written(head: BaseModel, body: bytes, tail: BaseModel) -> Written[Result]:
-    """Join the members of three objects, none of which is empty.
+def written(head: BaseModel, body: bytes, tail: BaseModel | None = None) -> Written[Result]:
+    """Join the members of two or three objects, none of which is empty.
 
     Args:
         head: The first.
         body: The second, as JSON.
-        tail: The last.
+        tail: The last, if there are three.
     """
-    first, last = head.model_dump_json(), tail.model_dump_json()
-    return Written(f"{first[:-1]},{body[1:-1].decode()},{last[1:]}")
+    first, middle = head.model_dump_json(), body.decode()
+    last = "}" if tail is None else f",{tail.model_dump_json()[1:]}"
+    return Written(f"{first[:-1]},{middle[1:-1]}{last}")

@@ -6,8 +6,9 @@ lasts. Four things bind it:
 
 1. It is found under its account, and under a question that names all that shapes it.
 2. It opens only for the credential that opens its answer.
-3. It carries the authentication tag of the sealed answer, which no other sealing has, and is given
-   only while that very answer is in the cache. What a flush or a new password drops goes with it.
+3. It carries the authentication tag of each sealed answer that it was made of, which no other
+   sealing has, and is given only while these very answers are in the cache. What a flush or a new
+   password drops goes with it.
 4. It has the version of the program in its name: another one may read an answer otherwise.
 
 The time of the call is no part of it. What depends on that is made for each call.
@@ -20,7 +21,7 @@ import json
 import struct
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -31,13 +32,16 @@ from ..readings.clock import moment_of
 from ..readings.kept import Kept
 from ..state.fallback import SharedAccounts
 from ..state.limits import ANSWER_MAX_BYTES, BRIEF
-from ..state.vocabulary import Found, Get, Put
+from ..state.vocabulary import Found, Get, Hit, Put
 from ..version import program_version
 from .single_flight import Fetched, Source
 
-HEAD = struct.Struct(f">{TAG_BYTES}sdI")
-"""Tag of the sealed answer, when the portal gave that, and the length of the packed facts, which
-follow; then comes the packed text."""
+HEAD = struct.Struct(">dI")
+"""When the portal gave the answer, and the length of the packed facts, which follow; then comes
+the packed text. The tags of the sealed answers stand before."""
+
+ABSENT = bytes(TAG_BYTES)
+"""Stands for the tag of an answer that is not in the cache."""
 
 MOST_LATEST = 8
 """Readings that a worker remembers: as many as are made between an answer and its last waiter."""
@@ -72,7 +76,12 @@ class KeptReading:
     def made(cls, fetched: Fetched, make: Make) -> Self:
         """Make a reading now."""
         facts, text = make(fetched.payload, moment_of(fetched.at))
-        return cls(fetched.at, fetched.source, facts, zlib.compress(text, FAST))
+        return cls.of(fetched, Kept(facts, text))
+
+    @classmethod
+    def of(cls, fetched: Fetched, kept: Kept) -> Self:
+        """Give what was made of an answer."""
+        return cls(fetched.at, fetched.source, kept.facts, zlib.compress(kept.text, FAST))
 
     @property
     def text(self) -> bytes:
@@ -105,32 +114,37 @@ class KeptReadings:
         # has not looked for a reading since.
         self._latest: OrderedDict[tuple[bytes, bytes], bytes] = OrderedDict()
 
-    async def find(self, granted: Granted, what: str, name: str) -> KeptReading | None:
-        """Return a reading that is kept, if its answer still is.
+    async def find(
+        self, granted: Granted, what: str, name: str, *others: str
+    ) -> KeptReading | None:
+        """Return a reading that is kept, if the answers that it was made of still are.
 
         Args:
             granted: Whose. What came along with the session is not asked for.
             what: The question whose answer it was made of.
             name: As `reading_of` gives it.
+            others: Further questions whose answers it was made of, or of there being none.
         """
-        account, key = granted.keys.account, self._sealer.question(name)
-        if what in granted.along and name in granted.along:
-            answer, kept = granted.along[what], granted.along.pop(name)
+        account, along = granted.keys.account, granted.along
+        whats, names = (what, *others), (what, *others, name)
+        if all(one in along for one in names):
+            found = {one: along.pop(one) for one in names}
         else:
             begun = asyncio.get_running_loop().time()
-            asked = Get(account=account, questions=(self._sealer.question(what), key))
-            outcome = await self._accounts.call(asked)
+            questions = tuple(map(self._sealer.question, names))
+            outcome = await self._accounts.call(Get(account=account, questions=questions))
             await granted.caller.permitted_still(begun)
-            answer, kept = outcome.answers if isinstance(outcome, Found) else (None, None)
-        reading = None
-        if answer is not None and kept is not None:
-            reading = self._opened(granted, key, kept.value, tag_of(answer.value))
-        if reading is None:
-            # The answer is read next, and need not be asked for again.
-            granted.along[what] = answer
-        else:
-            granted.along.pop(what, None)
-        return reading
+            answers = outcome.answers if isinstance(outcome, Found) else (None,) * len(names)
+            found = dict(zip(names, answers, strict=True))
+        kept = found.pop(name)
+        if found[what] is not None and kept is not None:
+            key, tags = self._sealer.question(name), _tags(found[one] for one in whats)
+            reading = self._opened(granted, key, kept.value, tags)
+            if reading is not None:
+                return reading
+        # The answers are read next, and need not be asked for again.
+        along.update(found)
+        return None
 
     async def made(self, granted: Granted, name: str, fetched: Fetched, make: Make) -> KeptReading:
         """Return a reading that is made of an answer now, and keep it for as long as that lasts.
@@ -144,33 +158,63 @@ class KeptReadings:
         account, key, sealed = granted.keys.account, self._sealer.question(name), fetched.sealed
         if sealed is None:
             return KeptReading.made(fetched, make)
-        tag = tag_of(sealed.value)
+        tags = _tags([sealed])
         latest = self._latest.get((account, key))
-        reading = None if latest is None else self._opened(granted, key, latest, tag)
+        reading = None if latest is None else self._opened(granted, key, latest, tags)
         if reading is not None:
             return replace(reading, source=fetched.source)
         reading = KeptReading.made(fetched, make)
-        value = self._sealer.seal_answer(granted.keys, key, _packed(reading, tag))
-        ttl = min(sealed.expires_in, BRIEF)
-        if len(value) <= ANSWER_MAX_BYTES and ttl > 0.0:
+        value = await self._store(granted, key, sealed, reading, tags)
+        if value is not None:
             self._latest[account, key] = value
             if len(self._latest) > MOST_LATEST:
                 self._latest.popitem(last=False)
-            await self._accounts.call(Put("answer", account, key, value, ttl))
         return reading
 
-    def _opened(self, granted: Granted, key: bytes, value: bytes, tag: bytes) -> KeptReading | None:
+    async def keep(
+        self, granted: Granted, name: str, fetched: Fetched, kept: Kept, *others: Hit | None
+    ) -> None:
+        """Keep a reading that was made of several answers, for as long as the first one lasts.
+
+        Args:
+            granted: Whose.
+            name: As `reading_of` gives it.
+            fetched: The first answer.
+            kept: What was made.
+            others: The others as they are in the cache, in the order in which `find` has them.
+        """
+        if fetched.sealed is not None:
+            key, tags = self._sealer.question(name), _tags([fetched.sealed, *others])
+            await self._store(granted, key, fetched.sealed, KeptReading.of(fetched, kept), tags)
+
+    async def _store(
+        self, granted: Granted, key: bytes, sealed: Hit, reading: KeptReading, tags: bytes
+    ) -> bytes | None:
+        """Store a reading; return it as it is stored, None if it is too long or too late."""
+        value = self._sealer.seal_answer(granted.keys, key, tags + _packed(reading))
+        ttl = min(sealed.expires_in, BRIEF)
+        if len(value) > ANSWER_MAX_BYTES or ttl <= 0.0:
+            return None
+        await self._accounts.call(Put("answer", granted.keys.account, key, value, ttl))
+        return value
+
+    def _opened(
+        self, granted: Granted, key: bytes, value: bytes, tags: bytes
+    ) -> KeptReading | None:
         """Open a reading; None if it is of another answer, or was sealed for another credential."""
         plain = self._sealer.open_answer(granted.keys, key, value)
-        if plain is None:
+        if plain is None or not plain.startswith(tags):
             return None
-        made_of, at, length = HEAD.unpack_from(plain)
-        if made_of != tag:
-            return None
-        end = HEAD.size + length
-        return KeptReading(at, "cached", zlib.decompress(plain[HEAD.size : end]), plain[end:])
+        at, length = HEAD.unpack_from(plain, len(tags))
+        begin = len(tags) + HEAD.size
+        end = begin + length
+        return KeptReading(at, "cached", zlib.decompress(plain[begin:end]), plain[end:])
 
 
-def _packed(reading: KeptReading, tag: bytes) -> bytes:
+def _packed(reading: KeptReading) -> bytes:
     facts = zlib.compress(reading.facts, FAST)
-    return HEAD.pack(tag, reading.at, len(facts)) + facts + reading.packed
+    return HEAD.pack(reading.at, len(facts)) + facts + reading.packed
+
+
+def _tags(answers: Iterable[Hit | None]) -> bytes:
+    return b"".join(ABSENT if one is None else tag_of(one.value) for one in answers)

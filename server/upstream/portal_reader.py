@@ -17,7 +17,9 @@ from ..portal.client import PortalClient
 from ..readings import kept_notices
 from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
+from ..readings.kept import Kept
 from ..state.fallback import SharedAccounts
+from ..state.vocabulary import Hit
 from .baselines import NAME as BASELINE
 from .baselines import baseline_of, learn
 from .cached_energy import cached_days, store_days
@@ -31,6 +33,9 @@ NOTICES = reading_of(NOTIFICATIONS)
 
 ALONG = LIVE, BASELINE, NOTIFICATIONS, NOTICES
 """What every reading looks at: `Access.open` has it come along with the session."""
+
+LIVE_MADE_OF = LIVE, BASELINE, NOTIFICATIONS
+"""What live data of a box is made of. Its reading comes along with these in place of `NOTICES`."""
 
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
@@ -103,6 +108,45 @@ class Upstream:
     async def baseline(self, granted: Granted) -> Baseline:
         """Return what live answers have shown of the boxes of the caller's account until now."""
         return await baseline_of(self._answers, granted)
+
+    async def live_reading(self, granted: Granted, name: str) -> KeptReading | None:
+        """Return live data of a box that an earlier call made of the shared answers.
+
+        Args:
+            granted: Who asks.
+            name: As `live_name` gives it.
+        """
+        what, *others = LIVE_MADE_OF
+        return await self._readings.find(granted, what, name, *others)
+
+    def answers_at_hand(self, granted: Granted) -> Mapping[str, Hit | None]:
+        """Return the answers in the cache that `live_reading` looked at and the call has not used.
+
+        They are of one moment, by name; None for one that is not there.
+        """
+        return dict(granted.along)
+
+    async def keep_live(
+        self,
+        granted: Granted,
+        name: str,
+        fetched: Fetched,
+        kept: Kept,
+        answers: Mapping[str, Hit | None],
+    ) -> None:
+        """Keep live data of a box for later calls, if it was made of answers in the cache.
+
+        Args:
+            granted: Who asked.
+            name: As `live_name` gives it.
+            fetched: The live answer.
+            kept: What was made.
+            answers: As `answers_at_hand` gave them before that was made.
+        """
+        live, *others = (answers.get(one) for one in LIVE_MADE_OF)
+        # Of an answer that came later it is not known beside which others it stands.
+        if live is not None and live is fetched.sealed:
+            await self._readings.keep(granted, name, fetched, kept, *others)
 
     async def live_now(self, granted: Granted) -> Fetched:
         """Return the same as of now, asked in the account's turn. From then on others get it.
@@ -191,6 +235,8 @@ class Upstream:
 
     async def cached_notices(self, granted: Granted) -> KeptReading | None:
         """Return the notifications that somebody has asked for lately; never ask the portal."""
+        if NOTIFICATIONS in granted.along and granted.along[NOTIFICATIONS] is None:
+            return None
         found = await self._readings.find(granted, NOTIFICATIONS, NOTICES)
         if found is not None:
             return found
@@ -226,6 +272,16 @@ class Upstream:
         if fetched.source == "live":
             await learn(self._answers, granted, fetched.payload, fetched.at)
         return fetched, granted
+
+
+def live_name(box_id: str | None, *, detailed: bool) -> str:
+    """Name live data of a box among readings.
+
+    Args:
+        box_id: As it was asked for, if it was.
+        detailed: With all that few ask for.
+    """
+    return reading_of(LIVE, {"box_id": box_id, "detailed": detailed})
 
 
 def _history(name: str, first: date, last: date) -> str:

@@ -24,8 +24,9 @@ from .worker_losses import ready_pids
 
 HOUR = 3600.0
 
-STEPS = (5.0, 0.0, -5.0, 0.0, 30.0, -30.0)
-"""Hours between the clock of the processes and ours, one after the other."""
+STEPS = (-5.0, 0.0, 5.0, 0.0, 30.0, -30.0)
+"""Hours between the clock of the processes and ours, one after the other. The first goes back: what
+was read before is then of the future."""
 
 LEAD = 8.0
 """Seconds before a change of daylight saving time at which the clock starts."""

@@ -231,7 +231,7 @@ class Shelf:
         self.asked = 0
         self.clock = Clock(NOW.timestamp())
         self.accounts = accounts or local_accounts(self.clock)
-        self.readings = KeptReadings(self.accounts, SEALER)
+        self.readings = KeptReadings(self.accounts, SEALER, self.clock)
 
     async def answer(self, keys=KEYS, content=b"[]", what=WHAT):
         """Store an answer of the portal; return it as its reader has it."""

@@ -20,6 +20,7 @@ from ..auth.caller import Granted
 from ..readings import clock
 from ..readings.energy_day import EnergyDay, stored_day
 from ..state.limits import TTL_MAX
+from .answer_time import is_ahead
 from .sealed_answers import SealedAnswers
 
 SETTLED_DAYS = 7
@@ -79,7 +80,11 @@ async def _of_month(
     content = await answers.get(granted, _name(month))
     stored = map(stored_day, content or ())
     # The value is put again with every day that is added: each day has a time of its own.
-    return {one.day: one for one in stored if one is not None and now - one.read_at < STORED_S}
+    return {
+        one.day: one
+        for one in stored
+        if one is not None and now - one.read_at < STORED_S and not is_ahead(one.read_at, now)
+    }
 
 
 def _name(month: str) -> str:

@@ -34,6 +34,7 @@ from ..state.fallback import SharedAccounts
 from ..state.limits import ANSWER_MAX_BYTES, BRIEF
 from ..state.vocabulary import Found, Get, Hit, Put
 from ..version import program_version
+from .answer_time import is_ahead
 from .single_flight import Fetched, Source
 
 HEAD = struct.Struct(">dI")
@@ -105,10 +106,12 @@ class KeptReadings:
     Args:
         accounts: Where they are kept.
         sealer: Names and seals them.
+        wall: Seconds since 1970.
     """
 
-    def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
+    def __init__(self, accounts: SharedAccounts, sealer: Sealer, wall: Callable[[], float]) -> None:
         self._accounts = accounts
+        self._wall = wall
         self._sealer = sealer
         # The latest that were made here, sealed: whoever waited for the same answer comes next, and
         # has not looked for a reading since.
@@ -206,6 +209,8 @@ class KeptReadings:
         if plain is None or not plain.startswith(tags):
             return None
         at, length = HEAD.unpack_from(plain, len(tags))
+        if is_ahead(at, self._wall()):
+            return None
         begin = len(tags) + HEAD.size
         end = begin + length
         return KeptReading(at, "cached", zlib.decompress(plain[begin:end]), plain[end:])

@@ -75,7 +75,7 @@ class Upstream:
         self.history_ttl = history_ttl
         self._wall = wall
         self._answers = SealedAnswers(accounts, sealer)
-        self._readings = KeptReadings(accounts, sealer)
+        self._readings = KeptReadings(accounts, sealer, wall)
         self._flight = SingleFlight(accounts, access, sealer, self._answers, wall)
 
     async def live(self, granted: Granted) -> Fetched:
@@ -255,7 +255,7 @@ class Upstream:
 
     async def _held(self, granted: Granted, what: str) -> Fetched | None:
         hit = await self._answers.find(granted, what)
-        return Fetched.cached(self._answers.decoded(granted, what, hit), hit)
+        return Fetched.cached(self._answers.decoded(granted, what, hit), hit, self._wall())
 
     async def _check_alive(self, granted: Granted, session_id: str) -> None:
         """Return if the portal knows a session: an empty answer looks like one that has ended.

@@ -35,10 +35,14 @@ from ..state.vocabulary import (
     Turn,
     Unavailable,
 )
+from .answer_time import is_ahead
 from .sealed_answers import SealedAnswers
 
 NOTHING_TTL = 300.0
 """Seconds an answer is shared that says that the account has no box."""
+
+AGAIN = " again"
+"""Ends the name of a question whose answer is there, but is not of now."""
 
 Read = Callable[[str], Awaitable[object]]
 """Reads with the session of that id; raises SessionExpired or a PortalError."""
@@ -63,9 +67,14 @@ class Fetched:
     sealed: Hit | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def cached(cls, content: Any, sealed: Hit | None) -> Fetched | None:
-        """Return what `[at, payload]` in the cache says; None when there is nothing."""
-        return None if content is None else cls(content[1], content[0], "cached", sealed)
+    def cached(cls, content: Any, sealed: Hit | None, now: float) -> Fetched | None:
+        """Return what `[at, payload]` in the cache says.
+
+        None when there is nothing, or nothing of now, Unix time in seconds.
+        """
+        if content is None or is_ahead(content[0], now):
+            return None
+        return cls(content[1], content[0], "cached", sealed)
 
 
 Answered = tuple[Fetched, Granted]
@@ -142,7 +151,7 @@ class SingleFlight:
         """
         if what in granted.along:
             hit = granted.along.pop(what)
-            came = Fetched.cached(self._answers.decoded(granted, what, hit), hit)
+            came = Fetched.cached(self._answers.decoded(granted, what, hit), hit, self._wall())
             if came is not None:
                 return came, granted
         # While this waits, others may learn more than what came along.
@@ -171,10 +180,13 @@ class SingleFlight:
         match outcome:
             case Hit(value=value):
                 content = self._answers.opened(granted.keys, key, value)
-                cached = Fetched.cached(content, outcome)
+                cached = Fetched.cached(content, outcome, self._wall())
                 if cached is not None:
                     return cached, granted
-                # It was sealed for another credential: ask for ourselves.
+                if content is not None and not what.endswith(AGAIN):
+                    return await self._asked_again(granted, what, ttl, read, nothing)
+                # 1. It was sealed for another credential.
+                # 2. It was asked for again, and the clock was set back a second time.
                 return await self.alone(granted, read, nothing)
             case Lease():
                 lead = self._lead(granted, asked, outcome, ttl, read, nothing)
@@ -183,6 +195,19 @@ class SingleFlight:
                 return await self.alone(granted, read, nothing)
             case _:
                 raise unavailable(outcome)
+
+    async def _asked_again(
+        self, granted: Granted, what: str, ttl: float, read: Read, nothing: object
+    ) -> Answered:
+        """Replace an answer that was given before the clock was set back, by one request for all.
+
+        It cannot be asked for under its own name while it lasts.
+        """
+        fetched, granted = await self._asked(granted, what + AGAIN, ttl, read, nothing)
+        if fetched.source == "live":
+            await self._answers.put(granted, what, [fetched.at, fetched.payload], ttl)
+        # In the cache under its name it is sealed otherwise.
+        return replace(fetched, sealed=None), granted
 
     async def _lead(
         self, granted: Granted, asked: Ask, lease: Lease, ttl: float, read: Read, nothing: object

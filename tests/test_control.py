@@ -165,6 +165,14 @@ async def test_a_plan_expires_after_five_minutes(house):
     assert house.kept == 0
 
 
+async def test_a_plan_is_void_once_the_clock_was_set_back_by_hours(house):
+    planned = await house.planned(mode="Home 2")
+    house.later(-5 * 3600)
+    with pytest.raises(ChangeRefused, match="expired"):
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert await house.writes() == []
+
+
 async def test_a_plan_can_be_applied_once_across_all_workers(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)

@@ -45,6 +45,17 @@ KINDS = {
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
+@pytest.mark.parametrize(
+    ("step", "over"),
+    [(0.0, False), (3599.0, False), (3600.0, True), (-2.0, False), (-5 * 3600.0, True)],
+)
+def test_an_access_token_is_void_an_hour_away_from_its_issue_whichever_way_the_clock_is_set(
+    step, over
+):
+    issued = ACCESS.expires_at - 3600.0
+    assert ACCESS.is_over(issued + step) is over
+
+
 @each_kind
 def test_any_process_with_the_secret_reads_a_token(kind):
     write, read, value = KINDS[kind]

@@ -40,7 +40,7 @@ from ..upstream.single_flight import Fetched
 from .change import find_box, observed
 from .changes import encode
 from .parts import Parts
-from .plan_token import PLAN_LASTS, Plan
+from .plan_token import Plan
 from .refusals import used
 from .reserved_box import ReservedBox, reserved
 
@@ -112,7 +112,7 @@ class Applying:
             raise ChangeRefused(Code.PLAN_INVALID, INVALID)
         if await self._parts.entries.run(lambda journal: journal.find(plan.change_id)):
             raise used(plan.change_id)
-        if plan.expires_at <= self._parts.wall():
+        if plan.is_over(self._parts.wall()):
             raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
         if not plan.is_agreed(box_id, sentence):
             raise ChangeRefused(
@@ -203,7 +203,7 @@ class Applying:
         await parts.settling.check_free(granted, box.id, Fetched(payload, parts.wall(), "live"))
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
-        planned_at = plan.expires_at - PLAN_LASTS
+        planned_at = plan.planned_at
         if await parts.entries.run(
             lambda journal: journal.sent_since(box.id, plan.change.kind, planned_at)
         ):

@@ -60,6 +60,18 @@ class Plan:
     expires_at: float
     undoes: str | None = None
 
+    def is_over(self, now: float) -> bool:
+        """Say whether it is void.
+
+        Both ways: a clock that was set back must not make a plan good for hours.
+        """
+        return abs(now - self.planned_at) >= PLAN_LASTS
+
+    @property
+    def planned_at(self) -> float:
+        """When it was made, in seconds since 1970."""
+        return self.expires_at - PLAN_LASTS
+
     def is_agreed(self, box_id: str, sentence: str) -> bool:
         """Say whether these name this plan, however the white space was written."""
         return box_id.strip() == self.box_id and " ".join(sentence.split()) == self.sentence

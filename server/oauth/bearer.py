@@ -71,7 +71,7 @@ class Bearer:
         """
         token, cipher = self._opened.get(text) or self._open(text)
         now = self._wall()
-        if token.expires_at <= now:
+        if token.is_over(now):
             raise TokenRefused(EXPIRED)
         grant = await self._standing(token.grant)
         if grant is None or grant.resource != mode.audience:

@@ -110,7 +110,7 @@ class Exchange:
         text = _needed(form, "token")
         token = self._tokens.open_refresh(text) or self._tokens.open_access(text)
         now = self._wall()
-        if token is None or (isinstance(token, AccessToken) and token.expires_at <= now):
+        if token is None or (isinstance(token, AccessToken) and token.is_over(now)):
             return
         grant = await asyncio.to_thread(self._grants.find, token.grant)
         if grant is None or grant.state == "ended":

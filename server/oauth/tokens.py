@@ -96,6 +96,13 @@ class AccessToken:
     key: bytes = field(repr=False)
     expires_at: float
 
+    def is_over(self, now: float) -> bool:
+        """Say whether it is void.
+
+        Both ways: a clock that was set back must not make a token good for days.
+        """
+        return not 0.0 < self.expires_at - now < 2.0 * ACCESS_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:

@@ -23,7 +23,7 @@ from .storage import ACCOUNT, EPOCHS, SOURCE, TAG_BYTES, Answer, Entry, Epochs, 
 ORIGIN_BYTES: Final = 16
 
 PAGE: Final = 500
-"""Rows put again at once, after the file was lost."""
+"""Rows looked at, or put again after the file was lost, before others have their turn."""
 
 
 class MemoryStorage:
@@ -207,9 +207,11 @@ class MemoryStorage:
     async def heads(self, kinds: bytes) -> AsyncIterator[list[tuple[bytes, bytes]]]:
         """As `Storage.heads`."""
         for kind in kinds:
-            names = self._values.names(bytes([kind]))
-            slots = ((name, self._values.get(name)) for name in names)
-            yield [(name, slot.data) for name, slot in slots if slot is not None]
+            names = iter(self._values.names(bytes([kind])))
+            while page := list(islice(names, PAGE)):
+                slots = ((name, self._values.get(name)) for name in page)
+                yield [(name, slot.data) for name, slot in slots if slot is not None]
+                await asyncio.sleep(0)
 
     async def sources(self) -> AsyncIterator[tuple[str, bytes]]:
         """As `Storage.sources`."""

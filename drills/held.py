@@ -76,6 +76,10 @@ HELD: tuple[tuple[str, str], ...] = (
         "tests/test_backing.py::test_it_goes_on_where_the_last_commit_was",
     ),
     (
+        "17: the wall clock is set while all runs",
+        "tests/test_answer_time.py::test_after_a_step_no_reading_is_of_the_future",
+    ),
+    (
         "18: a full disk under the sessions",
         "tests/test_backing.py::test_a_full_disk_delays_nobody_and_loses_nothing",
     ),
@@ -108,6 +112,10 @@ HELD: tuple[tuple[str, str], ...] = (
         "tests/test_wire.py::test_a_frame_of_no_or_too_much_length_is_refused_by_its_length_alone",
     ),
     (
+        "12: nested, doubled, unknown or no values in a frame",
+        "tests/test_wire.py::test_what_is_no_request_is_a_protocol_error_and_cheap",
+    ),
+    (
         "13: callers of a worker that do not read",
         "tests/test_unread_answers.py::test_the_sum_of_unread_answers_is_bounded",
     ),
@@ -122,6 +130,14 @@ HELD: tuple[tuple[str, str], ...] = (
     (
         "20: the same over HTTP, to both workers",
         "tests/test_server.py::test_200_simultaneous_first_calls_cause_one_login",
+    ),
+    (
+        "22: guesses beside a cached session, and the right password during the lock",
+        "tests/accounts_contract.py::test_an_account_lock_holds_for_the_right_password_from_unknown_sources",
+    ),
+    (
+        "22: guesses from many addresses, and the owner's own",
+        "tests/failures_contract.py::test_a_known_source_is_spared_the_lock_of_the_account_but_not_its_own",
     ),
     (
         "23: a worker with another secret",
@@ -140,12 +156,20 @@ HELD: tuple[tuple[str, str], ...] = (
         "tests/test_server.py::test_a_worker_uses_its_inherited_socket_with_the_right_family",
     ),
     (
+        "27: a flush of many accounts",
+        "tests/test_long_flush.py::test_others_have_a_turn_after_each_page_of_a_flush",
+    ),
+    (
         "29: a daemon that could be dumped",
         "tests/test_daemon.py::test_its_memory_cannot_be_dumped_or_read",
     ),
     (
         "29: a worker that could be dumped",
         "tests/test_resilience.py::test_workers_and_daemon_refuse_to_be_dumped",
+    ),
+    (
+        "30: scripts are forgotten",
+        "tests/test_valkey_troubles.py::test_scripts_may_be_forgotten_at_any_time",
     ),
     (
         "30: a primary fails over under load",

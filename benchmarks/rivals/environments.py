@@ -81,7 +81,16 @@ def _made(packages: Sequence[str], install: Callable[[Path], None]) -> Path:
 
 
 def _run(command: Sequence[str], folder: Path = ROOT) -> None:
+    """Install something; what the installer prints is shown only if it fails."""
     try:
-        subprocess.run(command, cwd=folder, stdout=sys.stderr, timeout=INSTALL_SECONDS, check=True)
+        subprocess.run(
+            command,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=INSTALL_SECONDS,
+            check=True,
+        )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as exc:
+        sys.stderr.buffer.write(getattr(exc, "output", None) or b"")
         raise NotMeasured(f"{' '.join(command)} failed: {type(exc).__name__}") from exc

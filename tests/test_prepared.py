@@ -51,7 +51,7 @@ async def answered(worker, message, headers):
 
 async def by_the_sdk(worker, monkeypatch, message, headers):
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "METHODS", frozenset())
+        patch.setattr(prepared, "MAX_KEY_BYTES", 0)
         return await answered(worker, message, headers)
 
 
@@ -169,7 +169,8 @@ async def served(answers, sdk, message, headers=()):
     async def send(event):
         sent.append(event)
 
-    await answers.serve(message, {"headers": list(headers)}, send, sdk.to(message))
+    body = json.dumps(message).encode()
+    await answers.serve(body, message, {"headers": list(headers)}, send, sdk.to(message))
     return json.loads(b"".join(event.get("body", b"") for event in sent))
 
 
@@ -253,4 +254,28 @@ async def test_two_requests_share_an_answer_only_if_the_sdk_cannot_tell_them_apa
         await served(answers, sdk, request(params={"of": some}), above)
     seen = [sorted(one for one in above if one[0] != b"accept") for above in headers]
     same = json.dumps(params[0], sort_keys=False) == json.dumps(params[1], sort_keys=False)
-    assert sdk.asked == (1 if same and seen[0] == seen[1] else 2)
+    # One with an escape, or with "id" as another text, may be any other to the parser.
+    body = json.dumps(request(params={"of": params[0]}))
+    plain = "\\" not in body and body.count('"id"') == 1
+    assert sdk.asked == (1 if same and plain and seen[0] == seen[1] else 2)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        b'{"id":1,"jsonrpc":"2.0","method":"tools/list","id":2}',
+        b'{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{"id":1}}',
+        rb'{"jsonrpc":"2.0","id":1,"method":"tools/list","\u0069d":2}',
+        rb'{"jsonrpc":"2.0","\u0069d":2,"method":"tools/list","params":{"id":1}}',
+        b'{"jsonrpc":"2.0","id":2.0,"method":"tools/list"}',
+    ],
+    ids=[
+        "twice",
+        "another one below",
+        "twice, one escaped",
+        "escaped, another below",
+        "a fraction",
+    ],
+)
+def test_a_body_whose_id_is_not_clear_from_its_bytes_has_no_prepared_answer(second):
+    assert prepared._asked(second, {"headers": []}) is None

@@ -153,6 +153,14 @@ class Endpoint:
     async def _answer(
         self, body: bytes, entry: Entry | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        takes_json, _ = accepted(scope["headers"])
+        # What is prepared is no call, and needs no login where only calls do.
+        needs_none = entry is None or entry.lacks == "calls"
+        if needs_none and (prepared := self._prepared.find(body, scope)):
+            to_client = send if takes_json else as_event(send)
+            for one in prepared:
+                await to_client(one)
+            return
         try:
             message = _decoded(body)
         except _Unreadable as exc:
@@ -173,15 +181,20 @@ class Endpoint:
                 await _send_refused(send, judged, message)
                 return
             judged.admit(scope)
-        takes_json, _ = accepted(scope["headers"])
         if isinstance(message, list):
             await self._answer_batch(message, scope, receive, send, as_events=not takes_json)
         else:
-            replay = replayed(body, receive)
-            await self._answer_single(message, scope, replay, send, as_events=not takes_json)
+            await self._answer_single(body, message, scope, receive, send, as_events=not takes_json)
 
     async def _answer_single(
-        self, message: Any, scope: Scope, receive: Receive, send: Send, *, as_events: bool
+        self,
+        body: bytes,
+        message: Any,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        as_events: bool,
     ) -> None:
         noting = _Noting(send)
         # The SDK has a way of its own to stream, but not for the revision of 2026-07-28, and a
@@ -193,8 +206,8 @@ class Endpoint:
             await _send(to_client, refusal.answer(message), refusal.status(message, version))
             return
         try:
-            served = partial(self._server, tidied(scope, message), receive)
-            await self._prepared.serve(message, scope, to_client, served)
+            served = partial(self._server, tidied(scope, message), replayed(body, receive))
+            await self._prepared.serve(body, message, scope, to_client, served)
         except asyncio.CancelledError:
             if gone(scope):
                 raise

@@ -98,6 +98,7 @@ class FastLane:
         self._sdk = sdk
         self._tools = tools
         self._server = server
+        self._of_success = json.dumps(server, separators=(",", ":"))
         self._valid: OrderedDict[bytes, None] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,15 +169,15 @@ class FastLane:
     def _newer(self, call: _Plain, outcome: Outcome) -> bytes:
         """Return an answer as of 2026-07-28: with letters beyond ASCII escaped, as the SDK does."""
         text = json.dumps(outcome.text)
-        meta = json.dumps({**(outcome.failure or {}), **self._server}, separators=(",", ":"))
         content = f'"content":[{{"text":{text},"type":"text"}}],"isError":'
         if outcome.failure is None:
             structured = BEYOND_ASCII.sub(lambda one: json.dumps(one.group())[1:-1], outcome.text)
             result = (
                 f'{content}false,"resultType":"complete","structuredContent":{structured},'
-                f'"_meta":{meta}'
+                f'"_meta":{self._of_success}'
             )
         else:
+            meta = json.dumps({**outcome.failure, **self._server}, separators=(",", ":"))
             result = f'"_meta":{meta},{content}true,"resultType":"complete"'
         identifier = json.dumps(call.identifier)
         return f'{{"jsonrpc":"2.0","id":{identifier},"result":{{{result}}}}}'.encode()

@@ -7,12 +7,11 @@ that begin with `mcp-`: the endpoint has judged the others.
 
 from __future__ import annotations
 
-import json
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from pydantic_core import to_json
 from starlette.types import Message, Scope, Send
 
 METHODS: Final = frozenset(
@@ -30,6 +29,17 @@ MAX_KEY_BYTES: Final = 1024
 MAX_ANSWERS: Final = 32
 """Requests whose answers are kept, of 40 KB each; the least recently used goes for a new one. Each
 kind of client sends requests of its own, of which a worker sees a few kinds."""
+
+CALL: Final = b'"tools/call"'
+"""What nearly all other requests contain, which need not be looked at any further."""
+
+ID: Final = re.compile(
+    rb'"id"[ \t\r\n]*:[ \t\r\n]*(0|-?[1-9][0-9]{0,14}|"[0-9A-Za-z_.:-]{0,64}")[ \t\r\n]*[,}]'
+)
+"""An id that the SDK writes as it came."""
+
+Key = tuple[bytes | tuple[bytes, bytes], ...]
+"""All that an answer depends on: a body before and behind its id, and headers."""
 
 OPENING: Final = b'{"jsonrpc":"2.0","id":%b,'
 """How the SDK begins an answer. One that begins otherwise is not kept."""
@@ -51,53 +61,85 @@ class Prepared:
     """The answers of one worker."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[bytes, Answer] = OrderedDict()
+        self._answers: OrderedDict[Key, Answer] = OrderedDict()
+
+    def find(self, body: bytes, scope: Scope) -> tuple[Message, Message] | None:
+        """Return an earlier answer to a request, as ASGI's events; None if there is none.
+
+        Args:
+            body: Of the request, as it came.
+            scope: Of the request.
+        """
+        asked = _asked(body, scope)
+        if asked is None:
+            return None
+        identifier, key = asked
+        answer = self._answers.get(key)
+        if answer is None:
+            return None
+        self._answers.move_to_end(key)
+        whole = OPENING % identifier + answer.ending
+        length = (b"content-length", str(len(whole)).encode())
+        headers = [*answer.headers, length]
+        return (
+            {"type": "http.response.start", "status": 200, "headers": headers},
+            {"type": "http.response.body", "body": whole},
+        )
 
     async def serve(
-        self, message: Any, scope: Scope, send: Send, ask: Callable[[Send], Awaitable[None]]
+        self,
+        body: bytes,
+        message: Any,
+        scope: Scope,
+        send: Send,
+        ask: Callable[[Send], Awaitable[None]],
     ) -> None:
         """Answer a message with the bytes of an earlier answer, if it has one; else ask.
 
         Args:
-            message: Decoded, and found to be well-formed.
+            body: Of its request, as it came.
+            message: What it holds, found to be well-formed.
             scope: Of its request.
             send: ASGI's send.
             ask: Has the SDK answer over the send that it is given.
         """
-        key = _key(message, scope)
-        if key is None:
+        asked = None
+        if message.get("method") in METHODS and "id" in message:
+            asked = _asked(body, scope)
+        if asked is None:
             await ask(send)
             return
-        identifier = to_json(message["id"])
-        answer = self._answers.get(key)
-        if answer is None:
-            copied = _Copied(send)
-            await ask(copied)
-            answer = copied.answer(identifier)
-            if answer is not None:
-                self._answers[key] = answer
-            if len(self._answers) > MAX_ANSWERS:
-                self._answers.popitem(last=False)
+        found = self.find(body, scope)
+        if found is not None:
+            for event in found:
+                await send(event)
             return
-        self._answers.move_to_end(key)
-        body = OPENING % identifier + answer.ending
-        length = (b"content-length", str(len(body)).encode())
-        start = {"type": "http.response.start", "status": 200, "headers": [*answer.headers, length]}
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
+        identifier, key = asked
+        copied = _Copied(send)
+        await ask(copied)
+        answer = copied.answer(identifier)
+        if answer is not None:
+            self._answers[key] = answer
+        if len(self._answers) > MAX_ANSWERS:
+            self._answers.popitem(last=False)
 
 
-def _key(message: Any, scope: Scope) -> bytes | None:
-    """Return all that an answer depends on; None for a request whose answer is not kept."""
-    if message.get("method") not in METHODS or "id" not in message:
+def _asked(body: bytes, scope: Scope) -> tuple[bytes, Key] | None:
+    """Return the id of a request and all else that its answer depends on, as they came.
+
+    None for a request whose answer is not kept. Of a body that was decoded once, the id may be
+    replaced by another without a second look: `"id"` occurs once in it, and nothing is escaped, so
+    that occurrence is the member of the message if it has one.
+    """
+    if len(body) > MAX_KEY_BYTES or CALL in body or b"\\" in body or body.count(b'"id"') != 1:
         return None
-    # In some revisions the SDK escapes letters beyond ASCII.
-    if json.dumps(message["id"]).encode() != to_json(message["id"]):
+    found = ID.search(body)
+    if found is None:
         return None
     headers = sorted(one for one in scope["headers"] if one[0].startswith(b"mcp-"))
-    asked = {name: value for name, value in message.items() if name != "id"}
-    key = to_json([asked, [[name.hex(), value.hex()] for name, value in headers]])
-    return key if len(key) <= MAX_KEY_BYTES else None
+    if len(body) + sum(len(name) + len(value) for name, value in headers) > MAX_KEY_BYTES:
+        return None
+    return found[1], (body[: found.start(1)], body[found.end(1) :], *headers)
 
 
 class _Copied:

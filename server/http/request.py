@@ -24,6 +24,9 @@ MESSAGE = "oig.message"
 
 JUDGED = frozenset({b"accept", b"content-type"})
 
+OF_BODY = JUDGED | {b"content-encoding", b"transfer-encoding"}
+"""Headers that decide whether a body is read at all."""
+
 POST_ONLY = (
     "This is an MCP endpoint (Model Context Protocol, Streamable HTTP). It takes JSON-RPC "
     "messages by POST and keeps no sessions, so there is nothing to GET or DELETE. Give this "
@@ -153,19 +156,26 @@ def _is_zero_weight(parameter: str) -> bool:
     return name.strip() == "q" and bool(value.strip()) and not value.strip().strip("0.")
 
 
-def head_problem(scope: Scope) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
+Problem = tuple[int, str, tuple[tuple[bytes, bytes], ...]]
+
+
+def head_problem(scope: Scope) -> Problem | None:
     """Say why a request is refused before its body is read: status, text, further headers."""
-    headers = scope["headers"]
     if scope["method"] != "POST":
-        return 405, POST_ONLY, [(b"allow", b"POST")]
+        return 405, POST_ONLY, ((b"allow", b"POST"),)
+    return _judged(tuple(one for one in scope["headers"] if one[0] in OF_BODY))
+
+
+@lru_cache(maxsize=64)  # clients send one of a few
+def _judged(headers: tuple[tuple[bytes, bytes], ...]) -> Problem | None:
     if not any(accepted(headers)):
-        return 406, NO_ACCEPTED, []
+        return 406, NO_ACCEPTED, ()
     if not is_json(headers):
-        return 415, "The Content-Type must be application/json.", []
+        return 415, "The Content-Type must be application/json.", ()
     if not is_plain(headers):
-        return 415, COMPRESSED, [(b"accept-encoding", b"identity")]
+        return 415, COMPRESSED, ((b"accept-encoding", b"identity"),)
     if not is_framed_only(headers):
-        return 501, "The Transfer-Encoding header may say chunked and nothing else.", []
+        return 501, "The Transfer-Encoding header may say chunked and nothing else.", ()
     return None
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from starlette.types import Scope
@@ -134,12 +135,10 @@ class Modes:
             return CHAT
         if self._hard is not None:
             return self._hard
-        if host is not None and _is_loopback(host[0]) and _is_from_here(scope):
-            origin = canonical_origin(
-                f"{scope.get('scheme', 'http')}://{':'.join(filter(None, host))}"
-            )
-            assert origin is not None
-            return Mode("soft", origin)
+        if host is not None and _is_from_here(scope):
+            soft = _soft(scope.get("scheme", "http"), *host)
+            if soft is not None:
+                return soft
         if self._hint is not None:
             self._hint(HINT)
             self._hint = None
@@ -149,7 +148,22 @@ class Modes:
 def _host(scope: Scope) -> tuple[str, str] | None:
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     # Of two neither is believed; the guard refuses them.
-    return authority(hosts[0].strip(b" \t").decode("latin-1")) if len(hosts) == 1 else None
+    return _authority(hosts[0]) if len(hosts) == 1 else None
+
+
+@lru_cache(maxsize=64)  # a server is called by a few names
+def _authority(header: bytes) -> tuple[str, str] | None:
+    return authority(header.strip(b" \t").decode("latin-1"))
+
+
+@lru_cache(maxsize=64)
+def _soft(scheme: str, host: str, port: str) -> Mode | None:
+    """Return the mode of a request that names loopback; None for another host."""
+    if not _is_loopback(host):
+        return None
+    origin = canonical_origin(f"{scheme}://{':'.join(filter(None, (host, port)))}")
+    assert origin is not None
+    return Mode("soft", origin)
 
 
 def _is_loopback(host: str) -> bool:
@@ -165,5 +179,10 @@ def _is_from_here(scope: Scope) -> bool:
     client = address_of(scope.get(PEER))
     if client is None or not client.is_loopback:
         return False
-    names = (name.lower() for name, _ in scope["headers"])
-    return not any(name in FORWARDING or name.startswith(FORWARDING_PREFIXES) for name in names)
+    return not any(_is_of_proxy(name) for name, _ in scope["headers"])
+
+
+@lru_cache(maxsize=64)
+def _is_of_proxy(header: bytes) -> bool:
+    name = header.lower()
+    return name in FORWARDING or name.startswith(FORWARDING_PREFIXES)

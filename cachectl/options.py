@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,11 +72,13 @@ def parse(argv: Sequence[str]) -> Options:
     Raises:
         Usage: It is wrong. The message does not repeat what may have been meant as an e-mail.
     """
-    options, surplus = _parser().parse_known_args(argv, namespace=Options())
+    parser, commands = _parser()
+    options, surplus = parser.parse_known_args(argv, namespace=Options())
     if surplus:
         unknown = [word.partition("=")[0] for word in surplus if word.startswith("-")]
+        own = re.findall(r"--[a-z]+", commands[options.command].format_help())
         raise Usage(
-            f"cachectl {options.command} has no option {unknown[0]}"
+            f"cachectl {options.command} has no option {unknown[0]}.{_meant(unknown[0], own)}"
             if unknown
             else f"cachectl {options.command}: {len(surplus)} argument(s) too many"
         )
@@ -115,9 +117,22 @@ class _Parser(argparse.ArgumentParser):
     """One that raises instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        # The word in the place of a command may be an e-mail or a password.
-        message = re.sub(r"invalid choice: .* \(choose", "invalid choice (choose", message)
+        # The word in the place of a command may be an e-mail or a password: it is not repeated.
+        where, wrong, rest = message.partition("invalid choice: ")
+        if wrong:
+            word, _, choices = rest.rpartition(" (choose from ")
+            known = re.findall(r"[a-z-]+", choices)
+            meant = _meant(word.strip("'\""), known)
+            message = f"{where}there is no such command.{meant} Commands: {', '.join(known)}"
         raise Usage(f"{message} (see {self.prog} --help)")
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean ...?` or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a wrong command line needs it
+
+    near = get_close_matches(word, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 class _Version(argparse.Action):
@@ -130,7 +145,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> _Parser:
+def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
+    """Return the parser of the whole command line, and those of the commands."""
     parser = _Parser(
         prog="cachectl",
         description="Look into the session cache of the OIG Cloud MCP server, and flush it.",
@@ -248,7 +264,7 @@ def _parser() -> _Parser:
     whose.add_argument(
         "--source", type=_source, metavar="ADDRESS", help="as `cachectl lockouts` lists it"
     )
-    return parser
+    return parser, commands.choices
 
 
 def _limited(parser: _Parser, rows: int | None) -> None:

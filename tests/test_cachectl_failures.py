@@ -492,3 +492,21 @@ def test_ping_imports_nothing_slow(run_dir):
     # shutil brings every compressor, importlib.metadata half the e-mail package.
     slow |= {"uvicorn", "anyio", "prompt_toolkit", "json", "shutil", "email", "ssl"}
     assert loaded & slow == set()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["stat"], "there is no such command. Did you mean stats? Commands: stats, flush, "),
+        (["connections", "edn"], "there is no such command. Did you mean end? Commands: end "),
+        (["stats", "--jsn"], "cachectl stats has no option --jsn. Did you mean --json?"),
+        (["flush", "--al"], "cachectl flush has no option --al. Did you mean --all?"),
+        (["frobnicate"], "there is no such command. Commands: stats, "),
+    ],
+)
+def test_the_command_or_option_nearest_to_a_wrong_one_is_suggested(capsys, argv, said):
+    assert said in complaint(capsys, argv, 2)
+
+
+def test_a_word_in_the_place_of_a_command_is_not_repeated(capsys):
+    assert EMAIL not in complaint(capsys, [EMAIL], 2)

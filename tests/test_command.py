@@ -600,7 +600,9 @@ def test_a_stop_without_a_server_succeeds(state, capsys):
     ("arguments", "said"),
     [
         ([], "COMMAND"),
-        (["start"], "invalid choice: 'start'"),
+        (["start"], "there is no command start. Did you mean serve? Commands: demo, serve,"),
+        (["stat"], "there is no command stat. Did you mean status?"),
+        (["frobnicate"], "there is no command frobnicate. Commands: demo, serve,"),
         (["serve", "--port", "0"], "--port: must be a number from 1 to 65535"),
         (["serve", "--workers", "65"], "--workers: must be a number from 1 to 64"),
         (["stop", "--port", "8000"], "unrecognized arguments: --port"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 from ..settings.other_variables import CONFIG
 from ..settings.parsers import MAX_WORKERS
@@ -38,6 +41,9 @@ SCRIPT = "start_server.sh"
 
 AS_SCRIPT = {"serve": "", "demo": " --demo", "restart-workers": " --restart-workers"}
 """Which options of start_server.sh correspond to which commands."""
+
+OTHER_PROGRAMS_WORDS = {"start": "serve", "run": "serve", "restart": "restart-workers"}
+"""What other programs call our commands."""
 
 MODULES = {
     "oig-client": "client",
@@ -72,7 +78,7 @@ class Options:
 
 def parse(argv: list[str], prog: str) -> Options:
     """Return what a command line asks for; exits with 2 when it is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog,
         description="Run the MCP server for OIG Cloud.",
         epilog=EPILOG,
@@ -105,6 +111,22 @@ def parse(argv: list[str], prog: str) -> Options:
         config=given.config,
         show=getattr(given, "show", False),
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that suggests the command that is nearest to a wrong one."""
+
+    def error(self, message: str) -> NoReturn:
+        _, wrong, rest = message.partition("invalid choice: ")
+        if wrong:
+            word, _, choices = rest.rpartition(" (choose from ")
+            typed, known = word.strip("'\""), re.findall(r"[a-z-]+", choices)
+            near = get_close_matches(typed, known, n=1)
+            meant = OTHER_PROGRAMS_WORDS.get(typed) or (near[0] if near else None)
+            message = f"there is no command {typed}. "
+            message += f"Did you mean {meant}? " if meant else ""
+            message += f"Commands: {', '.join(known)}"
+        super().error(message)
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

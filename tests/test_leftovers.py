@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ import pytest
 from server.pid_file import PidFile, holder
 from server.settings.places import ROOT
 from server.supervision.configuration import Folders
-from server.supervision.leftovers import Left, Search
+from server.supervision.leftovers import Left, Leftovers, Search
+from server.supervision.options import Typed
 from server.supervision.proc import (
     DAEMON,
     SIMULATOR,
@@ -24,6 +27,7 @@ from server.supervision.proc import (
     part_of,
     secret_holders,
 )
+from server.supervision.running import words
 from server.supervision.supervisor_rpc import Supervisord
 from server.supervision.workers import UNMARKED_SECONDS
 
@@ -175,6 +179,36 @@ def test_a_removed_run_folder_is_restored_except_for_supervisords_socket():
         assert supervisord.wait(PATIENCE) == 0
         assert not alive(everything)
         assert not (system.run_dir / "supervisord.pid").exists()
+
+
+def test_every_command_says_that_the_server_is_still_stopping():
+    with supervised() as (system, supervisord, everything):
+        quick, slow = system.pid("mcp-0"), system.pid("mcp-1")
+        os.kill(slow, signal.SIGSTOP)  # so that the stop takes its time
+        try:
+            supervisord.terminate()
+            wait_until("it stops", lambda: not is_alive(quick))
+            verbs = ("serve", "status", "stop", "restart-workers", "check")
+            with ThreadPoolExecutor() as pool:
+                answers = list(pool.map(partial(command, system), verbs))
+        finally:
+            os.kill(slow, signal.SIGCONT)
+        for said in answers:
+            assert said.returncode == 1, said
+            assert said.stderr.endswith(
+                f": The server is still stopping (supervisord, process {supervisord.pid}). "
+                "Try again in a few seconds.\n"
+            ), said
+        assert supervisord.wait(PATIENCE) == 0
+        assert not alive(everything)
+
+
+def test_a_supervisord_with_nothing_left_to_run_is_said_to_be_stopping(tmp_path):
+    left = Leftovers((Left(4242, SUPERVISORD),))
+    said = words(left, Folders(tmp_path, tmp_path, tmp_path), Typed("it", "it", {}))
+    assert said == (
+        "The server is still stopping (supervisord, process 4242). Try again in a few seconds."
+    )
 
 
 def test_a_ready_file_that_cannot_be_written_stops_neither_start_nor_restart():

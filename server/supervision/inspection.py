@@ -21,10 +21,12 @@ from ..settings.table import VARIABLES
 from ..visible import escaped
 from .configuration import Layout, shipped
 from .foreground import check_free
+from .leftovers import Search
 from .options import Typed
 from .preflight import check, unused
+from .running import still_stopping
 from .serve import refuse_leftovers
-from .supervisor_rpc import Supervisord, SupervisordError
+from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 from .wanted import Wanted
 from .writable import prepare
 
@@ -51,6 +53,7 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     Raises:
         ConfigurationError: A setting or a file is wrong; the text says which.
         CannotStart: Another program has the port, or an earlier start has left something running.
+        SupervisordStopping: The server stops just now.
     """
     layout, folders = wanted.layout, wanted.folders
     folders.check()
@@ -60,6 +63,8 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
         say(f"Warning: {warning}")
     try:
         pid = Supervisord(folders.control).pid()
+    except SupervisordStopping:
+        raise still_stopping(Search.of(folders, wanted.settings)) from None
     except SupervisordError:
         refuse_leftovers(wanted, typed)
         check_free(layout.host, layout.port, "choose another with OIG_PORT")

@@ -19,7 +19,7 @@ from ..settings.table import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
 from .foreground import STOPPED_WITHIN, CannotStart
 from .interrupts import Interrupts
-from .leftovers import Leftovers, Search, end
+from .leftovers import Left, Leftovers, Search, end
 from .options import Typed
 from .own_port import probe
 from .proc import PROC, WORKER, is_alive
@@ -132,7 +132,7 @@ def stop(folders: Folders, settings: Settings, say: Callable[[str], None]) -> No
         _refuse_foreign(folders)
         pid = supervisord.pid()
     except SupervisordStopping:
-        raise
+        raise still_stopping(search) from None
     except SupervisordError as exc:
         left = search.find()
         if not left.certain:
@@ -212,6 +212,7 @@ def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
         NothingRuns: There is none, and nothing else of this installation.
         OutOfReach: There are leftovers only.
         PermissionError: It is another user's.
+        SupervisordStopping: It stops.
         SupervisordError: It is there and does not answer.
     """
     _refuse_foreign(folders)
@@ -219,7 +220,7 @@ def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
     try:
         supervisord.pid()
     except SupervisordStopping:
-        return supervisord
+        raise still_stopping(Search.of(folders, settings)) from None
     except SupervisordError:
         left = Search.of(folders, settings).find()
         if left.supervisord and _listens(folders.control):
@@ -230,8 +231,23 @@ def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
     return supervisord
 
 
+def still_stopping(search: Search) -> SupervisordStopping:
+    """Return the failure of a command that came while the server stops."""
+    return SupervisordStopping(_stopping(search.find().supervisord))
+
+
+def _stopping(supervisord: Left | None) -> str:
+    which = f" ({supervisord.part}, process {supervisord.pid})" if supervisord else ""
+    return f"The server is still stopping{which}. Try again in a few seconds."
+
+
 def words(left: Leftovers, folders: Folders, typed: Typed) -> str:
-    """Say what runs without a supervisord that can be asked, and how to end it."""
+    """Say what runs without a supervisord that can be asked, and how to end it.
+
+    A supervisord that has nothing left to run is about to end: it removes its socket last.
+    """
+    if left.supervisord and left.certain == (left.supervisord,):
+        return "\n".join([_stopping(left.supervisord), *left.doubts()])
     names = ", ".join(str(one) for one in left.certain if one != left.supervisord)
     if left.supervisord:
         why = (

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,8 @@ from .interrupts import Interrupts
 from .leftovers import Search
 from .options import Options, Typed
 from .preflight import check, unused
-from .running import words
-from .supervisor_rpc import Supervisord, SupervisordError
+from .running import still_stopping, words
+from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 from .wanted import Wanted
 from .writable import prepare, unusable
 
@@ -47,13 +47,17 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
 
     Raises:
         CannotStart: It did not start or did not stay.
+        SupervisordStopping: What ran before is still stopping.
         ConfigurationError: A setting is wrong, or a file.
     """
     demo = options.command == "demo"
     wanted = Wanted.of(options, os.environ)
     folders, layout = wanted.folders, wanted.layout
     folders.check()
-    _refuse_running(folders, typed)
+    try:
+        _refuse_running(folders, typed)
+    except SupervisordStopping:
+        raise still_stopping(Search.of(folders, wanted.settings)) from None
     refuse_leftovers(wanted, typed)
     check_free(layout.host, layout.port, "choose another with --port")
     environ = wanted.handed_on()
@@ -102,6 +106,8 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
 def _refuse_running(folders: Folders, typed: Typed) -> None:
     try:
         pid = Supervisord(folders.control).pid()
+    except SupervisordStopping:
+        raise
     except SupervisordError:
         return
     raise CannotStart(
@@ -128,7 +134,8 @@ def _alone(folders: Folders, typed: Typed) -> Iterator[None]:
         while not _locked(fd):
             # 1. The other one starts: soon its supervisord answers.
             # 2. It ends: soon the lock is free.
-            _refuse_running(folders, typed)
+            with suppress(SupervisordStopping):
+                _refuse_running(folders, typed)
             if time.monotonic() > deadline:
                 raise CannotStart(
                     f"Another start with the folder {folders.state} has been under way for "

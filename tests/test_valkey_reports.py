@@ -34,11 +34,17 @@ REPORTS = st.lists(
 
 def test_numbers_are_added_and_lists_joined():
     one = {"hits_total": 3, "misses_total": 1, "hit_ratio": 0.75, "versions": [{"name": "a"}]}
-    other = {"hits_total": 0, "misses_total": 4, "hit_ratio": 0.0, "versions": [{"name": "b"}]}
+    other = {
+        "near_hits_total": 2,
+        "misses_total": 4,
+        "hit_ratio": 1 / 3,
+        "versions": [{"name": "b"}],
+    }
     assert sums([one, other]) == {
         "hits_total": 3,
+        "near_hits_total": 2,
         "misses_total": 5,
-        "hit_ratio": 0.375,
+        "hit_ratio": 0.5,
         "versions": [{"name": "a"}, {"name": "b"}],
     }
 

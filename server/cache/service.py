@@ -195,8 +195,7 @@ class Service:
             return
         stats: dict[str, Any] = {
             "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
-            **self._accounts.upkeep.stats(),
-            "near_hits_total": self._near_hits,
+            **self._accounts.upkeep.stats(self._near_hits),
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             **self._facts(),
             **self._connections.stats(),

@@ -31,6 +31,9 @@ from .waiters import start
 
 logger = logging.getLogger(__name__)
 
+REPORT_SECONDS: Final = 1.0
+"""How long a near copy's answer is counted by this worker alone, at most."""
+
 TIDY_SECONDS: Final = 60.0
 """How often a part of the worker's own counters is searched for what has expired."""
 
@@ -100,6 +103,7 @@ class WorkerAccounts:
         self._local = local
         self._begin = begin
         self._counted = 0
+        self._report: asyncio.TimerHandle | None = None
         # The reply to a request sent before a drop must leave no copy.
         self._drops = 0
         self._granted: dict[bytes, _Granted] = {}
@@ -120,6 +124,7 @@ class WorkerAccounts:
         if self._remote.is_near:
             outcome = self.near.find(request)
             if outcome is not None:
+                self._report_soon()
                 return _at_once(outcome)
         return self._carried_out[type(request)](request)
 
@@ -140,20 +145,30 @@ class WorkerAccounts:
 
     async def stop(self) -> None:
         """Answer all waiters and end; the owner of the connection closes it."""
+        if self._report is not None:
+            self._report.cancel()
         await self._remote.aclose()
         await self._local.stop()
 
     async def _asked(self, request: vocabulary.Request, waits: Waits | None = None) -> Outcome:
         """Ask the daemon; may raise `CacheUnavailable` and the like."""
-        if self.near.hits > self._counted:
-            self._remote.count_near(self.near.hits - self._counted)
-            self._counted = self.near.hits
         begun, outcome = self.near.begin(), None
         try:
             outcome = await self._remote.call(request, waits)
         finally:
             self.near.learn(request, outcome if self._remote.is_near else None, begun)
         return outcome
+
+    def _report_soon(self) -> None:
+        """Have near hits reported within a second, also if no request follows."""
+        if self._report is None:
+            loop = asyncio.get_running_loop()
+            self._report = loop.call_later(REPORT_SECONDS, self._report_near)
+
+    def _report_near(self) -> None:
+        self._report = None
+        self._remote.count_near(self.near.hits - self._counted)
+        self._counted = self.near.hits
 
     # Leases.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Final
 
 from . import encoding
@@ -21,6 +22,20 @@ TIDY_ROUNDS: Final = 50
 
 Page = tuple[int, list[dict[str, object]]]
 """How many rows there are, and the first of them."""
+
+
+def hit_ratio(totals: Mapping[str, object]) -> float | None:
+    """Return the share of looks that were answered, near copies included; None before the first.
+
+    Args:
+        totals: Statistics under the names of `docs/protocol.md`; one that is missing adds nothing.
+    """
+    hits, near, misses = (
+        count if isinstance(count := totals.get(name), int) else 0
+        for name in ("hits_total", "near_hits_total", "misses_total")
+    )
+    looks = hits + near + misses
+    return (hits + near) / looks if looks else None
 
 
 class Upkeep:
@@ -120,17 +135,21 @@ class Upkeep:
         """
         return await (self._sessions(limit) if what == "sessions" else self._lockouts(limit))
 
-    def stats(self) -> dict[str, object]:
-        """Return statistics under the names of `docs/protocol.md`."""
+    def stats(self, near_hits: int = 0) -> dict[str, object]:
+        """Return statistics under the names of `docs/protocol.md`.
+
+        Args:
+            near_hits: Times that near copies have answered.
+        """
         rounds, room, now = self._rounds, self._rounds.room, self._storage.now()
-        hits, misses = room.totals["hits_total"], room.totals["misses_total"]
         leases = [one for one in room.leases.values() if one.until > room.now()]
         logging_in = sum(one.credential is not None for one in leases)
         waiting = sum(len(one.waiters) for one in room.groups() if one.credential is not None)
         return {
             **self._storage.stats(),
             **room.totals,
-            "hit_ratio": hits / (hits + misses) if hits + misses else None,
+            "near_hits_total": near_hits,
+            "hit_ratio": hit_ratio({**room.totals, "near_hits_total": near_hits}),
             "leases": logging_in,
             "waiting": waiting,
             "fetches": len(leases) - logging_in,

@@ -233,8 +233,7 @@ class ValkeyClient:
             "reloaded": self._reloaded,
         }
         return {
-            **self.accounts.upkeep.stats(),
-            "near_hits_total": self._near_hits,
+            **self.accounts.upkeep.stats(self._near_hits),
             **{f"answers_{shape}_total": seen for shape, seen in self._shapes.items()},
             "versions": [own],
         }

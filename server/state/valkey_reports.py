@@ -16,6 +16,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from .storage import StorageAway, Unreadable
 from .stored_row import reading
+from .upkeep import hit_ratio
 from .valkey import ValkeyStorage
 from .valkey_connection import UnfitStorage
 
@@ -201,6 +202,4 @@ def sums(reports: Iterable[Facts]) -> dict[str, Any]:
                 lists[name] = lists.get(name, []) + value
             elif isinstance(value, int):
                 numbers[name] = numbers.get(name, 0) + value
-    hits, misses = numbers.get("hits_total", 0), numbers.get("misses_total", 0)
-    ratio = hits / (hits + misses) if hits + misses else None
-    return {**lists, **numbers, "hit_ratio": ratio}
+    return {**lists, **numbers, "hit_ratio": hit_ratio(numbers)}

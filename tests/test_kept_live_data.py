@@ -26,13 +26,14 @@ LONG = 7 * 3600.0
 
 TIMES = (
     "2026-06-17T12:00:00",
+    "2026-06-17T22:30:00",
     "2026-06-17T23:57:30",
     "2026-06-18T00:03:00",
     "2026-03-29T01:57:30",
     "2025-10-26T01:57:30",
     "2025-10-26T02:57:30",
 )
-"""At noon; either side of midnight; before and within the hours that clocks skip or repeat."""
+"""At noon; at night; either side of midnight; before and within hours that come twice, or never."""
 
 WISHES = ({}, {"live_data": False}, {"bypass": "manual"}, {"offline": True})
 
@@ -96,10 +97,12 @@ async def test_kept_live_data_is_byte_for_byte_what_its_answers_give_at_that_tim
         for seconds in moved:
             house.clock.time += seconds
             kept = await text(house, detail=detail)
+            if '"source":"live"' in kept:  # a clock that is put back may end answers
+                kept = await text(house, detail=detail)
             assert kept == await text_anew(house, detail=detail)
             known = json.loads(kept)
             assert list(known) == list(json.loads(await text_anew(house)))
-            assert known["source"] == "cached" or seconds > 0
+            assert known["source"] == "cached"
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live data", "uploads alone"])
@@ -117,11 +120,14 @@ async def test_live_data_is_made_once_while_the_report_is_fresh(live):
 
 async def test_a_report_that_has_become_too_old_is_read_as_one():
     async with reading_houses() as build:
-        house = settled(build, TIMES[0])
+        # By night the battery discharges, and how long it lasts is said of a fresh report alone.
+        house = settled(build, "2026-06-17T22:30:00")
         for _ in range(2):
             await text(house)
         house.clock.time += 301
-        told = json.loads(await text(house))
+        kept = await text(house)
+        assert kept == await text_anew(house)
+        told = json.loads(kept)
         assert told["source"] == "cached"
         assert told["stale"] is True
         assert any("It may be offline" in warning for warning in told["warnings"])

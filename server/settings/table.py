@@ -210,7 +210,7 @@ class Settings:
         "on", parsers.switch, "off: the MCP SDK answers every tool call, at half the rate or less"
     )
     near_cache: str = _setting(
-        "on", parsers.switch, "off: every cached session and answer is asked for each time"
+        "on", parsers.switch, "off: workers ask the cache daemon on every call"
     )
     auth_log: Path = _setting(
         None, parsers.path, "log of failed logins, one stable line each, for fail2ban"

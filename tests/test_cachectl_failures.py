@@ -30,7 +30,7 @@ from server.keys.secret import load_secret
 
 from .messages import request_of
 
-WELCOME = ("0.1.0", 12, 4, 4, 2, 0, b"o" * 16, 0, None, 0, 0)
+WELCOME = ("0.1.0", 12, 4, 4, 2, 0, b"o" * 16, 0, None, 0, 0, 0)
 """What a daemon answers to a hello."""
 
 EMAIL = "jana.novakova@example.cz"

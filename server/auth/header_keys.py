@@ -1,7 +1,7 @@
 """What the logins in the headers of one connection come to, kept as long as the connection.
 
-A client sends the same header with each request, and deriving its keys is a quarter of what a
-cached call takes. Kept are the keys alone, never an e-mail or a password. They are found again by a
+A client sends the same header with each request, and deriving its keys takes longer than finding
+them. Kept are the keys alone, never an e-mail or a password. They are found again by a
 keyed digest of the login, under a key that nobody else has and that ends with the connection. A
 proxy may send many callers over one connection: each gets the keys of its own login.
 

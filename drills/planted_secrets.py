@@ -15,6 +15,7 @@ from typing import Final
 
 from .callers import Owner, called, owners
 from .drill import Drill, Extent, Outcome
+from .encodings import encodings
 from .ground import Ground
 from .supervised import RunningSystem, alive, family
 from .waiting import PATIENCE, wait_until
@@ -55,10 +56,12 @@ class Planted:
         return self.made[where]
 
     def found_in(self, where: str, data: bytes) -> Iterator[str]:
-        """Say which secrets are in some bytes."""
+        """Say which secrets are in some bytes, plain or encoded."""
         for place, secret in self.made.items():
-            if secret.encode() in data:
-                yield f"{place} is in {where}"
+            for form, encoding in encodings(secret).items():
+                if form in data:
+                    yield f"{place} is in {where} ({encoding})"
+                    break
 
 
 def _requests(planted: Planted, owner: Owner) -> Iterator[tuple[str, bytes, dict[str, str]]]:
@@ -203,8 +206,9 @@ DRILLS = (
         "planted-secrets",
         "marked passwords, handles, plans and tokens are sent in headers, arguments, queries and "
         "broken bodies; logins fail, and a worker is aborted",
-        "0 hits in answers, logs, files, databases, command lines, environments and the output of "
-        "cachectl; no process may dump its core",
+        "0 hits, plain or in base64, JSON, percent or hexadecimal, in answers, logs, files, "
+        "databases, command lines, environments and the output of cachectl; no process may dump "
+        "its core",
         Extent(times=4),
         Extent(times=1),
         searched,

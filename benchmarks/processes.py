@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
+from .interruption import held
 from .result import NotMeasured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +37,8 @@ def running(
     *,
     env: Mapping[str, str] | None = None,
     stdin: socket.socket | int = subprocess.DEVNULL,
-    stdout: int = subprocess.DEVNULL,
+    stdout: int | IO[Any] = subprocess.DEVNULL,
+    folder: Path = ROOT,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the end of the block.
 
@@ -44,34 +47,51 @@ def running(
         env: Variables beside those of `clean_env`.
         stdin: Its descriptor 0, such as a listening socket.
         stdout: As of `subprocess`.
+        folder: Where it runs.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=clean_env(env),
-        stdin=stdin,
-        stdout=stdout,
-        # A group of its own: Ctrl-C reaches only us, and we stop the others in their order.
-        process_group=0,
-    )
+    process = None
     try:
+        with held():
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=clean_env(env),
+                stdin=stdin,
+                stdout=stdout,
+                # A group of its own: Ctrl-C reaches only us, and we stop the others in their order.
+                process_group=0,
+            )
         yield process
     finally:
-        stop(process)
+        if process is not None:
+            stop(process)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a process that we started, and wait until it is gone."""
-    process.terminate()
-    try:
-        process.wait(STOP)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    finally:
-        if process.stdout is not None:
-            process.stdout.close()
+    """Stop a process that leads a group, and whatever it started; wait until it is gone."""
+    with held():
+        below = _below(process)
+        if process.poll() is None:
+            # The whole group: what looks like a program may be a script that runs it.
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            for left in below:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    left.kill()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _below(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(process.pid).children(recursive=True)
+    return []
 
 
 def clean_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -135,6 +155,7 @@ def ask(
         stdout=subprocess.PIPE,
         timeout=seconds + READY,
         check=False,
+        process_group=0,
     )
     if done.returncode != 0:
         raise RuntimeError(f"benchmarks.{module} ended with {done.returncode}")

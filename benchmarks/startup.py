@@ -171,7 +171,9 @@ def cachectl() -> list[str]:
 
 def _time(command: Sequence[str], env: Mapping[str, str]) -> float:
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, process_group=0
+    )
     # Not `wait(timeout)`: that looks again after 1, 3, 7, 15, 31, 63 ms, and so would be measured.
     watch = threading.Timer(PATIENCE, process.kill)
     watch.start()

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import psutil
 
+from benchmarks.interruption import held
+
 from .simulated_portal import RunningPortal, running_portal
 from .waiting import PATIENCE, wait_until
 
@@ -148,6 +150,7 @@ class Fleet:
                 stdin=stdin,
                 stdout=log,
                 stderr=log,
+                process_group=0,
             )
 
     def _daemon_listens(self) -> bool:
@@ -203,7 +206,8 @@ def running_fleet(
                 fleet.wait_worker(name)
             yield fleet
         finally:
-            try:
-                fleet.stop()
-            finally:
-                shutil.rmtree(folder)
+            with held():
+                try:
+                    fleet.stop()
+                finally:
+                    shutil.rmtree(folder)

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 
+from benchmarks.interruption import held
 from server.portal.client import PortalClient
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,6 +134,7 @@ def running_portal(*arguments: str) -> Iterator[RunningPortal]:
         cwd=ROOT,
         env={"OIG_LOG_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
+        process_group=0,
     )
     try:
         base_url = _first_line(process)
@@ -142,14 +144,15 @@ def running_portal(*arguments: str) -> Iterator[RunningPortal]:
         with patient as admin:
             yield RunningPortal(base_url, process.pid, admin)
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        with held():
+            process.terminate()
+            try:
+                process.wait(STOP)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> str:

@@ -28,6 +28,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.interruption import held
 from server.settings.places import ROOT
 from server.supervision.configuration import Layout
 from server.supervision.own_port import probe
@@ -289,7 +290,8 @@ def started(
     try:
         yield supervisord
     finally:
-        stop(supervisord)
+        with held():
+            stop(supervisord)
 
 
 def stop(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:

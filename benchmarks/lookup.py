@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-import shutil
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ import redis.asyncio
 from .effort import Effort
 from .filling import FILLING, fill, key, value
 from .processes import ask, running, wait_until
+from .programs import MEMCACHED as MEMCACHED_SERVER
+from .programs import program
 from .redis_servers import redis_server
 from .result import Budget, Figure, Line, NotMeasured, ratios
 from .rivals.environments import MEMCACHED, folder_with
@@ -30,8 +31,6 @@ REDIS = "redis-py"
 REDIS_SINGLE = "redis-py, one connection"
 REDIS_POOL_OF_ONE = "redis-py, blocking pool of one"
 MEMCACHED_CLIENT = "memcached"
-
-MEMCACHED_HINT = "there is no memcached here. Debian and Ubuntu: apt install memcached"
 
 
 @dataclass(slots=True)
@@ -98,6 +97,7 @@ def against_caches(effort: Effort) -> list[Line]:
         kinds = [(OURS, path), (REDIS, redis_path), (REDIS_SINGLE, redis_path)]
         packages, missing = "", []
         try:
+            program(MEMCACHED_SERVER)
             packages = str(folder_with(MEMCACHED))
             kinds.append((MEMCACHED_CLIENT, stack.enter_context(_memcached())))
         except NotMeasured as exc:
@@ -158,13 +158,11 @@ def _best_redis_first(runs: Sequence[Runs], *, quick: bool) -> list[Runs]:
 
 @contextlib.contextmanager
 def _memcached() -> Iterator[Path]:
-    program = shutil.which("memcached")
-    if program is None:
-        raise NotMeasured(MEMCACHED_HINT)
+    server = program(MEMCACHED_SERVER).path
     with scratch() as folder:
         path = folder / "memcached.sock"
         # As root it needs the name of a user. One thread, as redis-server has for commands.
-        command = [program, "-s", str(path), "-u", getpass.getuser(), "-t", "1"]
+        command = [server, "-s", str(path), "-u", getpass.getuser(), "-t", "1"]
         with running(command):
             wait_until(path.exists, "memcached")
             yield path

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from .programs import REDIS, program
+from .result import NotMeasured
+
 PACKAGES = ("mcp", "pydantic", "starlette", "uvicorn", "uvloop", "httptools", "msgpack", "redis")
 """What has a say in the figures, with `redis` for redis-py."""
 
@@ -63,9 +66,16 @@ def _first_line(program: str, option: str) -> str:
 
 
 def _redis() -> str:
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
+    try:
+        server = program(REDIS)
+    except NotMeasured:
         return "not installed"
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [server.path, "--version"],
+        env={**os.environ, **server.env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     words = [word[2:] for word in done.stdout.split() if word.startswith("v=")]
     return words[0] if words else "unknown"

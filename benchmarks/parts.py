@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import (
@@ -23,6 +23,7 @@ from . import (
     validation,
 )
 from .effort import Effort
+from .programs import REDIS, WRK
 from .result import Line
 
 
@@ -35,12 +36,14 @@ class Part:
         summary: One line.
         about: What is measured and how, for the report.
         measure: Does it.
+        needs: Programs without which there is nothing to measure, as of `programs.program`.
     """
 
     name: str
     summary: str
     about: str
     measure: Callable[[Effort], list[Line]]
+    needs: Sequence[str] = ()
 
 
 PARTS = (
@@ -68,6 +71,7 @@ or without, answers as JSON or as events, asyncio or uvloop; the fastest is comp
 otherwise e-mail and password are arguments of each call. Rivals get them as arguments. Processor
 time is that of all server processes, the cache daemon's included, without the generator's.""",
         against_rivals.against_rivals,
+        needs=(WRK,),
     ),
     Part(
         "call",
@@ -85,6 +89,7 @@ that of calls without any clock within them, so that the steps together take som
 The server of `http` against the same one with `OIG_FAST_LANE=off`: two workers, the same accounts,
 logins in arguments and in a header.""",
         switched_off.fast_lane,
+        needs=(WRK,),
     ),
     Part(
         "near-cache",
@@ -93,6 +98,7 @@ logins in arguments and in a header.""",
 The server of `http` against the same one with `OIG_NEAR_CACHE=off`: one account asks for
 `check_auth` over one connection. The time of a call has HTTP and the generator in it.""",
         switched_off.near_cache,
+        needs=(WRK,),
     ),
     Part(
         "bearer",
@@ -104,6 +110,7 @@ with plain calls answered by the fast lane, and by the SDK (`OIG_FAST_LANE=off`)
 the token, the worker reads the client's rights from the record of connected clients and opens the
 login that is sealed there.""",
         bearer.against_basic,
+        needs=(WRK,),
     ),
     Part(
         "history",
@@ -114,6 +121,7 @@ week of the battery's history and for notifications, all by handle and cached. W
 last two is kept beside the portal's answers, so that they need not be read again. Processor time is
 that of all server processes.""",
         history.against_live,
+        needs=(WRK,),
     ),
     Part(
         "lookup",
@@ -126,6 +134,7 @@ default pool, with `single_connection_client=True` and, for many callers, with a
 one connection; it is compared with as it is fastest. The daemon decides about locks, leases and
 limits with each look-up; the others return bytes.""",
         lookup.against_caches,
+        needs=(REDIS,),
     ),
     Part(
         "many-sessions",
@@ -154,8 +163,8 @@ call would have had to wait.""",
         """\
 A daemon that begins with many sessions on its disk and is asked over its socket for logins, so many
 a second: the lease, a turn at the portal, and the sealed session, which is confirmed once it is on
-the disk. Then, in turns, the same daemon that writes nothing. How late its loop is it looks itself,
-as above.""",
+the disk. Then, in turns, the same daemon that writes nothing. The daemon measures the delay of its
+own loop, as above.""",
         late.for_the_disk,
     ),
     Part(
@@ -209,6 +218,7 @@ supervisord with everything it starts, in a control group of the kernel with the
 simulated portal and the generator are outside of it. One account calls over four connections, with
 its login in arguments. performance.md says what this means for a Raspberry Pi.""",
         small_machine.whole_system,
+        needs=(WRK,),
     ),
     Part(
         "validation",
@@ -233,5 +243,9 @@ growth of `used_memory`, with a source of its own for each owner; that of the de
 of `MEMORY USAGE`. For the fail-over a primary with a replica and three Sentinels is killed under
 logins. docs/capacity.md says what follows.""",
         hosts.over_shared_storage,
+        needs=(
+            REDIS,
+            WRK,
+        ),
     ),
 )

@@ -38,6 +38,7 @@ def running(
     env: Mapping[str, str] | None = None,
     stdin: socket.socket | int = subprocess.DEVNULL,
     stdout: int | IO[Any] = subprocess.DEVNULL,
+    stderr: int | IO[Any] | None = None,
     folder: Path = ROOT,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the end of the block.
@@ -47,6 +48,7 @@ def running(
         env: Variables beside those of `clean_env`.
         stdin: Its descriptor 0, such as a listening socket.
         stdout: As of `subprocess`.
+        stderr: As of `subprocess`.
         folder: Where it runs.
     """
     process = None
@@ -58,6 +60,7 @@ def running(
                 env=clean_env(env),
                 stdin=stdin,
                 stdout=stdout,
+                stderr=stderr,
                 # A group of its own: Ctrl-C reaches only us, and we stop the others in their order.
                 process_group=0,
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +12,8 @@ from typing import Any
 import redis
 
 from .processes import LOOPBACK, listening, port_of, running, wait_until
-from .result import NotMeasured
+from .programs import REDIS, program
 from .system import scratch
-
-REDIS_HINT = (
-    "there is no redis-server here. Debian and Ubuntu: apt install redis-server; Fedora: dnf "
-    "install redis; macOS: brew install redis. It is run from here, no service is needed"
-)
 
 AOF = "--appendonly", "yes", "--appendfsync"
 
@@ -75,13 +69,22 @@ def redis_server(*options: str, replica_of: RedisServer | None = None) -> Iterat
     Raises:
         NotMeasured: It is not installed.
     """
-    command = [_program(), "--bind", LOOPBACK, "--save", "", "--repl-diskless-sync-delay", "0"]
+    server_program = program(REDIS)
+    command = [
+        server_program.path,
+        "--bind",
+        LOOPBACK,
+        "--save",
+        "",
+        "--repl-diskless-sync-delay",
+        "0",
+    ]
     if replica_of is not None:
         command += ["--replicaof", f"{LOOPBACK} {replica_of.port}"]
     with scratch() as folder:
         path, port = folder / "redis.sock", _free_port()
         command += ["--port", str(port), "--unixsocket", str(path), "--dir", str(folder)]
-        with running([*command, *options]) as process:
+        with running([*command, *options], env=server_program.env) as process:
             server = RedisServer(path, port, process)
             wait_until(lambda: _answers(lambda: server.info("server")), "redis-server")
             if replica_of is not None:
@@ -104,25 +107,18 @@ def sentinels(primary: RedisServer, down_after: float) -> Iterator[str]:
         f"sentinel down-after-milliseconds {PRIMARY} {round(down_after * 1000)}",
         f"sentinel failover-timeout {PRIMARY} {round(FAIL_OVER_SECONDS * 1000)}",
     )
-    ports = [_free_port() for _ in range(3)]
+    server_program, ports = program(REDIS), [_free_port() for _ in range(3)]
     with contextlib.ExitStack() as stack:
         for port in ports:
             folder = stack.enter_context(scratch())
             config = folder / "sentinel.conf"
             config.write_text("\n".join((f"port {port}", f"bind {LOOPBACK}", *rules, "")))
-            command = [_program(), str(config), "--sentinel", "--dir", str(folder)]
-            stack.enter_context(running(command))
+            command = [server_program.path, str(config), "--sentinel", "--dir", str(folder)]
+            stack.enter_context(running(command, env=server_program.env))
         for port in ports:
             wait_until(lambda port=port: _answers(lambda: _knows_all(port)), "a Sentinel")
         hosts = ",".join(f"{LOOPBACK}:{port}" for port in ports)
         yield f"redis+sentinel://{hosts}/{PRIMARY}"
-
-
-def _program() -> str:
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
-        raise NotMeasured(REDIS_HINT)
-    return program
 
 
 def _free_port() -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .processes import LOOPBACK, cpu_seconds
-from .result import NotMeasured, WrongAnswer
+from .programs import WRK, program
+from .result import WrongAnswer
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
-
-HINT = "there is no wrk here. Debian and Ubuntu: apt install wrk; macOS: brew install wrk"
 
 PATIENCE = 30.0
 """Seconds after which a turn is given up, beside its own."""
@@ -72,15 +70,13 @@ class Wrk:
         kept: bool,
         folder: Path,
     ) -> None:
-        program = shutil.which("wrk")
-        if program is None:
-            raise NotMeasured(HINT)
+        path = program(WRK).path
         self._file = folder / f"requests-{port}-{id(self)}"
         with self._file.open("wb") as file:
             for request in requests:
                 file.write(b"%d\n%b" % (len(request), request))
         threads = connections if kept else 1
-        self._begin = [program, f"-t{threads}", f"-c{connections}", "-s", str(SCRIPT)]
+        self._begin = [path, f"-t{threads}", f"-c{connections}", "-s", str(SCRIPT)]
         self._url, self._pids, self._bytes = f"http://{LOOPBACK}:{port}/", pids, bytes_each
         self._step = connections if kept else 1
         self._connections = connections
@@ -97,7 +93,12 @@ class Wrk:
         command = [*self._begin, f"-d{seconds}s", self._url, "--", *job]
         before = [cpu_seconds([pid]) for pid in self._pids]
         done = subprocess.run(
-            command, capture_output=True, timeout=seconds + PATIENCE, check=False, text=True
+            command,
+            capture_output=True,
+            timeout=seconds + PATIENCE,
+            check=False,
+            text=True,
+            process_group=0,
         )
         after = [cpu_seconds([pid]) for pid in self._pids]
         if done.returncode != 0:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..processes import ROOT
+from ..processes import ROOT, running
+from ..programs import NODE, program
 from ..result import NotMeasured
 
 FOLDER = ROOT / "build" / "rivals"
@@ -24,8 +26,6 @@ MEMCACHED = ("emcache==1.3.3",)
 """The client of memcached for asyncio that is released most often; it opens Unix sockets."""
 
 INSTALL_SECONDS = 300.0
-
-NODE_HINT = "there is no node here, or no npm. Debian and Ubuntu: apt install nodejs npm"
 
 
 def python_with(packages: Sequence[str]) -> Path:
@@ -53,20 +53,24 @@ def folder_with(packages: Sequence[str]) -> Path:
 
 
 def node_with(packages: Sequence[str]) -> tuple[str, Path]:
-    """Return node and the folder that has these packages.
+    """Return node itself, not a script that starts it, and the folder that has these packages.
 
     Raises:
         NotMeasured: There is no node or no npm, or they cannot be installed here.
     """
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise NotMeasured(NODE_HINT)
+    node = program(NODE).path
 
     def install(folder: Path) -> None:
         folder.mkdir(parents=True)
-        _run([npm, "install", "--silent", "--no-audit", "--no-fund", *packages], folder)
+        _run(["npm", "install", "--silent", "--no-audit", "--no-fund", *packages], folder)
 
-    return node, _made(packages, install)
+    # In a virtual environment `node` may be a script that runs the program as another process.
+    asked = [node, "-p", "process.execPath"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+    except (subprocess.SubprocessError, OSError) as exc:
+        raise NotMeasured(f"{' '.join(asked)} failed: {type(exc).__name__}") from exc
+    return said.stdout.strip(), _made(packages, install)
 
 
 def _made(packages: Sequence[str], install: Callable[[Path], None]) -> Path:
@@ -74,6 +78,8 @@ def _made(packages: Sequence[str], install: Callable[[Path], None]) -> Path:
     folder = FOLDER / f"{name}-python{sys.version_info.major}.{sys.version_info.minor}"
     done = folder / "complete"
     if not done.exists():
+        where = FOLDER.relative_to(ROOT)
+        print(f"  installing {' '.join(packages)} into {where}/", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         install(folder)
         done.touch()
@@ -81,16 +87,19 @@ def _made(packages: Sequence[str], install: Callable[[Path], None]) -> Path:
 
 
 def _run(command: Sequence[str], folder: Path = ROOT) -> None:
-    """Install something; what the installer prints is shown only if it fails."""
-    try:
-        subprocess.run(
-            command,
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=INSTALL_SECONDS,
-            check=True,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as exc:
-        sys.stderr.buffer.write(getattr(exc, "output", None) or b"")
-        raise NotMeasured(f"{' '.join(command)} failed: {type(exc).__name__}") from exc
+    """Install something; what the installer prints is shown only if it fails.
+
+    Its input is empty: it asks nobody anything.
+    """
+    failed = ""
+    with tempfile.TemporaryFile() as printed:
+        try:
+            with running(command, stdout=printed, stderr=printed, folder=folder) as process:
+                if code := process.wait(INSTALL_SECONDS):
+                    failed = f"ended with {code}"
+        except (subprocess.TimeoutExpired, OSError) as exc:
+            failed = f"failed: {type(exc).__name__}"
+        if failed:
+            printed.seek(0)
+            sys.stderr.buffer.write(printed.read())
+            raise NotMeasured(f"{' '.join(command)} {failed}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import gc
-import signal
 import sys
 import time
 from collections.abc import Sequence
+
+from . import interruption
+
+if __name__ == "__main__":
+    interruption.leave_quietly()
 
 try:
     from rich.console import Console
@@ -17,6 +21,7 @@ try:
     from .effort import FULL, QUICK, Effort
     from .parts import PARTS, Part
     from .processes import ROOT
+    from .programs import program
     from .result import Line, NotMeasured
 except ModuleNotFoundError as exc:
     sys.exit(
@@ -26,28 +31,40 @@ except ModuleNotFoundError as exc:
 
 REPORT = ROOT / "docs" / "benchmarks.md"
 
-INTERRUPTED = 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, and return the exit code: 0 whether budgets are met or not, for that is no test."""
+    """Measure, and return the exit code: 0 whether budgets are met or not, for that is no test.
+
+    An interrupted run shows the parts that were measured in full, and returns 130.
+    """
     arguments = _parser().parse_args(argv)
     console = Console()
     if arguments.list:
+        width = max(len(part.name) for part in PARTS)
         for part in PARTS:
-            print(f"{part.name:14}  {part.summary}")
+            print(f"{part.name:{width}}  {part.summary}")
         return 0
     chosen = [part for part in PARTS if not arguments.only or part.name in arguments.only]
     effort = QUICK if arguments.quick else FULL
-    # A terminated run stops what it started, as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
-    facts = machine.describe()
-    begin = time.monotonic()
-    try:
-        sections = [_measure(part, effort, Console(stderr=True)) for part in chosen]
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    console.print(report.table(sections))
+    sections: list[report.Section] = []
+    with interruption.handled():
+        facts: list[tuple[str, str]] = []
+        begin = time.monotonic()
+        try:
+            facts += machine.describe()
+            for part in chosen:
+                section = _measure(part, effort, Console(stderr=True))
+                if interruption.begun():
+                    break  # what it says is of a part that was stopped
+                sections.append(section)
+        except KeyboardInterrupt:
+            pass
+        if sections:
+            console.print(report.table(sections))
+            console.print(report.summary(sections))
+        if interruption.begun():
+            console.print(f"Interrupted: {len(sections)} of {len(chosen)} parts were measured.")
+            return interruption.EXIT_CODE
     if len(chosen) == len(PARTS) and effort is FULL:
         facts.append(("load average after", machine.load()))
         facts.append(("duration", f"{(time.monotonic() - begin) / 60:.0f} minutes"))
@@ -61,6 +78,8 @@ def _measure(part: Part, effort: Effort, console: Console) -> report.Section:
     console.print(f"[bold]{part.name}[/] {escape(part.summary)}", highlight=False)
     gc.collect()
     try:
+        for name in part.needs:
+            program(name)
         lines = part.measure(effort)
     except NotMeasured as exc:
         lines = [Line(part.summary, why_not=str(exc))]
@@ -68,10 +87,19 @@ def _measure(part: Part, effort: Effort, console: Console) -> report.Section:
         console.print_exception()
         lines = [Line(part.summary, why_not=f"{type(exc).__name__}: {_one_line(exc)}")]
     for line in lines:
+        if line.why_not:
+            reason = f"  not measured: {_named(line, part)}{line.why_not}"
+            console.print(reason, markup=False, highlight=False)
+            continue
         for indent, one in (("  ", line), *(("      ", figure) for figure in line.figures)):
             values = ", ".join(map(report.number, one.values))
             console.print(f"{indent}{one.what}: {values} {one.unit}", markup=False, highlight=False)
     return report.Section(part.name, part.about, lines)
+
+
+def _named(line: Line, part: Part) -> str:
+    """Return what a line is about, unless it is about the whole part."""
+    return "" if line.what == part.summary else f"{line.what}: "
 
 
 def _one_line(exc: Exception) -> str:
@@ -79,19 +107,30 @@ def _one_line(exc: Exception) -> str:
     return " ".join(str(exc).split()).replace("|", "/")[:200]
 
 
+def _part_name(name: str) -> str:
+    names = [part.name for part in PARTS]
+    if name not in names:
+        hint = " For several parts, repeat --only." if "," in name else ""
+        raise argparse.ArgumentTypeError(f"there is no part {name!r}.{hint} See --list")
+    return name
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure the session cache against rivals, as ratios in one run. A run of all "
-        "parts without --quick writes docs/benchmarks.md.",
+        "parts without --quick writes docs/benchmarks.md. Parts `http` and `lookup` install their "
+        "rivals from the package registries into build/rivals/.",
+        epilog="Exit codes: 0 when measured, whether budgets are met or not, for they are no test; "
+        "2 for wrong arguments; 130 when interrupted.",
     )
-    parser.add_argument("--list", action="store_true", help="say what there is to measure")
+    parser.add_argument("--list", action="store_true", help="list all parts and exit")
     parser.add_argument(
         "--only",
         action="append",
-        choices=[part.name for part in PARTS],
+        type=_part_name,
         metavar="NAME",
-        help="measure this part; may be repeated",
+        help="measure this part alone; for several, repeat it: --only call --only ping",
     )
     parser.add_argument("--quick", action="store_true", help="few repetitions, rough figures")
     return parser

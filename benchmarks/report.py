@@ -19,8 +19,8 @@ turns of a second or less; a value is the ratio of one round, so that whatever e
 meanwhile weighs on both sides. The median over all rounds is judged; the range says how far to
 trust it. [performance.md](performance.md) says where the time goes and what was tried.
 
-A rival is compared in the best of its configurations, which the run itself finds: the figures of
-its part list all that were tried. The load generator shares the cores of the machine with all
+Each rival runs in its fastest configuration, which the benchmark finds first; the figures list
+every one tried. The load generator shares the cores of the machine with all
 contestants: with more cores than processes all rates are higher.
 
 """
@@ -44,20 +44,29 @@ class Section:
 def table(sections: Sequence[Section]) -> Table:
     """Draw all lines, for a terminal."""
     drawn = Table(title="Benchmarks", title_justify="left")
-    drawn.add_column("part")
-    drawn.add_column("what", ratio=1)
-    for name in ("min", "median", "max"):
-        drawn.add_column(name, justify="right", no_wrap=True)
-    drawn.add_column("budget", no_wrap=True)
-    drawn.add_column("met")
+    # Whatever the width of the terminal, a long word goes on in the next line. The range of the
+    # values is in one cell: three columns would leave no room for what they are of.
+    drawn.add_column("what", ratio=1, overflow="fold")
+    drawn.add_column("median (min - max)", justify="right", overflow="fold")
+    drawn.add_column("budget", overflow="fold")
+    drawn.add_column("met", overflow="fold")
     for section in sections:
         for line in section.lines:
             style = {True: "green", False: "red", None: ""}[line.met]
-            values = _spread(line.values, line.unit) if line.values else ("", "", "")
             # Text, not markup: brackets in a reason are brackets.
             what = line.what if not line.why_not else f"{line.what}: {line.why_not}"
-            drawn.add_row(section.name, Text(what), *values, _budget(line), Text(_met(line), style))
+            value = _short(line.values, line.unit) if line.values else ""
+            verdict = Text(_met(line), style)
+            budget = _budget(line).replace(" ", "\u00a0")
+            drawn.add_row(Text(f"{section.name}: {what}"), value, budget, verdict)
     return drawn
+
+
+def summary(sections: Sequence[Section]) -> str:
+    """Count the budgets, such as `20 met, 1 not met, 2 not measured`."""
+    lines = [line for section in sections for line in section.lines]
+    met, not_met = (sum(line.met is verdict for line in lines) for verdict in (True, False))
+    return f"{met} met, {not_met} not met, {sum(bool(line.why_not) for line in lines)} not measured"
 
 
 def markdown(
@@ -116,6 +125,14 @@ def _spread(values: Sequence[float], unit: str) -> tuple[str, str, str]:
     found = (min(values), statistics.median(values), max(values))
     least, middle, most = (f"{number(value)} {unit}" for value in found)
     return least, middle, most
+
+
+def _short(values: Sequence[float], unit: str) -> str:
+    """Write the median with its unit, and below it the range, each unbroken."""
+    least, middle, most = (
+        number(each) for each in (min(values), statistics.median(values), max(values))
+    )
+    return f"{middle}\u00a0{unit}" + (f"\n({least}\u00a0-\u00a0{most})" if least != most else "")
 
 
 def _cells(line: Line) -> tuple[str, ...]:

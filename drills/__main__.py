@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
+
+from benchmarks import interruption
+
+if __name__ == "__main__":
+    interruption.leave_quietly()
 
 try:
     from rich.console import Console
@@ -27,30 +31,37 @@ except ModuleNotFoundError as exc:
 
 REPORT = ROOT / "docs" / "drills.md"
 
-INTERRUPTED = 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do the drills, and return the exit code: 0 if none was failed, 1 if one was."""
+    """Do the drills, and return the exit code: 0, 1 if one is not met, 130 if interrupted."""
     arguments = _parser().parse_args(argv)
     if arguments.list:
+        width = max(len(drill.name) for drill in DRILLS)
         for drill in DRILLS:
-            print(f"{drill.name:24}  {drill.case}")
+            print(f"{drill.name:{width}}  {drill.case}")
         return 0
     chosen = [drill for drill in DRILLS if not arguments.only or drill.name in arguments.only]
-    # A terminated run stops what it started, as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
-    facts = [("date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())), *machine.describe()]
+    facts = [("date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))]
     begun = time.monotonic()
-    progress = Console(stderr=True)
-    try:
-        with Ground() as ground:
-            lines = [_carried_out(drill, ground, arguments.short, progress) for drill in chosen]
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    console = Console()
-    console.print(results.table(lines))
-    console.print(results.summary(lines))
+    progress, console = Console(stderr=True), Console()
+    lines: list[Line] = []
+    with interruption.handled():
+        try:
+            facts += machine.describe()
+            with Ground() as ground:
+                for drill in chosen:
+                    line = _carried_out(drill, ground, arguments.short, progress)
+                    if interruption.begun():
+                        break  # its verdict is of a system that was being stopped
+                    lines.append(line)
+        except KeyboardInterrupt:
+            pass
+        if lines:
+            console.print(results.table(lines))
+            console.print(results.summary(lines))
+        if interruption.begun():
+            console.print(f"Interrupted: {len(lines)} of {len(chosen)} drills were done.")
+            return interruption.EXIT_CODE
     if len(chosen) == len(DRILLS) and not arguments.short:
         facts.append(("load average after", machine.load()))
         facts.append(("duration", f"{(time.monotonic() - begun) / 60:.0f} minutes"))
@@ -63,10 +74,20 @@ def _carried_out(drill: Drill, ground: Ground, short: bool, progress: Console) -
     progress.print(f"[bold]{drill.name}[/] {escape(drill.case)}", highlight=False)
     begun = time.monotonic()
     line = carry_out(drill, ground, drill.short if short else drill.full)
-    seen = line.why_not if line.outcome is None else f"{line.outcome.seen} {line.outcome.figure}"
+    seen = line.why_not
+    if line.outcome is not None:
+        seen = "; ".join(filter(None, (line.outcome.seen, line.outcome.figure)))
     took = time.monotonic() - begun
     progress.print(f"  {line.verdict}, {took:.0f} s: {seen}", markup=False, highlight=False)
     return line
+
+
+def _drill_name(name: str) -> str:
+    names = [drill.name for drill in DRILLS]
+    if name not in names:
+        hint = " For several drills, repeat --only." if "," in name else ""
+        raise argparse.ArgumentTypeError(f"there is no drill {name!r}.{hint} See --list")
+    return name
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,14 +95,16 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m drills",
         description="Break the running system on purpose and judge what its callers get. A run of "
         "all drills without --short writes docs/drills.md.",
+        epilog="Exit codes: 0 when no drill failed, even if some could not be run here; 1 when one "
+        "is not met; 2 for wrong arguments; 130 when interrupted.",
     )
-    parser.add_argument("--list", action="store_true", help="say what there is to do")
+    parser.add_argument("--list", action="store_true", help="list all drills and exit")
     parser.add_argument(
         "--only",
         action="append",
-        choices=[drill.name for drill in DRILLS],
+        type=_drill_name,
         metavar="NAME",
-        help="do this drill; may be repeated",
+        help="do this drill alone; for several, repeat it: --only guesses --only crowd",
     )
     parser.add_argument("--short", action="store_true", help="do less of each, as the tests do")
     return parser

@@ -14,7 +14,7 @@ from .held import HELD
 HEAD = """\
 # Drills
 
-What was done to the running system, what was expected, and what was seen. Everything in it is real:
+What was done to the running system, what was expected, and what was seen. Nothing is mocked:
 supervisord, cache daemon, workers, HTTP, and the HTTP server of the portal simulator. `python -m
 drills` repeats all of them and writes this file; `--only NAME` does one, `--short` less of each.
 Some need the Debian packages strace and faketime, or root for mounts, and are not run without them.
@@ -34,10 +34,9 @@ STYLES = {"met": "green", "NOT MET": "red", "not run": "yellow"}
 def table(lines: Sequence[Line]) -> Table:
     """Draw all lines, for a terminal."""
     drawn = Table(title="Drills", title_justify="left")
-    drawn.add_column("drill", no_wrap=True)
-    for name in ("case", "expected", "seen"):
-        drawn.add_column(name, ratio=1)
-    drawn.add_column("figure")
+    for name in ("drill", "case", "expected", "seen", "figure"):
+        # Whatever the width of the terminal, a long word goes on in the next line.
+        drawn.add_column(name, ratio=1 if name in {"drill", "figure"} else 2, overflow="fold")
     drawn.add_column("met", no_wrap=True)
     for line in lines:
         # Text, not markup: brackets in what was seen are brackets.
@@ -47,9 +46,9 @@ def table(lines: Sequence[Line]) -> Table:
 
 
 def summary(lines: Sequence[Line]) -> str:
-    """Count the verdicts, such as `30 met, 1 not run`."""
+    """Count the verdicts, such as `30 met, 0 NOT MET, 1 not run`."""
     counted = Counter(line.verdict for line in lines)
-    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in STYLES if counted[verdict])
+    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in STYLES)
 
 
 def markdown(lines: Sequence[Line], facts: Sequence[tuple[str, str]]) -> str:

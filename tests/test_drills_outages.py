@@ -61,7 +61,7 @@ def test_a_drill_that_raises_is_not_met_and_one_that_cannot_be_done_is_not_run()
     assert failed.verdict == "NOT MET"
     assert failed.outcome.seen == "AssertionError: not in 60 s: it"
     assert (missing.verdict, missing.why_not) == ("not run", "there is no strace")
-    assert results.summary([failed, missing, missing]) == "1 NOT MET, 2 not run"
+    assert results.summary([failed, missing, missing]) == "0 met, 1 NOT MET, 2 not run"
 
 
 TRACE = """\

@@ -87,8 +87,17 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             for left in below:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     left.kill()
+            wait_until(lambda: all(map(_ended, below)), "the end of a killed process", seconds=STOP)
             if process.stdout is not None:
                 process.stdout.close()
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Whether a process runs no more; its entry may stay until its new parent reads it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _below(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.state.limits import Policy
+
 from .callers import owners
 from .drill import Drill, Extent, NotRun, Outcome
 from .ground import Ground
@@ -24,6 +26,8 @@ BEGUN = re.compile(r"^(\d+) +f(?:data)?sync\(\d+<([^>]*)>(.*)$")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. f(?:data)?sync resumed>.*= 0")
 REQUEST = re.compile(r'"POST /(mcp|authorize|token|revoke) HTTP/1\.1')
 ANSWER = re.compile(r'^\d+ +(?:write|writev|sendto|sendmsg)\(\d+<TCP.*"HTTP/1\.1 ')
+
+POLICY = Policy()
 
 SESSIONS, JOURNAL, GRANTS = "sessions.db", "journal.db", "grants.db"
 
@@ -97,7 +101,10 @@ def in_order(ground: Ground, extent: Extent) -> Outcome:
                 promises.end_session()
                 promises.change()
                 promises.disconnect()
+                promises.lock()
                 expected += [SESSIONS, SESSIONS, SESSIONS, "", JOURNAL, GRANTS, GRANTS, GRANTS]
+                # Each wrong password is counted on the disk; the next one finds the lock there.
+                expected += [*[SESSIONS] * POLICY.per_source, ""]
         with trace.open(errors="replace") as lines:
             seen = exchanges(lines)
     late = [
@@ -118,7 +125,7 @@ def in_order(ground: Ground, extent: Extent) -> Outcome:
 DRILLS = (
     Drill(
         "sync-before-answer",
-        "all system calls are traced while one caller has sessions, changes and grants stored",
+        "system calls are traced while sessions, locks, changes and grants are stored one by one",
         "of each answer that reports a change, fsync or fdatasync has returned before the write "
         "to the socket",
         Extent(times=20),

@@ -6,11 +6,14 @@ import contextlib
 import functools
 import http.client
 import itertools
+import os
 import random
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -24,6 +27,8 @@ from .simulated_portal import running_portal
 from .supervised import alive, family, prepared_system, started
 from .waiting import PATIENCE, wait_until
 
+SESSIONS = "sessions.db"
+
 SETTINGS: dict[str, Any] = {
     "OIG_CALLS_PER_MINUTE": "0",
     "OIG_LOGINS_PER_SECOND": "1000",
@@ -34,12 +39,44 @@ SETTINGS: dict[str, Any] = {
 }
 
 LONGEST = 3.0
-"""Seconds in which everything is killed, once one more of each kind has been reported."""
+"""Seconds after which everything is killed at the next report, once each kind was reported."""
+
+SYNC_MILLISECONDS = 60
+"""How long each sync takes. What a report does not wait for is not written meanwhile, since writes
+wait for the sync before them, and is lost then. Two of them are well below the time for which an
+answer waits for the disk."""
 
 
-def cut(supervisord: subprocess.Popen[bytes]) -> None:
+SESSION_CALLERS = 3
+"""How many log in all the time, so that a sync is nearly always under way."""
+
+
+def slowed(folder: Path) -> tuple[str, ...]:
+    """Return the command under which the syncs of the sessions are slow; none without strace."""
+    if shutil.which("strace") is None:
+        return ()
+    syncs = "fsync,fdatasync"
+    # As in sync_order.py. All else goes on without a stop.
+    return (
+        *("strace", "-D", "-f", "--seccomp-bpf", "-o", os.devnull),
+        *("-P", str(folder / f"{SESSIONS}-wal"), "-e", f"trace={syncs}"),
+        *("-e", f"inject={syncs}:delay_enter={SYNC_MILLISECONDS}ms"),
+    )
+
+
+def cut_at_report(
+    supervisord: subprocess.Popen[bytes], daemon: int, reports: Callable[[], int]
+) -> None:
+    """Kill everybody as soon as something more is reported, the daemon first."""
+    everybody = sorted(family(supervisord.pid), key=lambda process: process.pid != daemon)
+    before, deadline = reports(), time.monotonic() + PATIENCE
+    while reports() == before and time.monotonic() < deadline:
+        time.sleep(0.0005)  # sooner than the row of a report is written
+    cut(supervisord, everybody)
+
+
+def cut(supervisord: subprocess.Popen[bytes], everybody: list[psutil.Process]) -> None:
     """Kill supervisord and everything below it, before any of them can tell another."""
-    everybody = family(supervisord.pid)
     for act in (psutil.Process.suspend, psutil.Process.kill):
         for process in everybody:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -68,17 +105,19 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
         # The portal is not ours: it lives on, and with it the accounts and their sessions.
         portal = stack.enter_context(running_portal())
         system = stack.enter_context(prepared_system(**SETTINGS, OIG_PORTAL_URL=portal.base_url))
+        through = slowed(system.run_dir)
         numbers = itertools.count()
         promises = Promises(system, lambda: owners(system, f"new-{next(numbers)}", 1)[0])
         for number in range(extent.times):
-            with started(system) as supervisord:
+            with started(system, through) as supervisord:
                 system.wait_ready()
                 failures += promises.broken(_attempts(portal.state()))
                 gone = threading.Event()
                 threads = [
                     threading.Thread(target=until_cut, args=(work, failures, gone))
                     for work in (
-                        *(promises.open_session, promises.end_session, promises.lock),
+                        *(promises.open_session,) * SESSION_CALLERS,
+                        *(promises.end_session, promises.lock),
                         *(promises.change, promises.connect, promises.disconnect),
                     )
                 ]
@@ -87,8 +126,9 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
                 try:
                     wait_until("answers of all kinds", functools.partial(_more, promises, number))
                     time.sleep(random.uniform(0.0, LONGEST))
+                    cut_at_report(supervisord, system.pid("cache"), promises.sessions)
                 finally:
-                    cut(supervisord)
+                    cut(supervisord, family(supervisord.pid))
                     gone.set()
                     for thread in threads:
                         thread.join(PATIENCE)
@@ -103,7 +143,8 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
     return Outcome(
         not failures,
         f"{len(failures)} broken promises of {told}{''.join(f'; {one}' for one in failures[:3])}",
-        f"{extent.times} times, {len(promises)} promises",
+        f"{extent.times} times, {len(promises)} promises"
+        f"{'' if through else '; syncs were not slowed: strace is not installed'}",
     )
 
 
@@ -119,7 +160,8 @@ def _attempts(state: dict[str, Any]) -> dict[str, Any]:
 DRILLS = (
     Drill(
         "everything-killed",
-        "supervisord, daemon and workers are killed (-9) at once while they report changes",
+        "supervisord, daemon and workers are killed (-9) at once, right after one of many reports, "
+        f"while each sync takes {SYNC_MILLISECONDS} ms",
         "every session, lock, change and grant that was reported is there after the start, and "
         "nothing that was ended",
         Extent(times=10),

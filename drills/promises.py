@@ -35,10 +35,13 @@ class Promises:
     grants: list[ConnectedClient] = field(default_factory=list)
     ended_grants: list[ConnectedClient] = field(default_factory=list)
 
+    def sessions(self) -> int:
+        """Return how many promises of sessions, and of their end or lock, there are."""
+        return len(self.handles) + len(self.ended_handles) + len(self.locked)
+
     def __len__(self) -> int:
         """Return how many promises there are."""
-        sessions = len(self.handles) + len(self.ended_handles) + len(self.locked)
-        return sessions + len(self.changes) + len(self.grants) + len(self.ended_grants)
+        return self.sessions() + len(self.changes) + len(self.grants) + len(self.ended_grants)
 
     def fewest(self) -> int:
         """Return how many there are of the kind that was reported least."""

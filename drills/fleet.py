@@ -186,11 +186,14 @@ def running_fleet(
     with running_portal() as portal, socket.create_server(("127.0.0.1", 0)) as listener:
         (folder / "oig-cloud-mcp").mkdir(exist_ok=True)
         (folder / "oig-cloud-mcp" / "settings.env").touch()
+        (folder / "state").mkdir(mode=0o700)
         environment = {
             "PATH": os.environ["PATH"],
             # An empty settings file, by a variable that the version before takes as well.
             "XDG_CONFIG_HOME": str(folder),
             "OIG_RUN_DIR": str(folder),
+            # Journal, grants and logs: a drill leaves those of the checkout alone.
+            "OIG_STATE_DIR": str(folder / "state"),
             "OIG_PORTAL_URL": portal.base_url,
             # Tests call as fast as the machine can.
             "OIG_CALLS_PER_MINUTE": "0",

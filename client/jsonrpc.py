@@ -54,15 +54,21 @@ def answered(body: bytes | str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         raise Malformed from None
     match message:
-        case {"jsonrpc": "2.0", "id": int(number), "result": dict(result)} if number == ID:
+        case {"jsonrpc": "2.0", "id": number, "result": dict(result)} if _is(ID, number):
             return result
         case {"jsonrpc": "2.0", "error": {"code": int(code), "message": str(text)} as error}:
             # Without an id where the server refused the request before it read that far.
-            if message.get("id") in {ID, None}:
+            number = message.get("id")
+            if not isinstance(code, bool) and (number is None or _is(ID, number)):
                 raise Rejected(code, text, error.get("data"))
         case {"jsonrpc": "2.0", "method": str()} if "id" not in message:
             return None
     raise Malformed
+
+
+def _is(expected: int, value: object) -> bool:
+    """Whether a value is that integer; Python takes `true` and 1.0 for 1."""
+    return type(value) is int and value == expected
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
+from .address import checked_url, shown
 from .challenge import Challenge, bearer
-from .failures import Failure, LoginWanted, NotMcp, Refused
+from .failures import Failure, LoginWanted, NotMcp, Refused, UsageFailure
+from .quoting import joined
 
 PROBE = "server/discover"
 """The request newer protocols open with. An older server may refuse it in any way it likes, and
@@ -30,6 +32,7 @@ class Answer:
         body: The body.
         challenge: Its header `WWW-Authenticate`; empty without one.
         with_login: The request carried a login.
+        location: Its header `Location`; empty without one.
     """
 
     url: str
@@ -39,6 +42,7 @@ class Answer:
     body: bytes
     challenge: str = ""
     with_login: bool = False
+    location: str = ""
 
     @property
     def is_jsonrpc(self) -> bool:
@@ -73,13 +77,14 @@ GATEWAY = (
     "(oig-cloud-mcp serve), then try again."
 )
 SPEAKS_TLS = "So does a port that speaks TLS, when it is asked in plain http."
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({502, 503, 504})
 
 
 def judge(answer: Answer) -> Failure | None:
     """Return why this cannot be read as MCP, or None when the SDK should go on reading."""
     if answer.status == HTTPStatus.ACCEPTED or 300 <= answer.status < 400:
-        return None  # nothing to read; redirects are followed or reported by the SDK
+        return _judge_redirect(answer)
     if answer.status < 400:
         return _judge_success(answer)
     asked = bearer(answer.challenge)
@@ -94,6 +99,29 @@ def judge(answer: Answer) -> Failure | None:
         f"{answer.url} answered {_named(answer.status)}. {_reason(answer)}",
         kind=f"http_{answer.status}",
         passing=answer.status in PASSING,
+    )
+
+
+def _judge_redirect(answer: Answer) -> NotMcp | None:
+    """Name the address to use: a login goes to no other than the one that was given."""
+    if answer.status not in REDIRECTS or not answer.location:
+        return None  # nothing to read, and nowhere to go
+    try:
+        target = checked_url(shown(urljoin(answer.url, answer.location)))
+    except (ValueError, UsageFailure):
+        return NotMcp(
+            f"{answer.url} redirects to an address that cannot be used. Another service lives at "
+            "this address, or a proxy is set up wrongly; check --url or OIG_MCP_URL.",
+            kind="redirected",
+        )
+    meant, advice = target, "If that is the server you mean"
+    if answer.url.startswith("https:") and target.startswith("http:"):
+        meant = over_tls(target)
+        advice = "A proxy does not tell the server that it is asked over https: repair that, or try"
+    return NotMcp(
+        f"{answer.url} redirects to {target}. oig-client does not follow: it sends a login to no "
+        f"address but the one given. {advice}: {joined(['--url', meant])}",
+        kind="redirected",
     )
 
 

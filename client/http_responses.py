@@ -60,6 +60,7 @@ class Witness:
                 body=body,
                 challenge=response.headers.get("www-authenticate", ""),
                 with_login="authorization" in request.headers,
+                location=response.headers.get("location", ""),
             )
         )
         if verdict is not None:

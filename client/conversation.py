@@ -12,12 +12,14 @@ from typing import Any
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
+from mcp_types import CallToolResult, Implementation
 from pydantic import ValidationError
 
 from . import catalogue as offers
+from .http_responses import MAX_BYTES
 from .jsonrpc import Malformed, Rejected
-from .outages import leaves
+from .outages import broken_promise, leaves
+from .output_schema import keeps_promise
 from .version import version
 
 MAX_PAGES = 100
@@ -29,6 +31,8 @@ class Conversation:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        # Its own check runs a stranger's regular expressions, which nothing can stop.
+        client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
 
     async def listed(self) -> offers.Catalogue:
         """List the tools."""
@@ -65,17 +69,29 @@ class Conversation:
         )
 
     async def call(self, tool: offers.Tool, arguments: Mapping[str, Any]) -> offers.Result:
-        """Call a tool."""
+        """Call a tool.
+
+        Raises:
+            Failure: The answer is not what the tool promises.
+        """
         answer = await self._client.call_tool(tool.name, dict(arguments))
+        given = answer.structured_content
+        result = {} if given is None else {"structuredContent": given}
+        if not answer.is_error and not keeps_promise(result, tool.output_schema):
+            raise broken_promise()
         return offers.Result(
             content=tuple(
                 block.model_dump(mode="json", by_alias=True, exclude_none=True)
                 for block in answer.content
             ),
-            structured=answer.structured_content,
+            structured=given,
             is_error=answer.is_error,
             meta=answer.meta or {},
         )
+
+
+async def _unchecked(name: str, result: CallToolResult) -> None:
+    """Check nothing: `keeps_promise` does."""
 
 
 @asynccontextmanager
@@ -93,7 +109,7 @@ async def conversing(url: str, http: httpx2.AsyncClient, mode: str) -> AsyncIter
     """
     try:
         async with Client(
-            streamable_http_client(url, http_client=http),
+            streamable_http_client(url, http_client=http, max_sse_event_size=MAX_BYTES),
             client_info=Implementation(name="oig-client", version=version()),
             mode=mode,
             cache=None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 import sys
@@ -31,6 +32,11 @@ NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, 
 NO_WAY_ON_WINDOWS = frozenset({1231, 1232})
 """Likewise ERROR_NETWORK_UNREACHABLE and ERROR_HOST_UNREACHABLE of winerror.h: connections of
 asyncio fail with these on Windows, and plain sockets' with those above."""
+
+
+CLOSED = re.compile("disconnected|closed connection")
+"""What the HTTP client says of a connection that ends too early, by the same exception as of an
+answer that breaks the protocol; httpcore2's and h11's words."""
 
 
 def leaves(exc: BaseException | None, depth: int = 0) -> Iterator[BaseException]:
@@ -92,7 +98,7 @@ def _of(
                 "at all.",
                 kind="timeout",
             )
-    return _cut_off(url)
+    return _bad_http(url) if _breaks_http(leaf) else _cut_off(url)
 
 
 def _not_connected(leaf: BaseException, found: list[BaseException], url: str) -> Unreachable:
@@ -176,6 +182,20 @@ def _garbage(url: str) -> NotMcp:
         f"{url} answered something that is not valid MCP. Another service lives at this address, "
         "or the server is broken; check --url or OIG_MCP_URL (path /mcp).",
         kind="garbage",
+    )
+
+
+def _breaks_http(leaf: BaseException) -> bool:
+    kinds = (httpx2.RemoteProtocolError, httpx2.SSEError, httpx2.DecodingError)
+    return isinstance(leaf, kinds) and not CLOSED.search(str(leaf))
+
+
+def _bad_http(url: str) -> NotMcp:
+    return NotMcp(
+        f"{url} answered something that breaks the rules of HTTP, or goes beyond its limits, such "
+        "as those of headers. The fault is the server's, or that of a proxy on the way; tell its "
+        "operator, or check --url or OIG_MCP_URL.",
+        kind="bad_http",
     )
 
 

@@ -17,7 +17,7 @@ import httpx2
 
 from . import catalogue as offers
 from .failures import NotMcp, ToolFailure
-from .http_responses import JSON
+from .http_responses import JSON, MAX_BYTES
 from .jsonrpc import CONNECTION_CLOSED, Malformed, Rejected, answered, request
 from .outages import broken_promise
 from .output_schema import keeps_promise
@@ -29,8 +29,8 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 """Names that a header carries as they are."""
 PAUSE = 0.25
 """Seconds before a server is asked again that wanted to be asked later."""
-MAX_EVENT = 1024 * 1024
-"""Bytes of one event: the SDK's bound."""
+MAX_TTL = 2**53 - 1
+"""Milliseconds: the largest integer that all JSON parsers agree on (RFC 8259, section 6)."""
 
 
 class NotPlain(Exception):
@@ -111,7 +111,7 @@ class Stateless:
         ) as response:
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind == "text/event-stream":
-                async for event in httpx2.EventSource(response, max_event_size=MAX_EVENT):
+                async for event in httpx2.EventSource(response, max_event_size=MAX_BYTES):
                     # Progress and logs come before the answer, and nobody asked for them.
                     if event.event != "message" or not event.data:
                         continue
@@ -149,7 +149,7 @@ def _catalogue(result: Mapping[str, Any]) -> offers.Catalogue | None:
     return offers.Catalogue(
         server=offers.Server(name=name, version=release, protocol=REVISION),
         tools=known,
-        fresh_s=lasts / 1000 if type(lasts) is int and lasts > 0 else 0.0,
+        fresh_s=lasts / 1000 if type(lasts) is int and 0 < lasts <= MAX_TTL else 0.0,
     )
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import anyio
@@ -16,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.server.mcpserver import MCPServer
 
+from client import output_schema
 from client.__main__ import main
 from client.api import Endpoint
 from client.catalogue import Catalogue, Result, Tool
 from client.failures import ToolFailure, UsageFailure
 from client.jsonrpc import CONNECTION_CLOSED, Malformed, Rejected, answered
+from client.output_schema import keeps_promise
 from client.stateless import META, REVISION, NotPlain, Stateless
 
 pytest_plugins = ("tests.client_servers",)
@@ -197,7 +200,7 @@ def test_a_plain_list_says_for_how_long_it_may_be_used_again():
     found = asked_in_process(Replying(message(LISTED)), listed)
     assert (found.server.name, found.server.protocol) == ("s", REVISION)
     assert found.fresh_s == 60
-    for lasts in (0, -1, True, "60000", None):
+    for lasts in (0, -1, True, "60000", None, 60_000.5, 1e300, 2**53, 10**400):
         assert asked_in_process(Replying(message(LISTED | {"ttlMs": lasts})), listed).fresh_s == 0
 
 
@@ -235,8 +238,20 @@ def test_a_list_that_is_not_plain_is_left_to_the_sdk(change):
         asked_in_process(Replying(message(LISTED | change)), listed)
 
 
+ERROR = {"code": -32602, "message": "no"}
+
+
 @pytest.mark.parametrize(
-    "body", [message([]), message({}, id=2), '{"jsonrpc": "2.0", "id": 1}', "nothing", "[]"]
+    "body",
+    [
+        message([]),
+        *(message({}, id=number) for number in (2, True, 1.0, "1", None, [1], {})),
+        *(message({}, id=number, error=ERROR) for number in (2, True, 1.0, "1", [1], {})),
+        message({}, id=2, error=ERROR | {"code": True}),
+        '{"jsonrpc": "2.0", "id": 1}',
+        "nothing",
+        "[]",
+    ],
 )
 def test_an_answer_that_is_none_leaves_the_list_to_the_sdk_and_fails_the_call(body):
     with pytest.raises(NotPlain):
@@ -307,6 +322,19 @@ def test_a_server_that_wants_to_be_asked_later_is_asked_with_its_state():
         ({"type": "object", "required": ["a"]}, {"structuredContent": {}}, False),
         ({"type": "object"}, {}, False),
         ({"type": "nonsense"}, {"structuredContent": {}}, False),
+        ({"$schema": 7}, {"structuredContent": {}}, False),
+        ({"$schema": ["x"]}, {"structuredContent": {}}, False),
+        ({"$schema": "urn:unknown"}, {"structuredContent": {}}, True),
+        ({"properties": []}, {"structuredContent": {}}, False),
+        ({"properties": {"a": 7}}, {"structuredContent": {"a": 1}}, False),
+        ({"required": 7}, {"structuredContent": {}}, False),
+        ({"allOf": 7}, {"structuredContent": {}}, False),
+        ({"minProperties": "1"}, {"structuredContent": {}}, False),
+        ({"additionalProperties": False}, {"structuredContent": {"a": 1}}, False),
+        ({"$ref": 7}, {"structuredContent": {}}, False),
+        ({"$ref": "#"}, {"structuredContent": {}}, False),
+        ({"$ref": "#/$defs/none"}, {"structuredContent": {}}, False),
+        ({"properties": {"a": {"multipleOf": 0}}}, {"structuredContent": {"a": 1}}, False),
         ({"$ref": "http://localhost:9/more.json"}, {"structuredContent": {}}, False),
         ({"type": "object"}, {"isError": True}, True),
         (None, {}, True),
@@ -325,6 +353,52 @@ def test_a_result_keeps_what_its_tool_promises(schema, result, kept):
         with pytest.raises(ToolFailure) as caught:
             asked_in_process(app, ask)
         assert caught.value.kind == "bad_result"
+
+
+DRAFTS = (
+    "http://json-schema.org/draft-03/schema#",
+    "http://json-schema.org/draft-07/schema#",
+    "https://json-schema.org/draft/2019-09/schema",
+    "https://json-schema.org/draft/2020-12/schema",
+)
+LONG = "a" * 60 + "!"
+SLOW = "^(a+)+$"
+
+
+@pytest.mark.parametrize("dialect", DRAFTS)
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ({"pattern": SLOW}, LONG),
+        ({"patternProperties": {SLOW: {}}}, {LONG: 1}),
+        ({"patternProperties": {SLOW: {}}, "additionalProperties": False}, {LONG: 1}),
+        ({"patternProperties": {SLOW: {}}, "unevaluatedProperties": False}, {LONG: 1}),
+        ({"uniqueItems": True}, [[number] if number % 2 else {} for number in range(20_000)]),
+        ({"pattern": "("}, LONG),
+    ],
+)
+def test_what_a_schema_may_use_to_keep_a_client_busy_is_not_checked(dialect, rule, value):
+    for schema in (rule, {"$schema": dialect, **rule}):  # a part may name a dialect of its own
+        whole = {"$schema": dialect, "properties": {"a": schema}}
+        assert keeps_promise({"structuredContent": {"a": value}}, whole)
+
+
+def test_a_schema_that_names_another_keyword_so_is_checked_by_the_rest():
+    promised = {"properties": {"pattern": {"type": "string"}, "uniqueItems": {"const": 1}}}
+    assert keeps_promise({"structuredContent": {"pattern": "x", "uniqueItems": 1}}, promised)
+    assert not keeps_promise({"structuredContent": {"pattern": 7}}, promised)
+    assert not keeps_promise({"structuredContent": {"uniqueItems": 2}}, promised)
+
+
+@pytest.mark.parametrize("word", ["allOf", "anyOf", "oneOf"])
+def test_references_that_double_the_work_at_each_step_end_as_a_promise_not_kept(word, monkeypatch):
+    monkeypatch.setattr(output_schema, "LONGEST", 0.05)
+    end = {"type": "string" if word == "anyOf" else "integer"}
+    steps = {f"s{at}": {word: [{"$ref": f"#/$defs/s{at + 1}"}] * 2} for at in range(60)}
+    schema = {"$ref": "#/$defs/s0", "$defs": {**steps, "s60": end}}
+    began = process_time()
+    assert not keeps_promise({"structuredContent": 1}, schema)
+    assert process_time() - began < 2
 
 
 def test_a_list_is_used_again_while_the_server_lets_it_be_and_nothing_failed(mcp_server):

@@ -94,7 +94,7 @@ def test_a_tool_removed_since_it_was_listed_is_reported(mcp_server):
         ("/long", "too_long"),
         ("/zipped", "compressed"),
         ("/no", "refused_by_server"),
-        ("/moved", "refused_by_server"),
+        ("/moved", "redirected"),
     ],
 )
 def test_an_answer_that_is_not_mcp_is_recognised(odd_server, path, kind):

@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(part: Part, effort: Effort, console: Console) -> report.Section:
     console.print(f"[bold]{part.name}[/] {escape(part.summary)}", highlight=False)
     gc.collect()
+    begin = time.monotonic()
     try:
         for name in part.needs:
             program(name)
@@ -86,6 +87,7 @@ def _measure(part: Part, effort: Effort, console: Console) -> report.Section:
     except Exception as exc:  # noqa: BLE001 - one part that fails must not lose the others
         console.print_exception()
         lines = [Line(part.summary, why_not=f"{type(exc).__name__}: {_one_line(exc)}")]
+    console.print(f"  took {time.monotonic() - begin:.0f} s", highlight=False)
     for line in lines:
         if line.why_not:
             reason = f"  not measured: {_named(line, part)}{line.why_not}"

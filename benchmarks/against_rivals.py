@@ -56,7 +56,8 @@ def against_rivals(effort: Effort) -> list[Line]:
             found.append(best(rival, revision, effort))
         except (NotMeasured, WrongAnswer, OSError, RuntimeError, TimeoutError) as exc:
             what = f"throughput of ours / of {rival.name}, {revision}"
-            lines.append(Line(what, why_not=f"{type(exc).__name__}: {exc}"))
+            reason = str(exc) if isinstance(exc, NotMeasured) else f"{type(exc).__name__}: {exc}"
+            lines.append(Line(what, why_not=reason))
     with _contestants(found, effort) as contestants:
         runs = {run.who: run for run in take_turns(contestants, effort)}
     for one in found:

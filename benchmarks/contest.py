@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .calls import FROM_CACHE, LEGACY, Account, Question, check_auth
 from .effort import Effort
+from .progress import say
 from .result import Figure, WrongAnswer
 from .system import Served, scratch
 from .verifying import verified
@@ -122,7 +123,9 @@ def take_turns(
         for each, run in zip(contestants, runs, strict=True):
             with _leaving(each, run):
                 order.append((each, _load(each, folder), run))
-        for _ in range(rounds or effort.rounds):
+        count = rounds or effort.rounds
+        for number in range(1, count + 1):
+            say(f"round {number} of {count}: {len(order)} contestants, {TURN_SECONDS} s each")
             for each, load, run in order:
                 if not run.failure:
                     with _leaving(each, run):

@@ -41,7 +41,7 @@ class Effort:
 
 
 FULL = Effort(
-    rounds=7,
+    rounds=5,
     search=2,
     accounts=1000,
     pairs=5,

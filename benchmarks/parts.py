@@ -131,7 +131,7 @@ An asyncio process on uvloop asks for sessions of 200 bytes over a Unix socket: 
 with `CacheClient.call`, Redis with redis-py's asyncio client (hiredis parser) and `GET`, memcached
 (one thread) with emcache. The times are medians of single look-ups. redis-py is used with its
 default pool, with `single_connection_client=True` and, for many callers, with a blocking pool of
-one connection; it is compared with as it is fastest. The daemon decides about locks, leases and
+one connection; the fastest of these is compared with. The daemon decides about locks, leases and
 limits with each look-up; the others return bytes.""",
         lookup.against_caches,
         needs=(REDIS,),
@@ -148,7 +148,7 @@ with everything that is kept beside it (account, known source).""",
     ),
     Part(
         "disk",
-        "what it costs that no crash loses a session, a lock or a flush",
+        "what it costs to lose no session, lock or flush in a crash",
         """\
 In one process and without a socket: what the cache daemon decides with, its memory, and the file
 behind that, in a folder for temporary files. A login counts from when it is there to when it is
@@ -159,7 +159,7 @@ call would have had to wait.""",
     ),
     Part(
         "late",
-        "how late a daemon with many sessions is because of its disk",
+        "how much the disk delays a daemon with many sessions",
         """\
 A daemon that begins with many sessions on its disk and is asked over its socket for logins, so many
 a second: the lease, a turn at the portal, and the sealed session, which is confirmed once it is on

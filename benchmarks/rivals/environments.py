@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..processes import ROOT, running
 from ..programs import NODE, program
+from ..progress import say
 from ..result import NotMeasured
 
 FOLDER = ROOT / "build" / "rivals"
@@ -79,7 +80,7 @@ def _made(packages: Sequence[str], install: Callable[[Path], None]) -> Path:
     done = folder / "complete"
     if not done.exists():
         where = FOLDER.relative_to(ROOT)
-        print(f"  installing {' '.join(packages)} into {where}/", file=sys.stderr, flush=True)
+        say(f"installing {' '.join(packages)} from its registry into {where}/")
         shutil.rmtree(folder, ignore_errors=True)
         install(folder)
         done.touch()

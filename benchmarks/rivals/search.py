@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..calls import LEGACY, accounts
 from ..contest import Contestant, logins, take_turns
 from ..effort import Effort
+from ..progress import say
 from ..result import Figure, WrongAnswer
 from .start import Rival, Setup
 
@@ -46,6 +47,7 @@ def best(rival: Rival, revision: str, effort: Effort) -> Best:
         NotMeasured: It cannot be installed here, or there is no wrk.
         WrongAnswer: None of them answers right.
     """
+    say(f"{rival.name}, {revision}: looking for its fastest configuration")
     with contextlib.ExitStack() as stack:
         setups, contestants = [], []
         for setup in rival.setups:
@@ -61,5 +63,6 @@ def best(rival: Rival, revision: str, effort: Effort) -> Best:
     if not right:
         raise WrongAnswer(runs[0].failure)
     _, fastest = max(right, key=lambda pair: statistics.median(pair[0].rates))
+    say(f"{rival.name}, {revision}: {fastest} is its fastest")
     tried = [Figure(run.who, "requests/s", run.rates) for run, _ in right]
     return Best(rival, revision, fastest, tried)

@@ -217,8 +217,8 @@ SPARE: Final = 8
 DRILLS = (
     Drill(
         "crowd",
-        "connections that ask nothing, send half of something, drip, or never read, at the "
-        "workers and at the daemon; then all are reset at once",
+        "connections to the workers and to the daemon that send nothing, half a request or single "
+        "bytes, or never read; then all are reset at once",
         f"p99 of an owner not longer than x{SLOWER:.0f} (or +{1000 * ABSOLUTE:.0f} ms); memory "
         f"+{KEPT_MIB:.0f} MiB at most; all given back, and the next caller served at once",
         Extent(times=10_000),

@@ -10,7 +10,7 @@ import time
 from server.supervision.supervisor_rpc import SupervisordError
 
 from .callers import Callers, owners
-from .drill import Drill, Extent, Outcome
+from .drill import Drill, Extent, Outcome, counted
 from .ground import Ground
 from .supervised import RunningSystem
 from .waiting import wait_until
@@ -63,7 +63,7 @@ def killed(ground: Ground, extent: Extent) -> Outcome:
     return Outcome(
         callers.flawless and made <= system.workers * len(accounts),
         f"{callers.summary()}; {made} logins of {len(accounts)} accounts",
-        f"{kills} kills in {extent.seconds:.0f} s",
+        f"{counted(kills, 'kill')} in {extent.seconds:.0f} s",
     )
 
 
@@ -86,14 +86,14 @@ def stopped(ground: Ground, extent: Extent) -> Outcome:
     return Outcome(
         callers.flawless and made <= system.workers * len(accounts),
         f"{callers.summary()}; {made} logins of {len(accounts)} accounts",
-        f"{extent.times} stops",
+        counted(extent.times, "stop"),
     )
 
 
 DRILLS = (
     Drill(
         "daemon-killed",
-        "the daemon is killed (-9) every second under 16 callers",
+        "the daemon is killed (-9) every second under callers",
         FLAWLESS,
         Extent(seconds=60.0, callers=16),
         Extent(seconds=1.0, callers=4),
@@ -101,7 +101,7 @@ DRILLS = (
     ),
     Drill(
         "daemon-stopped",
-        "the daemon is stopped (SIGSTOP) and continued under 16 callers",
+        "the daemon is stopped (SIGSTOP) and continued under callers",
         FLAWLESS,
         Extent(times=10, callers=16),
         Extent(times=1, callers=4),

@@ -94,7 +94,7 @@ DRILLS = (
     Drill(
         "few-descriptors",
         "128 descriptors for each process, and more idle connections than that, under callers",
-        "0 wrong answers, 0 failed calls; some lines in the logs; nobody spins",
+        "0 wrong answers, 0 failed calls; a few lines in the logs; no process spins",
         Extent(times=400, callers=8, seconds=3.0),
         Extent(times=150, callers=2, seconds=0.5),
         crowded,

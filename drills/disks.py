@@ -219,7 +219,7 @@ DRILLS = (
         "disk-full",
         "the disk of the state is filled under callers; then daemon and a worker are killed",
         "changes are refused with a code, all else is served, a log says so, and all is as before "
-        "once there is room",
+        "once there is room again",
         Extent(seconds=5.0, callers=4),
         Extent(seconds=0.5, callers=2),
         filled,
@@ -229,7 +229,7 @@ DRILLS = (
         "disk-read-only",
         "the disk of the state becomes read-only; then daemon and a worker are killed",
         "changes are refused with a code, all else is served, a log says so, and all is as before "
-        "once it can be written",
+        "once it is writable again",
         Extent(seconds=5.0, callers=4),
         Extent(seconds=0.5, callers=2),
         made_read_only,

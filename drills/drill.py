@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from .ground import Ground
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number of things whose plural ends in s, such as `1 kill` or `2 kills`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class NotRun(Exception):
     """This machine cannot do a drill; the text says what is missing, for a line of the table."""
 

@@ -203,7 +203,8 @@ def _logs(system: RunningSystem) -> str:
 DRILLS = (
     Drill(
         "fuzz-bodies",
-        "HTTP bodies, damaged, and bombs: nested, doubled, compressed, of no or of a wrong type",
+        "damaged HTTP bodies, and bombs: deeply nested, duplicated, compressed, or with a missing "
+        "or wrong type",
         f"every body is answered within {SLOWEST:.0f} s, none by an internal error or a login that "
         f"it does not hold; memory of a worker +{KEPT_MIB:.0f} MiB at most; the next is served",
         Extent(times=20_000),

@@ -32,7 +32,7 @@ FRAME_MS, ROW_MS, PAYLOAD_MS = 20.0, 50.0, 1500.0
 DRILLS = (
     Drill(
         "fuzz-frames",
-        "frames of the daemon's protocol, damaged, are read as by the daemon and by a worker",
+        "damaged frames of the daemon's protocol are read as the daemon and a worker read them",
         EXPECTED.format(round(FRAME_MS)),
         Extent(times=1_000_000),
         Extent(times=20_000),
@@ -40,7 +40,7 @@ DRILLS = (
     ),
     Drill(
         "fuzz-rows",
-        "values of sessions.db and of a shared storage, damaged, are read and used",
+        "damaged values of sessions.db and of a shared storage are read and used",
         EXPECTED.format(round(ROW_MS)),
         Extent(times=100_000),
         Extent(times=4_000),
@@ -48,7 +48,7 @@ DRILLS = (
     ),
     Drill(
         "fuzz-payloads",
-        "answers of the portal, in which fields are replaced by what they are not, become readings",
+        "answers of the portal with wrong values in their fields are turned into readings",
         EXPECTED.format(round(PAYLOAD_MS)) + "; no reading is zero, or a number that nobody sent",
         Extent(times=15_000),
         Extent(times=250),

@@ -194,8 +194,8 @@ DRILLS = (
     Drill(
         "garbage-at-start",
         "the server is started with random bytes in each file that it reads",
-        "a log names the file if anything does not run for it, and all else serves, or all ends; "
-        "never a traceback",
+        "a log names the file that keeps something from running and all else serves, or everything "
+        "ends; never a traceback",
         Extent(times=len(READ_AT_START)),
         Extent(times=1),
         spoilt_at_start,

@@ -130,8 +130,8 @@ def guessed(ground: Ground, extent: Extent) -> Outcome:
 DRILLS = (
     Drill(
         "guesses",
-        "guesses at a password whose session is cached: from one address, then from as many as "
-        "there are guesses, each saying another one of itself",
+        "guesses at a password whose session is cached: from one address, then each claiming a "
+        "different source address",
         f"no session; {POLICY.per_source} and {POLICY.per_account} guesses reach the portal; then "
         "the right password is refused like a wrong one, except at a known place",
         Extent(times=1_000, callers=8),

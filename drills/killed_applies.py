@@ -14,7 +14,7 @@ from typing import Any, Final
 from server.records.record import DEADLINE, LASTS
 
 from .callers import LASTING, Owner, called, code_of, owners
-from .drill import Drill, Extent, Outcome
+from .drill import Drill, Extent, Outcome, counted
 from .ground import Ground
 from .supervised import RunningSystem
 from .waiting import wait_until
@@ -117,15 +117,15 @@ def killed_applies(ground: Ground, extent: Extent) -> Outcome:
     return Outcome(
         not wrong and told["lost"] > 0,
         f"{wrong[0] if wrong else '0 wrong'}; {lost}; then {ends}",
-        f"{len(accounts)} applies, {extent.times} kills",
+        f"{len(accounts)} applies, {counted(extent.times, 'kill')}",
     )
 
 
 DRILLS = (
     Drill(
         "applies-killed",
-        "a worker is killed (-9), every fourth time both, at a random moment of applies",
-        f"no plan is written twice, get_change says what is so, and no box is blocked for longer "
+        "a worker, every fourth time both, is killed (-9) at a random moment of an apply",
+        f"no plan is written twice, get_change tells the truth, and no box is blocked for longer "
         f"than {DEADLINE / 60:.0f} min, or {LASTS:.0f} s while nothing was sent",
         Extent(times=15, callers=4),
         Extent(times=1, callers=4),

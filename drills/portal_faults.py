@@ -17,7 +17,7 @@ from simulator.endpoints import Endpoint
 from simulator.faults import FITS, NEVER_PROCESSED, Kind
 
 from .callers import Owner, called, code_of, owners
-from .drill import Drill, Extent, Outcome
+from .drill import Drill, Extent, Outcome, counted
 from .ground import Ground
 from .supervised import RunningSystem
 
@@ -223,7 +223,7 @@ def met_faults(name: str, choose: Callable[[Case], bool]) -> Callable[[Ground, E
         return Outcome(
             not wrong,
             f"{len(wrong)} wrong{'; ' + '; '.join(wrong[:9]) if wrong else ''}",
-            f"{len(chosen)} faults",
+            counted(len(chosen), "fault"),
         )
 
     return run
@@ -242,8 +242,8 @@ DRILLS = (
     Drill(
         "portal-writes",
         "a write meets each fault of the portal, once before and once after it took effect",
-        "each plan is written once, a second apply is refused, and a look at the change says "
-        "nothing that is not so at the box",
+        "each plan is written once, a second apply is refused, and get_change says nothing that "
+        "is not true of the box",
         Extent(times=1, callers=8),
         Extent(times=7, callers=8),
         met_faults("writing", lambda one: one.endpoint is WRITES),

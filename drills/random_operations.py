@@ -322,7 +322,7 @@ WHOLE = (
 DRILLS = (
     Drill(
         "operations-daemon",
-        "random operations on the cache daemon by four clients that leave and give up",
+        "four clients send random operations to the cache daemon, give up on some, and disconnect",
         WHOLE,
         Extent(times=1_000_000),
         Extent(times=2_000),
@@ -330,7 +330,7 @@ DRILLS = (
     ),
     Drill(
         "operations-valkey",
-        "the same on a shared storage (redis-server)",
+        "four clients send random operations to a shared storage, give up on some, and disconnect",
         WHOLE,
         Extent(times=100_000),
         Extent(times=1_000),

@@ -201,7 +201,7 @@ DRILLS = (
     Drill(
         "valkey-troubles",
         "a shared storage is stopped, paused, read-only, full, cannot write its file, lacks "
-        "replicas, forgets its scripts, ends connections, and is killed at last",
+        "replicas, forgets its scripts, ends connections, and is finally killed",
         "requests for a locked account are refused, as unavailable or as locked; none is granted",
         Extent(times=3),
         Extent(times=1),

@@ -126,8 +126,8 @@ DRILLS = (
     Drill(
         "sync-before-answer",
         "system calls are traced while sessions, locks, changes and grants are stored one by one",
-        "of each answer that reports a change, fsync or fdatasync has returned before the write "
-        "to the socket",
+        "for each answer that reports a change, fsync or fdatasync has returned before the answer "
+        "is written to the socket",
         Extent(times=20),
         Extent(times=2),
         in_order,

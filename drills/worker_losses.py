@@ -12,7 +12,7 @@ from server.supervision.supervisor_rpc import SupervisordError
 from server.supervision.workers import is_ready
 
 from .callers import Callers, Lost, owners
-from .drill import Drill, Extent, Outcome
+from .drill import Drill, Extent, Outcome, counted
 from .ground import Ground
 from .supervised import RunningSystem
 from .waiting import wait_until
@@ -62,7 +62,7 @@ def killed(ground: Ground, extent: Extent) -> Outcome:
         and len(callers.lost) <= most,
         f"{callers.never_answered} never answered, {len(others)} lost that were not under way at a "
         f"kill; {callers.summary()}",
-        f"{len(callers.lost)} lost in {len(kills)} kills",
+        f"{len(callers.lost)} lost in {counted(len(kills), 'kill')}",
     )
 
 
@@ -103,7 +103,7 @@ def restarted_together(ground: Ground, extent: Extent) -> Outcome:
 DRILLS = (
     Drill(
         "workers-killed",
-        "a worker, whichever, is killed (-9) while the other serves, under 16 callers",
+        "a worker, chosen at random, is killed (-9) under callers while the other serves",
         "only calls under way on that worker are lost; callers that try again lose none",
         Extent(times=10, callers=16),
         Extent(times=1, callers=4),

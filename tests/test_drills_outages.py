@@ -16,7 +16,7 @@ from drills import (
     sync_order,
     worker_losses,
 )
-from drills.drill import Drill, Extent, Line, NotRun, Outcome, carry_out
+from drills.drill import Drill, Extent, Line, NotRun, Outcome, carry_out, counted
 from drills.ground import Ground
 from drills.held import HELD
 from drills.registry import DRILLS
@@ -62,6 +62,10 @@ def test_a_drill_that_raises_is_not_met_and_one_that_cannot_be_done_is_not_run()
     assert failed.outcome.seen == "AssertionError: not in 60 s: it"
     assert (missing.verdict, missing.why_not) == ("not run", "there is no strace")
     assert results.summary([failed, missing, missing]) == "0 met, 1 NOT MET, 2 not run"
+
+
+def test_one_of_a_kind_is_counted_in_the_singular():
+    assert [counted(number, "kill") for number in (0, 1, 2)] == ["0 kills", "1 kill", "2 kills"]
 
 
 TRACE = """\

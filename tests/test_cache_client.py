@@ -869,9 +869,29 @@ async def test_calls_beyond_the_limit_of_the_protocol_are_refused_locally(
     # Whoever gives up can always say so.
     tasks.pop(0).cancel()
     assert (await puppet.heard()).verb == "cancel"
+    # What was asked over a connection that had been good is asked once more.
+    puppet.hang_up()
+    for _ in range(3):
+        assert (await puppet.heard()).verb == "get"
     puppet.hang_up()
     ended = await bounded(asyncio.gather(*tasks, return_exceptions=True))
     assert {type(end) for end in ended} == {CacheUnavailable}
+
+
+async def test_what_only_asks_is_asked_again_if_the_daemon_ends_the_connection(puppet, connect):
+    one = connect(puppet.path)
+    first = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
+    assert await bounded(first) == Missing()
+    looked = asking(one.call(LOOK))
+    dropped = asking(one.call(Forget("handle", ACCOUNT, KEY)))
+    assert [(await puppet.heard()).verb for _ in range(2)] == ["get", "forget"]
+    puppet.hang_up()
+    with pytest.raises(CacheUnavailable, match="lost"):
+        await bounded(dropped)
+    again = await puppet.heard()
+    puppet.say(Reply(again.id, "missing"))
+    assert (again.verb, await bounded(looked), puppet.connections) == ("get", Missing(), 2)
 
 
 @pytest.mark.parametrize("code", ["shutdown", "overload", "version"])

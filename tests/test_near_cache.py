@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import inspect
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from server.cache import tracking
 from server.cache.blocking import BlockingClient
+from server.cache.client import CacheClient
 from server.cache.connections import Connections
 from server.cache.tracking import ACKNOWLEDGE_SECONDS, Tracking
 from server.cache.verbs import Notice, Reply
 from server.state import near_cache
 from server.state.limits import SPELLING_BYTES
 from server.state.near_cache import LASTS, NearCache
+from server.state.storage import PATIENCE as DISK_PATIENCE
 from server.state.storage import Epochs
 from server.state.vocabulary import (
     REJECTED,
@@ -87,13 +91,13 @@ def test_a_copy_is_as_old_as_its_request_was_sent(near, clock):
     keep(near, LOGIN, SESSION)
     keep(near, BY_HANDLE, FOUND)
     keep(near, Ask("answer", ACCOUNT, QUESTION), Hit(b"answer", 20.0))
-    clock.now += 0.5
-    aged = Hit(b"session", 99.5, 5.5, b"")
+    clock.now += 0.25
+    aged = Hit(b"session", 99.75, 5.25, b"")
     assert near.find(LOGIN) == aged
     assert near.find(BY_HANDLE) == FOUND._replace(
-        record_left=49.5, session=aged, answers=(Hit(b"answer", 19.5),)
+        record_left=49.75, session=aged, answers=(Hit(b"answer", 19.75),)
     )
-    assert near.find(Ask("answer", ACCOUNT, QUESTION)) == Hit(b"answer", 19.5)
+    assert near.find(Ask("answer", ACCOUNT, QUESTION)) == Hit(b"answer", 19.75)
     assert near.hits == 3
 
 
@@ -520,7 +524,7 @@ async def test_a_notice_that_crosses_a_reply_leaves_no_copy_and_is_acknowledged(
         assert isinstance(await again, Missing)
 
 
-def test_a_worker_that_takes_no_notice_delays_a_flush_by_a_second_and_loses_its_connection(cache):
+def test_a_worker_that_takes_no_notice_delays_a_flush_briefly_and_loses_its_connection(cache):
     account = b"q" * 32
     with Wire(cache.path) as silent, BlockingClient(cache.path, PATIENCE) as operator:
         silent.ask(1, "hello", *HELLO._replace(near=1))
@@ -535,6 +539,27 @@ def test_a_worker_that_takes_no_notice_delays_a_flush_by_a_second_and_loses_its_
             heard.append(one)
         assert isinstance(heard[0], Notice)
         assert (heard[0].name, heard[0].fields[0]) == ("changed", account)
+
+
+async def test_what_ends_something_waits_for_copies_of_connections_that_are_gone():
+    clock = Clock()
+    tracking = Tracking(clock)
+    for gone in ("those of an earlier daemon", "a lost one"):
+        if gone == "a lost one":
+            lost = SimpleNamespace(near=0, named=0, acknowledged=0)
+            tracking.join(lost)
+            tracking.leave(lost)
+        waiting = asyncio.create_task(tracking.acknowledged())
+        await asyncio.sleep(0)
+        assert not waiting.done(), gone
+        clock.now += ACKNOWLEDGE_SECONDS
+        await asyncio.wait_for(waiting, PATIENCE)
+        await asyncio.wait_for(tracking.acknowledged(), ACKNOWLEDGE_SECONDS / 2)
+
+
+def test_the_wait_for_an_acknowledgement_ends_before_the_patience_of_other_workers():
+    timeout = inspect.signature(CacheClient).parameters["timeout"].default
+    assert 0.75 * timeout >= ACKNOWLEDGE_SECONDS + DISK_PATIENCE
 
 
 def test_a_worker_that_was_stopped_gives_nothing_from_before_when_it_goes_on(cache):

@@ -20,12 +20,12 @@ from ..errors import (
 )
 from ..state.decider import Listeners
 from ..state.remote import Waits
-from ..state.vocabulary import Hit, Outcome, Request
+from ..state.vocabulary import Ask, AskTurn, Get, Hit, Outcome, Request
 from .back_off import BackOff
 from .handshake import DIFFERENT, Handshake
 from .hello import Hello, Welcome
 from .messages import answer_to, said
-from .multiplexer import Answer, Channel
+from .multiplexer import LOST, Answer, Channel
 from .peer_credentials import ForeignUserError, connected
 from .verbs import Notice, Reply, Scalar, is_sealed
 
@@ -76,7 +76,14 @@ class CacheClient:
         verb, args = said(request, self._met.drops)
         channel, met = self._channel, self._met
         if channel and channel.usable and not self._back_off.suspect and not met.secret_differs:
-            reply = await channel.exchange(verb, args, waits)
+            try:
+                reply = await channel.exchange(verb, args, waits)
+            except CacheUnavailable:
+                if channel.why != LOST or not isinstance(request, (Ask, AskTurn, Get)):
+                    raise
+                # The daemon ends the connection of a worker that was stopped, and then knows more
+                # than this worker's copies. What only asks can be asked again.
+                reply = await self._exchange(verb, args, waits)
         else:
             reply = await self._exchange(verb, args, waits)
         if isinstance(reply, Hit):

@@ -7,7 +7,8 @@ that have read it, and they are noted no more. It goes before any reply that sho
 their own connections; and what has ended for somebody (a session, a handle, the absence of a lock)
 is reported to nobody before all of them have acknowledged the notices sent by then. A worker that
 does not within `ACKNOWLEDGE_SECONDS` is stopped or hung: its connection is ended, and by then its
-copies have ended as well.
+copies have ended as well. The same time is given to one that has lost its connection, to this
+daemon or to the one before it, and need not know of it yet.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Final
 from .server_connection import Connection
 from .verbs import Notice
 
-ACKNOWLEDGE_SECONDS: Final = 1.0
+ACKNOWLEDGE_SECONDS: Final = 0.5
 """Time for a worker to acknowledge a notice, and the least for which a request is noted. Longer
-than `near_cache.LASTS`."""
+than `near_cache.LASTS`. With `storage.PATIENCE`, shorter than the time for which a worker waits
+for a reply: otherwise the others would believe that the daemon is what has stopped."""
 
 MOST: Final = 16 * 1024
 """Most accounts noted in one such time. With more, all workers drop all their copies: they are of
@@ -41,6 +43,8 @@ class Tracking:
         self._older: dict[bytes, int] = {}
         self._ends_at = 0.0
         self._number = 0
+        # By then no copy is left of connections that are gone, those of an earlier daemon included.
+        self._settled_at = now() + ACKNOWLEDGE_SECONDS
         # For each that waits: the number that a connection has yet to acknowledge.
         self._waiting: dict[asyncio.Future[None], dict[Connection, int]] = {}
 
@@ -54,9 +58,10 @@ class Tracking:
             self._members[bit] = connection
 
     def leave(self, connection: Connection) -> None:
-        """Wait for a connection no more: with it all near copies have ended."""
+        """Wait for a connection no more: near copies end with it, once its worker knows."""
         if self._members.pop(connection.near, None) is not None:
             connection.near = 0
+            self._settled_at = self._now() + ACKNOWLEDGE_SECONDS
             self._hear(connection, self._number)
 
     def read(self, connection: Connection, account: bytes) -> None:
@@ -88,8 +93,13 @@ class Tracking:
     async def acknowledged(self) -> None:
         """As `state.storage.Tracking.acknowledged`."""
         late = {one: one.named for one in self._members.values() if one.acknowledged < one.named}
-        if not late:
-            return
+        if late:
+            await self._heard(late)
+        if self._settled_at > self._now():
+            await asyncio.sleep(self._settled_at - self._now())
+
+    async def _heard(self, late: dict[Connection, int]) -> None:
+        """Return when the connections have acknowledged these numbers; end those that do not."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[future] = late
         try:
@@ -97,6 +107,9 @@ class Tracking:
         finally:
             del self._waiting[future]
         for connection in late:
+            # Its copies have ended meanwhile, so nobody need wait for them once more.
+            self._members.pop(connection.near, None)
+            connection.near = 0
             connection.kick()
 
     def acknowledge(self, connection: Connection, number: int) -> None:

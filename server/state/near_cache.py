@@ -8,7 +8,7 @@ lease, a lock, a turn or a wait. Its values are sealed, as they came. It ends
 3. `LASTS` after its request was sent. That is a lease: the daemon waits longer than that for a
    worker to acknowledge what it was told, so that one that was stopped meanwhile and goes on has
    no copy left that a lock or a flush has ended. It also bounds what a shared storage, which names
-   no accounts, lets a worker say too late. And it lets the daemon know, once a second, what is in
+   no accounts, lets a worker say too late. And it lets the daemon know, twice a second, what is in
    use.
 
 The reply to a request that was sent before a change leaves no copy.
@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from .limits import plain, tag
 from .vocabulary import Ask, Found, Get, Hit, Outcome, Request, Unlock
 
-LASTS: Final = 0.9
+LASTS: Final = 0.45
 """Seconds from sending a request until its outcome is asked for again. Less than
 `ACKNOWLEDGE_SECONDS` of `cache.tracking`."""
 

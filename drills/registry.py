@@ -13,6 +13,7 @@ from . import (
     garbage,
     guesses,
     killed_applies,
+    near_copies,
     planted_secrets,
     portal_faults,
     power_cuts,
@@ -25,6 +26,7 @@ from .drill import Drill
 
 DRILLS: tuple[Drill, ...] = (
     *daemon_losses.DRILLS,
+    *near_copies.DRILLS,
     *worker_losses.DRILLS,
     *power_cuts.DRILLS,
     *sync_order.DRILLS,

@@ -8,6 +8,7 @@ from drills import (
     fuzzed,
     guesses,
     killed_applies,
+    near_copies,
     planted_secrets,
     portal_faults,
     random_operations,
@@ -24,6 +25,7 @@ PARTS = (
     planted_secrets,
     crowd,
     killed_applies,
+    near_copies,
     random_operations,
     shared_troubles,
 )

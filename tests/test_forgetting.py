@@ -184,7 +184,8 @@ def test_a_whole_server_forgets_an_owner():
             "connections": 0,
             "sessions": 1,
             "notes": 1,
-            "answers": 2,  # live data, and what is remembered of the boxes
+            # Live data, what is made of it, and what is remembered of the boxes.
+            "answers": 3,
             "failures": 2,
             "rejections": 1,
             "known_sources": 1,

@@ -223,6 +223,7 @@ def test_upgrades_and_downgrades_refuse_no_reading_and_lose_nothing(before, tmp_
         socket.create_server(("127.0.0.1", 0)) as second,
         running_fleet(0, daemon=False, **settings) as fleet,
     ):
+        del fleet.environment["OIG_STATE_DIR"]  # which the version before does not know
         old, new = fleet.url, f"http://localhost:{second.getsockname()[1]}/mcp"
         fleet.portal.add_account(GUESSED, "right")
         fleet.portal.switch(delay=1)
@@ -308,6 +309,11 @@ def test_upgrades_and_downgrades_refuse_no_reading_and_lose_nothing(before, tmp_
             still(new)
             plan = told(new, "plan_change", session=second_handle, **wanted)
             made = told(new, "apply_change", session=second_handle, **named(plan))["change_id"]
+            asked = {"session": second_handle, "change_id": made}
+            wait_until(
+                "the change shows",
+                lambda: told(new, "get_change", **asked)["status"] == "applied",
+            )
             # 4. New workers beside an old daemon, and an old worker beside them.
             restart_daemon(fleet, before)
             wanted = {"box_id": SECOND_BOX, "boiler": "manual"}
@@ -338,6 +344,7 @@ def test_state_of_a_newer_version_is_reported_and_left_unchanged(before, tmp_pat
     code = before if which == "before" else ROOT
     path = tmp_path / "journal.db"
     with running_fleet(0, daemon=False, OIG_CONTROL="on", OIG_JOURNAL=str(path)) as fleet:
+        del fleet.environment["OIG_STATE_DIR"]  # which the version before does not know
         # What is written by a newer version: this one, but for the numbers.
         begin(Journal(path), RECORD)
         with contextlib.closing(sqlite3.connect(path)) as table:

@@ -291,7 +291,7 @@ MUTATIONS = [
     Mutation(
         "of two answers the newer counts",
         "valkey_answers",
-        "return max(left",
+        "return max(reversed(left)",
         "return min(left",
         "test_an_answer_is_of_its_account_and_question_and_the_latest_counts",
     ),

@@ -258,7 +258,7 @@ class TestSubscription:
 
     async def test_one_that_brings_nothing_for_long_is_kept(self, far):
         since = far.storage._notices.since
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.0)
         assert far.storage._notices.since == since
 
 

@@ -63,7 +63,8 @@ class ValkeyAnswers:
         # One of the future was stored before the clock was set back, and would be shown for long.
         left = [one for one in found if one is not None and one.stored <= now + SLACK]
         left = [one for one in left if one.expires > now]
-        return max(left, key=lambda one: one.stored, default=None)
+        # Of two that were stored at the same time, that in the later room.
+        return max(reversed(left), key=lambda one: one.stored, default=None)
 
     async def write(self, account: bytes, key: bytes, answer: Answer, room: Room) -> None:
         """As `Storage.write`."""
@@ -81,9 +82,8 @@ class ValkeyAnswers:
         count = ask("ZCARD", index)
         try:
             await listed
-        except (
-            Unreadable
-        ):  # what another program has put there stays; the answer is asked for again
+        except Unreadable:
+            # What another program has put there stays; the answer is asked for again.
             await ask("UNLINK", name)
             return
         gone = await expired

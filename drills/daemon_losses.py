@@ -15,8 +15,6 @@ from .ground import Ground
 from .supervised import RunningSystem
 from .waiting import wait_until
 
-CACHE = "cache:cache"
-
 HUNG = 0.5
 """Seconds that the daemon is stopped at once: longer than a worker waits for an answer of it."""
 
@@ -36,8 +34,7 @@ def daemon_pid(system: RunningSystem) -> int:
     def running() -> int:
         with contextlib.suppress(SupervisordError):
             process = system.process("cache")
-            if process.state in {"BACKOFF", "FATAL"}:
-                system.control.end_pause(CACHE)
+            system.start_now(process)
             return process.pid
         return 0
 

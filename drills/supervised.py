@@ -148,6 +148,17 @@ class RunningSystem:
         """Return one process as supervisord sees it, by its name, such as `mcp-0`."""
         return next(p for p in self.control.processes() if p.name == name)
 
+    def start_now(self, process: Process) -> None:
+        """Start a process whose next start supervisord puts off.
+
+        1. It waits for its next try, or has none left. 2. It was stopped because supervisord had
+        just begun to start it when its wait was to be ended. 3. Otherwise it runs, or soon will.
+        """
+        if process.state in {"BACKOFF", "FATAL"}:
+            self.control.end_pause(process.full_name)
+        elif process.state == "STOPPED":
+            self.control.start(process.full_name)
+
     def pid(self, name: str) -> int:
         """Return the process id of `cache`, `mcp-0` ..."""
         return self.process(name).pid

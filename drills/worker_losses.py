@@ -25,9 +25,8 @@ def ready_pids(system: RunningSystem) -> list[int]:
     found = []
     with contextlib.suppress(SupervisordError):
         for worker in system.control.processes("mcp"):
-            if worker.state in {"BACKOFF", "FATAL"}:
-                system.control.end_pause(worker.full_name)
-            elif is_ready(worker, system.run_dir / "ready"):
+            system.start_now(worker)
+            if is_ready(worker, system.run_dir / "ready"):
                 found.append(worker.pid)
     return found
 

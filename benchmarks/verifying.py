@@ -17,13 +17,14 @@ OK = b"HTTP/1.1 200"
 
 THE_ID = b'"id":%d,' % ID
 
-CONNECTIONS = 16
+CONNECTIONS = 64
+"""Callers of a pass. The first reading of an account comes a second after its login."""
 
 PASSES = 24
 """How often all are sent at most. The first pass logs in. Workers that know only their own logins
 need more, until each has been asked for every account."""
 
-SECONDS = 60.0
+SECONDS = 120.0
 """Longest time of one pass."""
 
 

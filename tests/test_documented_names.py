@@ -147,7 +147,7 @@ OF_OTHER_PROGRAMS = {"--cacert", "--compile-bytecode", "--strict", "--upgrade"}
 
 
 def test_no_document_names_an_option_that_does_not_exist():
-    folders = ("server", "simulator", "cachectl", "client", "evals")
+    folders = ("server", "simulator", "cachectl", "client", "evals", "benchmarks", "drills")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     texts = [path.read_text() for path in [*sources, *ROOT.glob("*.sh")]]
     known = set(re.findall(r"--[a-z][a-z-]+", "\n".join(texts)))

@@ -15,10 +15,11 @@ from .connections_report import (
 )
 from .daemon import fingerprint, settings
 from .failures import Refused, Unreachable
-from .options import MAX_ROWS, Options
+from .options import Options
 from .prompt import ask, refuse_without_terminal
 from .shared import shared
 from .units import amount, text
+from .values import MAX_ROWS
 
 if TYPE_CHECKING:
     from server.records.grant import Grant

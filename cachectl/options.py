@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from server.email_address import is_email
-
+from . import values
 from .failures import Usage
 from .help_texts import (
     CONNECTIONS,
@@ -27,20 +24,11 @@ from .help_texts import (
     UNLOCK,
 )
 
-MAX_ROWS = 2000
-"""Most rows the daemon gives in one answer, as docs/protocol.md says."""
-
 DEFAULT_ROWS = 20
 """Rows shown by default: they fit a terminal of 24 lines."""
 
-MAX_SOCKET_PATH = 103
-"""Longest path that a Unix socket can have everywhere."""
-
 WIDTH = 80
 """Columns of the help: what every terminal has."""
-
-NEIGHBOURS = "/64"
-"""How the source of an IPv6 address ends, as lists show it."""
 
 
 class Options(argparse.Namespace):
@@ -177,7 +165,7 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
     stats.add_argument(
         "--watch",
         nargs="?",
-        type=_interval,
+        type=values.interval,
         const=1.0,
         metavar="SECONDS",
         help="again and again with rates, until Ctrl-C (default: every second)",
@@ -186,7 +174,7 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
     flush = command("flush", "drop sessions, or what else the options say", FLUSH)
     what = flush.add_mutually_exclusive_group()
     what.add_argument(
-        "--account", type=_email, metavar="EMAIL", help="drop the sessions of one account"
+        "--account", type=values.email, metavar="EMAIL", help="drop the sessions of one account"
     )
     what.add_argument("--expired", action="store_true", help="drop only what has run out already")
     what.add_argument(
@@ -206,7 +194,9 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
         _limited(command(name, summary), DEFAULT_ROWS)
 
     journal = command("journal", "list the changes that were made at boxes, latest first", JOURNAL)
-    journal.add_argument("--account", type=_email, metavar="EMAIL", help="only those of an account")
+    journal.add_argument(
+        "--account", type=values.email, metavar="EMAIL", help="only those of an account"
+    )
     journal.add_argument("--box", metavar="ID", help="only those of a box")
     _limited(journal, DEFAULT_ROWS)
     boxes = journal.add_subparsers(dest="action", metavar="end")
@@ -218,7 +208,7 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
         allow_abbrev=False,
         parents=[everywhere],
     )
-    release.add_argument("change", type=_change, metavar="ID", help="as `journal` lists it")
+    release.add_argument("change", type=values.change, metavar="ID", help="as `journal` lists it")
     release.add_argument("--force", action="store_true", help="even while the change is being sent")
     release.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
@@ -228,7 +218,11 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
         CONNECTIONS,
     )
     connections.add_argument(
-        "--account", type=_email, metavar="EMAIL", dest="listed", help="only those of an account"
+        "--account",
+        type=values.email,
+        metavar="EMAIL",
+        dest="listed",
+        help="only those of an account",
     )
     _limited(connections, None)
     actions = connections.add_subparsers(dest="action", metavar="end")
@@ -242,14 +236,18 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
     )
     which = end.add_mutually_exclusive_group(required=True)
     which.add_argument(
-        "connection", type=_beginning, nargs="?", metavar="ID", help="as `connections` lists it"
+        "connection",
+        type=values.beginning,
+        nargs="?",
+        metavar="ID",
+        help="as `connections` lists it",
     )
-    which.add_argument("--account", type=_email, metavar="EMAIL", help="all of an account")
+    which.add_argument("--account", type=values.email, metavar="EMAIL", help="all of an account")
     which.add_argument("--all", action="store_true", dest="everything", help="all of everybody")
     end.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
     forget = command("forget-owner", "remove what is stored about an account", FORGET)
-    forget.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")
+    forget.add_argument("email", type=values.email, metavar="EMAIL", help="the account's e-mail")
 
     rotate = command("rotate-secret", "replace the secret: everybody logs in again", ROTATE)
     rotate.add_argument("-y", "--yes", action="store_true", help="do not ask")
@@ -259,10 +257,10 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
     unlock = command("unlock", "forget the failed logins of an account or an address", UNLOCK)
     whose = unlock.add_mutually_exclusive_group(required=True)
     whose.add_argument(
-        "email", type=_email, nargs="?", metavar="EMAIL", help="the account's e-mail"
+        "email", type=values.email, nargs="?", metavar="EMAIL", help="the account's e-mail"
     )
     whose.add_argument(
-        "--source", type=_source, metavar="ADDRESS", help="as `cachectl lockouts` lists it"
+        "--source", type=values.source, metavar="ADDRESS", help="as `cachectl lockouts` lists it"
     )
     return parser, commands.choices
 
@@ -270,10 +268,10 @@ def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
 def _limited(parser: _Parser, rows: int | None) -> None:
     parser.add_argument(
         "--limit",
-        type=_limit,
+        type=values.limit,
         default=rows,
         metavar="N",
-        help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
+        help=f"rows at most, up to {values.MAX_ROWS} (default: {DEFAULT_ROWS})",
     )
 
 
@@ -281,7 +279,7 @@ def _everywhere(socket: Any, *, json: Any) -> _Parser:
     options = _Parser(add_help=False, formatter_class=_Help)
     options.add_argument(
         "--socket",
-        type=_path,
+        type=values.path,
         default=socket,
         metavar="PATH",
         help="socket of the cache daemon (default: OIG_CACHE_SOCKET, or var/run/cache.sock)",
@@ -293,72 +291,3 @@ def _everywhere(socket: Any, *, json: Any) -> _Parser:
         help='print JSON; failures as {"error": ...}, too',
     )
     return options
-
-
-def _path(raw: str) -> Path:
-    if not raw:
-        raise argparse.ArgumentTypeError("must not be empty")
-    path = Path(raw).expanduser().absolute()
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise argparse.ArgumentTypeError(f"is longer than {MAX_SOCKET_PATH} bytes")
-    return path
-
-
-def _interval(raw: str) -> float:
-    try:
-        seconds = float(raw)
-    except ValueError:
-        seconds = math.nan
-    if not 0.1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError("must be a number of seconds from 0.1 to 86400")
-    return seconds
-
-
-def _limit(raw: str) -> int:
-    # A leading + or an underscore is harmless, a word is not a number: int() decides.
-    try:
-        rows = int(raw)
-    except ValueError:
-        rows = 0
-    if not 1 <= rows <= MAX_ROWS:
-        raise argparse.ArgumentTypeError(f"must be a number from 1 to {MAX_ROWS}")
-    return rows
-
-
-def _email(raw: str) -> str:
-    email = raw.strip()
-    if not is_email(email):
-        # Not repeated: it may be a password that slipped into the wrong place.
-        raise argparse.ArgumentTypeError("is not an e-mail address such as jana@example.cz")
-    return email
-
-
-def _beginning(raw: str) -> str:
-    text = raw.strip().lower()
-    if not 8 <= len(text) <= 32 or set(text) - set("0123456789abcdef"):
-        # Not repeated: it may be an e-mail or a token.
-        raise argparse.ArgumentTypeError("must be 8 to 32 hex digits, as `connections` lists it")
-    return text
-
-
-def _change(raw: str) -> str:
-    text = raw.strip().lower()
-    if len(text) != 16 or set(text) - set("0123456789abcdef"):
-        raise argparse.ArgumentTypeError("must be 16 hex digits, as `journal` lists it")
-    return text
-
-
-def _source(raw: str) -> str:
-    from server.sources import UNKNOWN, source_of  # noqa: PLC0415 - only one command needs it
-
-    text = raw.strip()
-    address = text.removesuffix(NEIGHBOURS)
-    source = source_of(address)
-    listed = address == text or source.endswith(NEIGHBOURS)
-    if text.lower() == UNKNOWN:
-        raise argparse.ArgumentTypeError(
-            "is not an address: whose address is unknown counts as the proxy; give the proxy's"
-        )
-    if source == UNKNOWN or not listed:
-        raise argparse.ArgumentTypeError("is not an address such as 192.0.2.7 or 2001:db8::7")
-    return source

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from cachectl.__main__ import main
-from cachectl.options import MAX_SOCKET_PATH
+from cachectl.values import MAX_SOCKET_PATH
 from server.as_user import user_name
 from server.cache import wire
 from server.cache.verbs import Reply

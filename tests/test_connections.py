@@ -12,7 +12,7 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.blocks import plain
 from cachectl.connections_report import connections_report
-from cachectl.options import MAX_ROWS
+from cachectl.values import MAX_ROWS
 from server.keys.fingerprint import account_key
 from server.keys.secret import load_secret
 from server.records.grant import DAY, IDLE

@@ -43,6 +43,7 @@ from server.state.vocabulary import (
 from .cache_process import PATIENCE, ROOT, CacheProcess, run_folder, running_cache
 from .connected import Connected
 from .daemon_worker import ACCOUNT, HELLO, HOME, Worker
+from .moved_clock import MovedClock
 from .test_cache_client import WELCOME, Puppet
 from .test_daemon import Wire
 from .waiting import until
@@ -65,17 +66,9 @@ def anyio_backend():
 # The copies alone.
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return MovedClock()
 
 
 @pytest.fixture
@@ -542,7 +535,7 @@ def test_a_worker_that_takes_no_notice_delays_a_flush_briefly_and_loses_its_conn
 
 
 async def test_what_ends_something_waits_for_copies_of_connections_that_are_gone():
-    clock = Clock()
+    clock = MovedClock()
     tracking = Tracking(clock)
     for gone in ("those of an earlier daemon", "a lost one"):
         if gone == "a lost one":

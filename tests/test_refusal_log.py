@@ -6,18 +6,12 @@ import pytest
 
 from server.http.refusal_log import ALL_QUOTA, RefusalLog
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from .moved_clock import MovedClock
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return MovedClock()
 
 
 @pytest.fixture

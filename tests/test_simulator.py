@@ -27,18 +27,11 @@ from simulator.truth import truth
 from simulator.wishes import FLAGS, SETUP
 from simulator.writes import Headers, Write
 
+from .moved_clock import MovedClock
 from .portal_simulator import DEMO_BOX, InProcess, RunningPortal, running_portal
 
 LOGIN = "/inc/php/scripts/Login.php"
 DEMO = {"email": "demo@example.com", "password": "demo"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +110,7 @@ async def test_a_session_is_accepted_at_json_php_until_logout(browser: httpx2.As
 
 
 def test_an_idle_session_ends_and_a_used_one_lives_on() -> None:
-    clock = Clock()
+    clock = MovedClock()
     accounts = Accounts(session_ttl=10, clock=clock)
     used, idle = (accounts.login("demo@example.com", "demo") for _ in range(2))
     assert used is not None

@@ -14,8 +14,9 @@ from drills import (
     random_operations,
     shared_troubles,
 )
-from drills.drill import carry_out
 from drills.ground import Ground
+
+from .short_drills import assert_met, short_forms
 
 PARTS = (
     fuzzed,
@@ -37,16 +38,6 @@ def ground():
         yield ground
 
 
-@pytest.mark.parametrize(
-    "drill",
-    [
-        pytest.param(drill, id=drill.name, marks=[pytest.mark.load] if drill.load else [])
-        for part in PARTS
-        for drill in part.DRILLS
-    ],
-)
+@pytest.mark.parametrize("drill", short_forms(drill for part in PARTS for drill in part.DRILLS))
 def test_the_short_form_of_a_drill_is_met(drill, ground):
-    line = carry_out(drill, ground, drill.short)
-    if line.outcome is None:
-        pytest.skip(line.why_not)
-    assert line.outcome.met, line.outcome.seen
+    assert_met(drill, ground)

@@ -22,6 +22,7 @@ from drills.held import HELD
 from drills.registry import DRILLS
 
 from .fleet import ROOT
+from .short_drills import assert_met, short_forms
 
 PARTS = (daemon_losses, worker_losses, power_cuts, sync_order, disks, garbage, descriptors, clocks)
 
@@ -32,19 +33,9 @@ def ground():
         yield ground
 
 
-@pytest.mark.parametrize(
-    "drill",
-    [
-        pytest.param(drill, id=drill.name, marks=[pytest.mark.load] if drill.load else [])
-        for part in PARTS
-        for drill in part.DRILLS
-    ],
-)
+@pytest.mark.parametrize("drill", short_forms(drill for part in PARTS for drill in part.DRILLS))
 def test_the_short_form_of_a_drill_is_met(drill, ground):
-    line = carry_out(drill, ground, drill.short)
-    if line.outcome is None:
-        pytest.skip(line.why_not)
-    assert line.outcome.met, line.outcome.seen
+    assert_met(drill, ground)
 
 
 def raising(exc):

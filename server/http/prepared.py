@@ -71,9 +71,9 @@ class Prepared:
             scope: Of the request.
         """
         asked = _asked(body, scope)
-        if asked is None:
-            return None
-        identifier, key = asked
+        return None if asked is None else self._answered(*asked)
+
+    def _answered(self, identifier: bytes, key: Key) -> tuple[Message, Message] | None:
         answer = self._answers.get(key)
         if answer is None:
             return None
@@ -109,12 +109,12 @@ class Prepared:
         if asked is None:
             await ask(send)
             return
-        found = self.find(body, scope)
+        identifier, key = asked
+        found = self._answered(identifier, key)
         if found is not None:
             for event in found:
                 await send(event)
             return
-        identifier, key = asked
         copied = _Copied(send)
         await ask(copied)
         answer = copied.answer(identifier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import msgpack  # type: ignore[import-untyped]
@@ -57,7 +57,11 @@ def read_frames(data: bytes) -> bool:
     Raises:
         Mended: One was taken for another than it is.
     """
-    return _read_requests(data) | _read_replies(data)
+    requests = _read(data, wire.MAX_REQUEST_BYTES, _request)
+    return requests | _read(data, wire.MAX_REPLY_BYTES, _reply)
+
+
+Message = Request | Reply | Notice
 
 
 def _bodies(data: bytes, limit: int) -> Iterator[bytes]:
@@ -68,37 +72,36 @@ def _bodies(data: bytes, limit: int) -> Iterator[bytes]:
             yield bytes(frame)
 
 
-def _read_requests(data: bytes) -> bool:
+def _request(body: bytes) -> Request | None:
+    """Read a request; None of one that the daemon refuses, or whose arguments it cuts."""
+    request = wire.read_request(body)
+    if not isinstance(request, Request):
+        version, number, verb, *args = request
+        request = Request(number, verb, tuple(args), version)
+    is_whole = verbs.refusal(request) is None and request.verb != verbs.OPEN
+    return request if is_whole else None
+
+
+def _reply(body: bytes) -> Reply | Notice:
+    reply = wire.read_reply(body)
+    if not isinstance(reply, (Reply, Notice)):
+        _, number, status, *fields = reply
+        reply = Reply(number, status, tuple(fields))
+    return reply
+
+
+def _read(data: bytes, limit: int, read: Callable[[bytes], Message | None]) -> bool:
+    """Read all frames; say whether any was taken, and so as it was written."""
     taken = False
     try:
-        for body in _bodies(data, wire.MAX_REQUEST_BYTES):
-            request = wire.read_request(body)
-            if not isinstance(request, Request):
-                version, number, verb, *args = request
-                request = Request(number, verb, tuple(args), version)
-            if verbs.refusal(request) is not None or request.verb == verbs.OPEN:
+        for body in _bodies(data, limit):
+            message = read(body)
+            if message is None:
                 continue
             taken = True
-            again = wire.encode(request)[wire.LENGTH.size :]
+            again = wire.encode(message)[wire.LENGTH.size :]
             if msgpack.unpackb(again) != msgpack.unpackb(body):
-                raise Mended(f"a request was read as another: {request}")
-    except RemoteProtocolError:
-        pass
-    return taken
-
-
-def _read_replies(data: bytes) -> bool:
-    taken = False
-    try:
-        for body in _bodies(data, wire.MAX_REPLY_BYTES):
-            reply = wire.read_reply(body)
-            if not isinstance(reply, (Reply, Notice)):
-                _, number, status, *fields = reply
-                reply = Reply(number, status, tuple(fields))
-            taken = True
-            again = wire.encode(reply)[wire.LENGTH.size :]
-            if msgpack.unpackb(again) != msgpack.unpackb(body):
-                raise Mended(f"a reply was read as another: {reply}")
+                raise Mended(f"a frame was read as another: {message}")
     except RemoteProtocolError:
         pass
     return taken

@@ -59,10 +59,12 @@ class RunningPortal:
         """Remove all faults."""
         self.admin.delete("_admin/faults").raise_for_status()
 
-    def add_account(self, email: str, password: str) -> None:
-        """Add an account with a box of its own beside the two of the start."""
+    def add_account(self, email: str, password: str) -> str:
+        """Add an account with a box of its own beside the two of the start; return the box."""
         body = {"email": email, "password": password}
-        self.admin.post("_admin/accounts", json=body).raise_for_status()
+        answer = self.admin.post("_admin/accounts", json=body).raise_for_status()
+        box: str = answer.json()["boxes"][0]
+        return box
 
     def set_clock(self, **members: object) -> None:
         """Move, quicken or stop the simulated time; members as in docs/simulator.md."""

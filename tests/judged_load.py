@@ -40,13 +40,8 @@ class Account:
 
 def accounts(portal: RunningPortal, name: str, count: int) -> list[Account]:
     """Add accounts to a portal."""
-    made = []
-    for number in range(count):
-        email = f"{name}-{number}@example.com"
-        body = {"email": email, "password": PASSWORD}
-        answer = portal.admin.post("_admin/accounts", json=body).raise_for_status().json()
-        made.append(Account(email, answer["boxes"][0]))
-    return made
+    emails = [f"{name}-{number}@example.com" for number in range(count)]
+    return [Account(email, portal.add_account(email, PASSWORD)) for email in emails]
 
 
 def call(

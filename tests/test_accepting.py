@@ -180,3 +180,25 @@ def test_no_connection_is_accepted_after_the_stop(loop):
                 caller(one)
 
     loop.run_until_complete(run())
+
+
+def test_a_burst_of_connections_spreads_over_the_workers(loop):
+    async def run():
+        async with accepting_one(lambda _: True) as one:
+            taken_by_other = []
+            other = Acceptor(
+                [one.listener.dup()],
+                lambda: Protocol(taken_by_other),
+                lambda _: True,
+                lambda: iter(()),
+            )
+            other.start()
+            callers = [caller(one) for _ in range(16)]
+            for each in callers:
+                assert await taken(each)
+            assert min(len(one.made), len(taken_by_other)) >= 4
+            other.close()
+            for transport in taken_by_other:
+                transport.abort()
+
+    loop.run_until_complete(run())

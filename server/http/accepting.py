@@ -18,9 +18,6 @@ from .listening import BACKLOG, is_listening
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 16
-"""Connections accepted in one wake-up: few, so that bursts spread over workers."""
-
 FOR_OTHERS = 32
 """Connections that may give way to waiting ones between two looks, ten times a second. Until they
 are gone, both have a descriptor."""
@@ -96,12 +93,12 @@ class Acceptor:
         return self._accepts
 
     def _take(self, listener: socket.socket) -> None:
-        for _ in range(AT_ONCE):
-            if not self._room():
-                self._pause()
-                return
-            if not self._accept(listener):
-                return
+        # One in each wake-up, so that a burst spreads over all workers: a client's connections stay
+        # where they are, and would be served by one processor only.
+        if self._room():
+            self._accept(listener)
+        elif not self._begun:  # which are counted twice for a moment
+            self._pause()
 
     def _accept(self, listener: socket.socket) -> bool:
         try:

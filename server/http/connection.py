@@ -215,14 +215,13 @@ class Connection(RefusableConnection):
             self._work = asyncio.current_task()
 
             async def answer(event: ASGISendEvent) -> None:
-                if event["type"] == "http.response.start" and cycle.more_body:
-                    # The caller may wait for "100 Continue" and never send the body, or send for
-                    # minutes what nobody reads: where a next request begins is not known.
-                    cycle.keep_alive = False
-                    self._answered = True
-                elif event["type"] == "http.response.body":
+                if event["type"] == "http.response.body":
                     self._sending = len(event.get("body", b""))
-                await send(event)
+                    await send(event)
+                    self.transport.uncork()
+                else:
+                    self._begin_answer(cycle)
+                    await send(event)
 
             try:
                 with notify_on_wait(waits.set):
@@ -235,6 +234,15 @@ class Connection(RefusableConnection):
                 cycle.disconnected = True
 
         super()._start_asgi_task(cycle, serve)
+
+    def _begin_answer(self, cycle: RequestResponseCycle) -> None:
+        if cycle.more_body:
+            # The caller may wait for "100 Continue" and never send the body, or send for minutes
+            # what nobody reads: where a next request begins is not known.
+            cycle.keep_alive = False
+            self._answered = True
+        # ASGI lets the head wait for the first part of the body.
+        self.transport.cork()
 
     async def _taken(self, cycle: RequestResponseCycle) -> None:
         """Wait until the answer to an earlier request is taken: one at a time is buffered."""

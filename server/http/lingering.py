@@ -42,6 +42,8 @@ class LingeringTransport(asyncio.Transport):
         self._is_unread: Callable[[], bool] | None = is_unread
         self._timer: asyncio.TimerHandle | None = None
         self._room = LINGER_BYTES
+        self._is_corked = False
+        self._held = b""
 
     @property
     def lingers(self) -> bool:
@@ -52,6 +54,7 @@ class LingeringTransport(asyncio.Transport):
         """Close the connection: in stages if something is unread, otherwise at once."""
         if self.is_closing():
             return
+        self.uncork()
         if self._is_unread is None or not self._is_unread():
             self._transport.close()
             return
@@ -83,10 +86,28 @@ class LingeringTransport(asyncio.Transport):
         """Close at once, and send nothing more."""
         self._transport.abort()
 
+    def cork(self) -> None:
+        """Hold what is written next, to send it together with what follows.
+
+        Each write costs a system call and wakes the caller, who would have to read twice.
+        """
+        self._is_corked = True
+
+    def uncork(self) -> None:
+        """Send what is held: nothing has followed it."""
+        if self._held:
+            self.write(b"")
+
     def write(self, data: Any) -> None:
         """Send bytes; after `close` they are dropped."""
-        if not self.lingers:
-            self._transport.write(data)
+        if self.lingers:
+            return
+        if self._is_corked:
+            self._is_corked, self._held = False, data
+            return
+        if self._held:
+            self._held, data = b"", self._held + data
+        self._transport.write(data)
 
     def get_write_buffer_size(self) -> int:
         """Return how many bytes the caller's system has not taken yet."""

@@ -6,13 +6,11 @@ alike for as long as `Reported.reads_alike` says so.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from .baseline import Baseline
 from .box import boxes_of
 from .kept import Kept
 from .live_summary import LiveSummary
-from .reported import Report, Reported
+from .reported import Report, Reported, is_settled
 
 OF_THE_CALL = frozenset(Report.model_fields)
 
@@ -23,10 +21,10 @@ def kept(read: LiveSummary, reported: Reported) -> Kept:
     return Kept(reported.model_dump_json().encode(), text.encode())
 
 
-def may_be_kept(payload: object, baseline: Baseline, reported: Reported, now: datetime) -> bool:
-    """Say whether another call may use what was read.
+def may_be_kept(payload: object, baseline: Baseline, reported: Reported) -> bool:
+    """Say whether another call may use what was read, while it reads alike.
 
     Not while a box is left out of the answer: for how long that counts depends on the time.
     """
     listed = {box.id for box in boxes_of(payload)}
-    return baseline.boxes.keys() <= listed and reported.reads_alike(now)
+    return baseline.boxes.keys() <= listed and is_settled(reported.measured_at)

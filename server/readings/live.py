@@ -126,6 +126,7 @@ def live_data_of_report(
         box_id=box_id,
         measured_at=measured_at,
         live=box.live,
+        stale=stale,
         upload=box.upload,
         unreadable=box.absent(LIVE_BLOCK) == NOT_A_BLOCK,
         lacking=tuple(box.lacking),

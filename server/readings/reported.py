@@ -53,6 +53,7 @@ class Reported(BaseModel):
         box_id: Its id.
         measured_at: Its last contact, if that is known.
         live: Live data is enabled.
+        stale: It was too old to be taken for current when it was read.
         upload: How old the last upload may be.
         unreadable: The block of live data cannot be read.
         lacking: Readings that live data lacks.
@@ -65,6 +66,7 @@ class Reported(BaseModel):
     box_id: str
     measured_at: AwareDatetime | None
     live: bool
+    stale: bool | None
     upload: Upload
     unreadable: bool
     lacking: tuple[str, ...]
@@ -96,20 +98,39 @@ class Reported(BaseModel):
         return (*(warning for warning in found if warning), *self.bypassed)
 
     def reads_alike(self, now: datetime) -> bool:
-        """Say whether what is read of the report at a time depends on that by its age alone.
+        """Say whether all else that was read of the report reads at a time as it did."""
+        return reads_alike(self.measured_at, self.upload, now, live=self.live, stale=self.stale)
 
-        1. Without a certain time of the last contact, the time of the call stands for it. One in
-           the hour that autumn repeats becomes uncertain once the second hour has come.
-        2. A last contact in the future, by a clock that was put back, is nonsense and not read.
-        3. Of a report that is too old less is said.
-        """
-        contact = self.measured_at
-        if contact is None or contact > now + clock.SKEW:
-            return False
-        if len(clock.readings_of(clock.local(contact).replace(tzinfo=None))) > 1:
-            return False
-        age = freshness.age_s(contact, now)
-        return is_stale(age, self.upload, live=self.live) is False
+
+def is_settled(contact: datetime | None) -> bool:
+    """Say whether the time of the last contact stays what it is, whenever that is asked.
+
+    Without a certain one, the time of the call stands for it. One in the hour that autumn repeats
+    becomes uncertain once the second hour has come.
+    """
+    if contact is None:
+        return False
+    return len(clock.readings_of(clock.local(contact).replace(tzinfo=None))) == 1
+
+
+def reads_alike(
+    contact: datetime | None, upload: Upload, now: datetime, *, live: bool, stale: bool | None
+) -> bool:
+    """Say whether what was read of a report depends on the time by the report's age alone.
+
+    1. A last contact in the future, by a clock that was put back, is nonsense and not read.
+    2. Of a report that is too old less is said: one that is must have been, and the other way.
+
+    Args:
+        contact: Its time, which `is_settled`.
+        upload: How old the last upload may be.
+        now: The time in question, with a zone.
+        live: Live data is enabled.
+        stale: It was too old when it was read.
+    """
+    if contact is None or contact > now + clock.SKEW:
+        return False
+    return is_stale(freshness.age_s(contact, now), upload, live=live) is stale
 
 
 def is_stale(age: int | None, upload: Upload, *, live: bool) -> bool | None:

@@ -84,6 +84,6 @@ async def made_live_data(
         fetched.payload, box, at, notices, baseline, detailed=detailed
     )
     made = kept_live.kept(live_summary.live_summary(read), known)
-    if kept_live.may_be_kept(fetched.payload, baseline, known, at):
+    if kept_live.may_be_kept(fetched.payload, baseline, known):
         await upstream.keep_live(asking, name, fetched, made, answers)
     return written(with_source(Report, known.report(at), fetched), made.text)

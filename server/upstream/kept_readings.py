@@ -131,7 +131,7 @@ class KeptReadings:
         account, along = granted.keys.account, granted.along
         whats, names = (what, *others), (what, *others, name)
         if all(one in along for one in names):
-            found = {one: along.pop(one) for one in names}
+            found = {one: along[one] for one in names}
         else:
             begun = asyncio.get_running_loop().time()
             questions = tuple(map(self._sealer.question, names))
@@ -139,14 +139,12 @@ class KeptReadings:
             await granted.caller.permitted_still(begun)
             answers = outcome.answers if isinstance(outcome, Found) else (None,) * len(names)
             found = dict(zip(names, answers, strict=True))
-        kept = found.pop(name)
+        # Those who cannot use the reading need not ask for its answers again.
+        along.update(found)
+        kept = along.pop(name)
         if found[what] is not None and kept is not None:
             key, tags = self._sealer.question(name), _tags(found[one] for one in whats)
-            reading = self._opened(granted, key, kept.value, tags)
-            if reading is not None:
-                return reading
-        # The answers are read next, and need not be asked for again.
-        along.update(found)
+            return self._opened(granted, key, kept.value, tags)
         return None
 
     async def made(self, granted: Granted, name: str, fetched: Fetched, make: Make) -> KeptReading:

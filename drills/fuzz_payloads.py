@@ -16,7 +16,7 @@ from server.errors import PortalError, SessionExpired
 from server.portal.purpose import READ_LIMIT
 from server.portal.reads import read_box_data, read_list, read_series
 from server.portal.responses import Answer
-from server.readings.boxes import list_boxes
+from server.readings import boxes
 from server.readings.energy_from_history import energy_days
 from server.readings.energy_money import Prices
 from server.readings.energy_report import energy_report
@@ -193,8 +193,9 @@ class Judge:
                 if path.split(".")[-1] not in FREE and is_made_up:
                     raise Mended(f"{path} of {box} is {value}, as nobody sent it")
             _shown(status(payload, box, NOW, heard="unread", changes=(), fetched_at=NOW))
-        _shown(list_boxes(payload, NOW))
-        _shown(notice_board(payload, notifications(NOTICES, NOW), NOW, limit=5))
+        notices = notifications(NOTICES, NOW)
+        _shown(boxes.list_boxes(payload, NOW))
+        _shown(notice_board(boxes.listed(payload, NOW, notices), notices, limit=5))
 
     def _read_history(self, name: Any, payload: object) -> None:
         reading = _history(name, payload)
@@ -221,7 +222,7 @@ def _read_list(markup: str) -> None:
     found = feed(kept(markup, NOW).text)
     for one in found:
         _shown(one.shown)
-    _shown(notice_board(live(), found, NOW, limit=50))
+    _shown(notice_board(boxes.listed(live(), NOW, found), found, limit=50))
     _shown(status(live(), FULL, NOW, heard=Heard(found, NOW), changes=(), fetched_at=NOW))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drills.payloads import FULL, NOW, folder, listed, live, series
 from server.auth.sealing import Keys, Sealer
-from server.readings import kept_history, kept_notices, past
+from server.readings import boxes, kept_history, kept_notices, past
 from server.readings.bypass import told_of
 from server.readings.history import MOST_POINTS, history
 from server.readings.notifications import notifications
@@ -163,7 +163,7 @@ def test_whatever_the_portal_sends_is_written_as_the_model_of_results_writes_it(
         detailed=detailed,
         peak_w=peak_w,
     )
-    whose = past.whose(live(), None, NOW)
+    whose = past.whose(boxes.listed(live(), NOW), None)
     facts = kept_history.facts_of(read)
     label, why = past.label(whose, facts, NOW), past.reasons(whose, facts)
     origin = {"source": "cached", "fetched_at": NOW}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drills.payloads import FULL, NOW, SLIM, folder, listed
-from server.readings import kept_notices
+from server.readings import boxes, kept_notices
 from server.readings.box import Box
 from server.readings.bypass import BOTH, UNREAD, Bypass, on_warnings
 from server.readings.bypass_flags import bypass
@@ -642,7 +642,7 @@ def test_notifications_that_could_not_be_read_are_counted_and_leave_the_bypass_i
     read = notifications(page, NOW)
     assert unread is None or read.unread == unread
     assert (read.unread > 0) is (unread != 0)
-    board = notice_board({FULL: {}}, read, NOW, limit=20)
+    board = notice_board(boxes.listed({FULL: {}}, NOW, read), read, limit=20)
     (bypasses,) = board.bypasses
     assert bypasses.bypass is not None
     why_unknown = bypasses.bypass.automatic.why
@@ -673,7 +673,9 @@ def test_notifications_omitted_for_lack_of_a_time_or_box_are_counted():
     day = datetime(2026, 6, 10, tzinfo=UTC)
 
     def told(**asked):
-        board = notice_board({FULL: {}, SLIM: {}}, notifications(page, NOW), NOW, limit=20, **asked)
+        read = notifications(page, NOW)
+        known = boxes.listed({FULL: {}, SLIM: {}}, NOW, read)
+        board = notice_board(known, read, limit=20, **asked)
         return len(board.notifications), [
             one.split(" notif")[0] + ("time" if "time" in one else "box")
             for one in board.warnings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..codes import Code
 from ..errors import BoxChoice
@@ -14,7 +14,7 @@ from .baseline import NO_BASELINE, Baseline, BoxBaseline
 from .box import Box, Source, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
-from .freshness import Age, LiveOn, ReportedAt
+from .freshness import Age, LiveOn, ReportedAt, Upload
 from .mode import UNKNOWN_APP, is_flexible
 from .model import Reading, Warnings
 from .notifications import Dated
@@ -84,13 +84,52 @@ class BoxList(Reading):
     warnings: Warnings
 
 
+class Listed(BaseModel):
+    """The boxes of an account, as far as they are known.
+
+    Attributes:
+        boxes: Those that the portal lists now.
+        uploads: How old the last upload of each may be.
+        old: Warnings of uploads that are, or may be, of before an outage.
+        missing: Ids of boxes that it has listed before.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    boxes: tuple[BoxSummary, ...]
+    uploads: tuple[Upload, ...]
+    old: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the boxes that the portal lists now."""
+        return tuple(box.id for box in self.boxes)
+
+
 def list_boxes(
     payload: object,
     now: datetime,
     notices: Sequence[Dated] | None = None,
     baseline: Baseline = NO_BASELINE,
 ) -> BoxList:
-    """Read which boxes a live answer lists.
+    """Read which boxes a live answer lists. Args are those of `listed`."""
+    return box_list(listed(payload, now, notices, baseline))
+
+
+def box_list(of: Listed) -> BoxList:
+    """Make the result of the boxes of an account."""
+    found = (*late(of.boxes), *of.old, *bypassed(of.boxes)) if of.boxes else (NO_BOX,)
+    return BoxList(boxes=of.boxes, warnings=(*found, *left_out(of.missing)))
+
+
+def listed(
+    payload: object,
+    now: datetime,
+    notices: Sequence[Dated] | None = None,
+    baseline: Baseline = NO_BASELINE,
+) -> Listed:
+    """Read the boxes of an account.
 
     Args:
         payload: The decoded answer, whatever it is.
@@ -100,10 +139,12 @@ def list_boxes(
     """
     read = list(boxes_of(payload))
     boxes = tuple(_summary(box, notices, now, baseline.of(box)) for box in read)
-    old = filter(None, map(_old_upload, read, boxes))
-    found = (*late(boxes), *old, *bypassed(boxes)) if boxes else (NO_BOX,)
-    found = (*found, *left_out(baseline.left_out(payload, now)))
-    return BoxList(boxes=boxes, warnings=found)
+    return Listed(
+        boxes=boxes,
+        uploads=tuple(box.upload for box in read),
+        old=tuple(filter(None, map(_old_upload, read, boxes))),
+        missing=baseline.left_out(payload, now),
+    )
 
 
 def _old_upload(box: Box, summary: BoxSummary) -> str | None:
@@ -140,10 +181,15 @@ def left_out(missing: Sequence[str]) -> tuple[str, ...]:
 
 
 def choose_box(payload: object, box_id: str | None, missing: Sequence[str] = ()) -> str:
+    """Choose one of the boxes that a live answer, whatever it is, lists. As `chosen`."""
+    return chosen([box.id for box in boxes_of(payload)], box_id, missing)
+
+
+def chosen(ids: Sequence[str], box_id: str | None, missing: Sequence[str] = ()) -> str:
     """Give the id of the box that is meant: the named one, or the only one.
 
     Args:
-        payload: The decoded live answer, whatever it is.
+        ids: Of the boxes that the portal lists now.
         box_id: The box that was named, if any.
         missing: Ids of boxes of the account that this answer lacks, as `Baseline.left_out` gives
             them: with one of these, the only box of the answer is not the only one.
@@ -151,7 +197,6 @@ def choose_box(payload: object, box_id: str | None, missing: Sequence[str] = ())
     Raises:
         BoxChoice: There is none, none of that id, or several and none was named.
     """
-    ids = [box.id for box in boxes_of(payload)]
     if not ids:
         raise BoxChoice(
             Code.NO_BOX,
@@ -161,7 +206,7 @@ def choose_box(payload: object, box_id: str | None, missing: Sequence[str] = ())
     named = "Its boxes are: " if len(ids) > 1 else "Its only box is "
     if missing:
         named = "Listed now: "
-    own = ids[:LISTED]
+    own = list(ids[:LISTED])
     listed = named + ", ".join(own) + (", ..." if len(ids) > LISTED else "") + "."
     listed = " ".join((listed, *left_out(missing)))
     if box_id is None:
@@ -179,15 +224,13 @@ def choose_box(payload: object, box_id: str | None, missing: Sequence[str] = ())
     return box_id.strip()
 
 
-def named_box(payload: object, box_id: str | None, missing: Sequence[str] = ()) -> str | None:
+def named_box(of: Listed, box_id: str | None) -> str | None:
     """Give the id of the box that is named; None when none is, which means all.
-
-    Args are those of `choose_box`.
 
     Raises:
         BoxChoice: The account has none of that id.
     """
-    return None if box_id is None else choose_box(payload, box_id, missing)
+    return None if box_id is None else chosen(of.ids, box_id, of.missing)
 
 
 def _summary(
@@ -206,7 +249,7 @@ def _summary(
     return BoxSummary(
         id=box.id,
         model=fitted.model(box, "model"),
-        online=None if age is None else age <= freshness.SLOW_LIMIT_S,
+        online=freshness.is_online(age),
         measured_at=last,
         age_s=age,
         live_data=box.live,

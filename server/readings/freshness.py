@@ -78,6 +78,11 @@ def is_stale(age: int | None, live: bool) -> bool | None:
     return None if age is None else age > limit_s(live)
 
 
+def is_online(age: int | None) -> bool | None:
+    """Say whether a box has missed fewer than three uploads; None when the age is unknown."""
+    return None if age is None else age <= SLOW_LIMIT_S
+
+
 def warning(age: int | None, live: bool, box_id: str | None = None) -> str | None:
     """Say in words what is wrong with the age; None when nothing is.
 

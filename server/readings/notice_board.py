@@ -7,8 +7,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from .baseline import NO_BASELINE, Baseline
-from .boxes import BoxSummary, bypassed, late, left_out, list_boxes, why_unknown
+from .boxes import BoxSummary, Listed, bypassed, late, left_out, why_unknown
 from .bypass import Bypass
 from .freshness import Age, ReportedAt
 from .model import Reading, Warnings
@@ -55,34 +54,28 @@ class NoticeBoard(Reading):
 
 
 def notice_board(
-    payload: object,
+    of: Listed,
     read: Feed,
-    now: datetime,
     *,
     box_id: str | None = None,
     since: datetime | None = None,
     before: str | None = None,
     limit: int,
-    baseline: Baseline = NO_BASELINE,
 ) -> NoticeBoard:
     """Choose of the portal's notifications, and say how the bypasses are.
 
     Args:
-        payload: The decoded live answer, whatever it is: it says which boxes there are.
+        of: The boxes of the account, with what the list says of their bypasses.
         read: The list.
-        now: The present time, with a zone.
         box_id: Only this box.
         since: Only those made at this time or later.
         before: Only those that follow the one of this id.
         limit: That many at most.
-        baseline: What earlier live answers showed.
 
     Raises:
         InvalidArguments: The list has none of that id.
     """
-    boxes = [
-        box for box in list_boxes(payload, now, read, baseline).boxes if box_id in {None, box.id}
-    ]
+    boxes = [box for box in of.boxes if box_id in {None, box.id}]
     page = following(read, before)
     chosen = select(page, box_id=box_id, since=since)
     shown = fitting(chosen[:limit])
@@ -95,7 +88,7 @@ def notice_board(
             *_left_out(page, read.unread, box_id, since),
             *(f"{warning} {UNHEARD}" for warning in late(boxes)),
             *bypassed(boxes),
-            *left_out(baseline.left_out(payload, now)),
+            *left_out(of.missing),
         ),
     )
 

@@ -5,22 +5,20 @@ The portal is asked for no box and names none in its answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from pydantic import Field
 
 from . import clock
-from .baseline import NO_BASELINE, Baseline
-from .boxes import LISTED, BoxSummary, bypassed, choose_box, left_out, list_boxes, why_unknown
+from .boxes import LISTED, BoxSummary, Listed, bypassed, chosen, left_out, why_unknown
 from .bypass import BypassSummary, in_short
 from .days import named
 from .freshness import SLOW_LIMIT_S, Age, ReportedAt
 from .history import History
 from .kept_history import Facts
 from .model import LOOSE, Reading, Warnings
-from .notifications import Dated
 from .unknown import Unknown, Unknowns
 
 OF_BOX = ("measured_at", "age_s", "bypass")
@@ -120,29 +118,19 @@ class Reasons(Reading):
     unknown: Unknowns
 
 
-def whose(
-    payload: object,
-    box_id: str | None,
-    now: datetime,
-    notices: Sequence[Dated] | None = None,
-    baseline: Baseline = NO_BASELINE,
-) -> Whose:
+def whose(of: Listed, box_id: str | None) -> Whose:
     """Say which boxes a history may belong to.
 
     Args:
-        payload: The decoded live answer, whatever it is.
-        box_id: The box that was asked for, if any. It must be one of the account's.
-        now: The present time, with a zone.
-        notices: The account's notifications, newest first; None when they were not read.
-        baseline: What earlier answers showed.
+        of: The boxes of the account.
+        box_id: The box that was asked for, if any. It must be one of these.
 
     Raises:
         BoxChoice: The account has no box, or none of that id.
     """
-    boxes = list_boxes(payload, now, notices, baseline).boxes
-    missing = baseline.left_out(payload, now)
-    asked = choose_box(payload, box_id, missing) if box_id is not None or not boxes else None
-    return Whose(boxes, asked, missing)
+    names_one = box_id is not None or not of.boxes
+    asked = chosen(of.ids, box_id, of.missing) if names_one else None
+    return Whose(of.boxes, asked, of.missing)
 
 
 def label(of: Whose, facts: Facts, at: datetime) -> Label:

@@ -35,7 +35,14 @@ ALONG = LIVE, BASELINE, NOTIFICATIONS, NOTICES
 """What every reading looks at: `Access.open` has it come along with the session."""
 
 LIVE_MADE_OF = LIVE, BASELINE, NOTIFICATIONS
-"""What live data of a box is made of. Its reading comes along with these in place of `NOTICES`."""
+"""What live data of a box, and the list of boxes, are made of. The reading of either comes along
+with these in place of `NOTICES`."""
+
+BOXES = reading_of(LIVE, "boxes")
+"""The list of the account's boxes, among readings."""
+
+WITH_BOXES = *LIVE_MADE_OF, BOXES
+"""What those look at who begin with the list of boxes."""
 
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
@@ -110,11 +117,11 @@ class Upstream:
         return await baseline_of(self._answers, granted)
 
     async def live_reading(self, granted: Granted, name: str) -> KeptReading | None:
-        """Return live data of a box that an earlier call made of the shared answers.
+        """Return what an earlier call made of the shared answers `LIVE_MADE_OF`.
 
         Args:
             granted: Who asks.
-            name: As `live_name` gives it.
+            name: `BOXES`, or as `live_name` gives it.
         """
         what, *others = LIVE_MADE_OF
         return await self._readings.find(granted, what, name, *others)
@@ -134,11 +141,11 @@ class Upstream:
         kept: Kept,
         answers: Mapping[str, Hit | None],
     ) -> None:
-        """Keep live data of a box for later calls, if it was made of answers in the cache.
+        """Keep such a reading for later calls, if it was made of answers in the cache.
 
         Args:
             granted: Who asked.
-            name: As `live_name` gives it.
+            name: As that of `live_reading`.
             fetched: The live answer.
             kept: What was made.
             answers: As `answers_at_hand` gave them before that was made.

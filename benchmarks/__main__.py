@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import sys
 import time
@@ -22,6 +23,7 @@ try:
     from .parts import PARTS, Part
     from .processes import ROOT
     from .programs import program
+    from .progress import say
     from .result import Line, NotMeasured
 except ModuleNotFoundError as exc:
     sys.exit(
@@ -47,31 +49,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = [part for part in PARTS if not arguments.only or part.name in arguments.only]
     effort = QUICK if arguments.quick else FULL
     sections: list[report.Section] = []
+    facts: list[tuple[str, str]] = []
+    begin = time.monotonic()
     with interruption.handled():
-        facts: list[tuple[str, str]] = []
-        begin = time.monotonic()
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             facts += machine.describe()
-            for part in chosen:
+            for number, part in enumerate(chosen):
+                _say_left(chosen[number:], len(chosen), effort)
                 section = _measure(part, effort, Console(stderr=True))
                 if interruption.begun():
                     break  # what it says is of a part that was stopped
                 sections.append(section)
-        except KeyboardInterrupt:
-            pass
-        if sections:
-            console.print(report.table(sections))
-            console.print(report.summary(sections))
-        if interruption.begun():
-            console.print(f"Interrupted: {len(sections)} of {len(chosen)} parts were measured.")
-            return interruption.EXIT_CODE
-    if len(chosen) == len(PARTS) and effort is FULL:
-        facts.append(("load average after", machine.load()))
-        facts.append(("duration", f"{(time.monotonic() - begin) / 60:.0f} minutes"))
-        date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-        REPORT.write_text(report.markdown(sections, facts, "python -m benchmarks", date))
-        console.print(f"Written to {REPORT.relative_to(ROOT)}.")
+        # Whatever is said and written now is so as a whole: a later signal changes nothing.
+        with contextlib.suppress(KeyboardInterrupt), interruption.held():
+            if sections:
+                console.print(report.table(sections))
+                console.print(report.summary(sections))
+            if interruption.begun():
+                console.print(f"Interrupted: {len(sections)} of {len(chosen)} parts were measured.")
+                return interruption.EXIT_CODE
+            if len(chosen) == len(PARTS) and effort is FULL:
+                _write(sections, facts, time.monotonic() - begin)
+                console.print(f"Written to {REPORT.relative_to(ROOT)}.")
     return 0
+
+
+def _write(
+    sections: Sequence[report.Section], facts: Sequence[tuple[str, str]], seconds: float
+) -> None:
+    """Write docs/benchmarks.md."""
+    after = [
+        ("load average after", machine.load()),
+        ("duration", f"{seconds / 60:.0f} minutes"),
+    ]
+    date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    REPORT.write_text(report.markdown(sections, [*facts, *after], "python -m benchmarks", date))
+
+
+def _say_left(parts: Sequence[Part], of: int, effort: Effort) -> None:
+    """Print how far the run is, and how long the rest takes."""
+    minutes = max(round(sum(part.seconds for part in parts) / 60), 1)
+    how = "some" if effort is FULL else "at most"
+    say(f"part {of - len(parts) + 1} of {of}; {how} {minutes} minutes to go if the machine is idle")
 
 
 def _measure(part: Part, effort: Effort, console: Console) -> report.Section:

@@ -12,8 +12,8 @@ from .filling import FILLING
 from .probe import handle_of
 from .result import Budget, Line, NotMeasured, WrongAnswer, ratios
 from .rivals import start
-from .rivals.search import Best, best
-from .system import Served, System, system
+from .rivals.search import Best, Started, best
+from .system import WORKERS, Served, System, system
 
 REVISIONS = (MODERN, LEGACY)
 
@@ -22,19 +22,24 @@ SETTINGS = {**FILLING, "OIG_LIVE_TTL": "3600"}
 
 OURS, BY_HEADER, COPY = "ours", "ours by header", "a copy of ours"
 LIVE, TOOLS, BARE = "ours, get_live_data", "ours, tools/list, 1 worker", "bare uvicorn"
+KEPT = ", 2 accounts a turn"
+"""Driven as by header: each thread of the generator keeps to one account."""
+
+SDK_TWO = (start.SDK, WORKERS)
 
 AGAINST = {
-    (start.SDK_TWO, MODERN): Budget("at least", 1.5),
-    (start.SDK_TWO, LEGACY): Budget("at least", 2.5),
-    (start.SDK_ONE, MODERN): None,
-    (start.SDK_ONE, LEGACY): None,
-    (start.FASTMCP_OLD, LEGACY): Budget("at least", 20.0),
-    (start.FASTMCP_NEW, MODERN): Budget("at least", 8.0),
-    (start.FASTMCP_NEW, LEGACY): Budget("at least", 8.0),
-    (start.TYPESCRIPT_SDK, LEGACY): Budget("at least", 3.5),
+    (*SDK_TWO, MODERN): Budget("at least", 1.5),
+    (*SDK_TWO, LEGACY): Budget("at least", 2.5),
+    (start.FASTMCP_OLD, 1, LEGACY): Budget("at least", 20.0),
+    (start.FASTMCP_NEW, 1, MODERN): Budget("at least", 8.0),
+    (start.FASTMCP_NEW, 1, LEGACY): Budget("at least", 8.0),
+    (start.TYPESCRIPT_OLD, 1, LEGACY): Budget("at least", 3.5),
+    (start.TYPESCRIPT_NEW, 1, MODERN): Budget("at least", 3.5),
+    (start.TYPESCRIPT_NEW, 1, LEGACY): Budget("at least", 3.5),
 }
-"""All who are compared with, and the least throughput of ours to theirs, with the login in the
-arguments of each call. Deriving the keys of such a login is part of every call."""
+"""The least throughput of ours to that of rivals with so many processes, with the login in the
+arguments of each call. Deriving the keys of such a login is part of every call. Who is compared
+with other numbers of processes is reported without being judged."""
 
 IN_HEADER = {MODERN: Budget("at least", 2.5), LEGACY: Budget("at least", 4.0)}
 """The least throughput of ours to that of the SDK's app, with the login in a header: its keys are
@@ -51,11 +56,11 @@ def against_rivals(effort: Effort) -> list[Line]:
     """Search each rival's best configuration, then let all take turns."""
     lines: list[Line] = []
     found: list[Best] = []
-    for rival, revision in AGAINST:
+    for rival in start.RIVALS:
         try:
-            found.append(best(rival, revision, effort))
+            found += best(rival, effort)
         except (NotMeasured, WrongAnswer, OSError, RuntimeError, TimeoutError) as exc:
-            what = f"throughput of ours / of {rival.name}, {revision}"
+            what = f"throughput of ours / of {rival.name}"
             reason = str(exc) if isinstance(exc, NotMeasured) else f"{type(exc).__name__}: {exc}"
             lines.append(Line(what, why_not=reason))
     with _contestants(found, effort) as contestants:
@@ -84,17 +89,26 @@ def _contestants(found: Sequence[Best], effort: Effort) -> Iterator[list[Contest
             contestants += [
                 Contestant(_in(OURS, revision), ours, logins(ours, revision, everybody)),
                 Contestant(_in(BY_HEADER, revision), ours, by_header, kept=True),
+                Contestant(
+                    _in(OURS + KEPT, revision),
+                    ours,
+                    logins(ours, revision, everybody),
+                    kept=True,
+                ),
                 Contestant(_in(TOOLS, revision), lone, [listed[revision]]),
             ]
         contestants += [
             Contestant(COPY, copy, logins(copy, MODERN, everybody)),
             Contestant(LIVE, ours, live),
         ]
+        started = {rival: Started(rival, stack) for rival in {one.rival for one in found}}
         for one in found:
-            served = stack.enter_context(one.rival.start(one.setup))
-            asked = logins(served, one.revision, everybody)
-            who = _in(one.rival.name, one.revision)
-            contestants.append(Contestant(who, served, asked, may_fail=True))
+            served, revision = started[one.rival].served(one.entry), one.entry.revision
+            asked = logins(served, revision, everybody)
+            contestants.append(Contestant(_in(one.who, revision), served, asked, may_fail=True))
+            if _is_sdk_two(one):
+                who = _in(one.who + KEPT, revision)
+                contestants.append(Contestant(who, served, asked, kept=True, may_fail=True))
         yield contestants
 
 
@@ -121,8 +135,8 @@ def _in(who: str, revision: str) -> str:
 
 def _against(one: Best, runs: dict[str, Runs]) -> list[Line]:
     """Compare with one rival: logins in arguments, which it takes, and in a header."""
-    rival, revision = one.rival, one.revision
-    mine, theirs = runs[_in(OURS, revision)], runs[_in(rival.name, revision)]
+    revision = one.entry.revision
+    mine, theirs = runs[_in(OURS, revision)], runs[_in(one.who, revision)]
     what = f"throughput of ours / of {one.name}, {revision}"
     if theirs.failure:
         return [Line(what, why_not=theirs.failure)]
@@ -130,21 +144,25 @@ def _against(one: Best, runs: dict[str, Runs]) -> list[Line]:
         Line(
             what,
             values=ratios(mine.rates, theirs.rates),
-            budget=AGAINST[rival, revision],
+            budget=AGAINST.get((one.rival, one.entry.processes, revision)),
             figures=[*theirs.figures(), *one.tried],
             means="How many times the callers one machine serves when each call of check_auth has "
             "e-mail and password in its arguments.",
         )
     ]
-    if rival is start.SDK_TWO:
-        header = runs[_in(BY_HEADER, revision)]
+    if _is_sdk_two(one):
+        header, kept = runs[_in(BY_HEADER, revision)], runs[_in(one.who + KEPT, revision)]
+        what = f"the same with the login in a header of ours{KEPT} of both, {revision}"
         lines += [
-            Line(
-                f"the same with the login in a header of ours, {revision}",
-                values=ratios(header.rates, theirs.rates),
+            Line(what, why_not=kept.failure)
+            if kept.failure
+            else Line(
+                what,
+                values=ratios(header.rates, kept.rates),
                 budget=IN_HEADER[revision],
-                means="The same for clients that send their login in a header, each over a "
-                "connection of its own.",
+                figures=kept.figures(),
+                means="The same for clients that send their login in a header, over connections "
+                "of their own.",
             ),
             Line(
                 f"processor time per request of ours / of {one.name}, {revision}",
@@ -181,6 +199,7 @@ def _alone(runs: dict[str, Runs]) -> list[Line]:
     ]
     for revision in REVISIONS:
         mine, header = runs[_in(OURS, revision)], runs[_in(BY_HEADER, revision)]
+        kept = runs[_in(OURS + KEPT, revision)]
         lines += [
             Line(
                 f"p99 / p50 of ours at {CONNECTIONS} connections, {revision}",
@@ -189,12 +208,16 @@ def _alone(runs: dict[str, Runs]) -> list[Line]:
                 means="How much longer than usual one caller in a hundred waits.",
             ),
             Line(
-                f"throughput of ours, login in a header / in arguments, {revision}",
-                values=ratios(header.rates, mine.rates),
+                f"throughput of ours, login in a header / in arguments{KEPT}, {revision}",
+                values=ratios(header.rates, kept.rates),
                 means="What a client gains that sends the login in a header.",
             ),
         ]
     return lines
+
+
+def _is_sdk_two(one: Best) -> bool:
+    return (one.rival, one.entry.processes) == SDK_TWO
 
 
 def _is_ours(who: str) -> bool:
@@ -213,8 +236,8 @@ def _other_calls(found: Sequence[Best], runs: dict[str, Runs]) -> list[Line]:
         for revision in REVISIONS
     ]
     for one in found:
-        if one.rival is start.SDK_TWO and one.revision == MODERN:
-            theirs = runs[_in(one.rival.name, MODERN)]
+        if _is_sdk_two(one) and one.entry.revision == MODERN:
+            theirs = runs[_in(one.who, MODERN)]
             if theirs.failure:
                 continue
             lines.append(

@@ -1,147 +1,36 @@
 """Look-ups from asyncio, in a process of its own: `python -m benchmarks.asking` reads a job.
 
-Contestants take turns of a fraction of a second, as in `generator`.
+Clients take turns of a fraction of a second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 import itertools
 import json
 import random
 import sys
 import time
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
-import redis.asyncio
 import uvloop
-from redis.asyncio.connection import UnixDomainSocketConnection
 
-from server.state.vocabulary import Ask, Hit, Outcome
-
-from .filling import asked, client_of, key, shared_client_of, value
-
-Look = Callable[[int], Awaitable[bytes | None]]
+from .filling import value
+from .lookup_clients import Look, looking
 
 SEED = 20_26
-"""Which sessions are asked for, and in which order: the same for every contestant."""
+"""Which sessions are asked for, and in which order: the same for every client."""
 
 DISTINCT = 4096
 """Sessions asked for; prepared beforehand, so that only the asking is measured."""
 
-PATIENCE = 60.0
-"""Seconds after which a caller of a pool with a single connection gives up."""
-
-
-@asynccontextmanager
-async def cache_daemon(path: str, numbers: list[int]) -> AsyncIterator[Look]:
-    """Look up in the cache daemon over one connection."""
-    client = client_of(Path(path))
-    try:
-        yield _looks(client.call, numbers)
-    finally:
-        await client.aclose()
-
-
-@asynccontextmanager
-async def shared_storage(path: str, numbers: list[int]) -> AsyncIterator[Look]:
-    """Look up on a shared storage, as a worker does."""
-    client = shared_client_of(f"unix://{path}")
-    try:
-        yield _looks(client.call, numbers)
-    finally:
-        await client.aclose()
-
-
-def _looks(call: Callable[[Ask], Awaitable[Outcome]], numbers: list[int]) -> Look:
-    requests = {number: asked(number) for number in numbers}
-
-    async def look(number: int) -> bytes | None:
-        outcome = await call(requests[number])
-        return outcome.value if type(outcome) is Hit else None
-
-    return look
-
-
-@asynccontextmanager
-async def redis_client(
-    numbers: list[int], make: Callable[[], redis.asyncio.Redis]
-) -> AsyncIterator[Look]:
-    """Look up in a Redis server with redis-py."""
-    client = make()
-    asked = {number: key(number) for number in numbers}
-
-    async def look(number: int) -> bytes | None:
-        found: bytes | None = await client.get(asked[number])
-        return found
-
-    try:
-        yield look
-    finally:
-        await client.aclose()
-
-
-@asynccontextmanager
-async def memcached(path: str, packages: str, numbers: list[int]) -> AsyncIterator[Look]:
-    """Look up in memcached with emcache, over one connection unless it wants another."""
-    sys.path.append(packages)
-    emcache: Any = importlib.import_module("emcache")
-    client = await emcache.create_client([emcache.MemcachedUnixSocketPath(path)], timeout=PATIENCE)
-    asked = {number: key(number).hex().encode() for number in numbers}
-
-    async def look(number: int) -> bytes | None:
-        found = await client.get(asked[number])
-        return None if found is None else found.value
-
-    try:
-        for number in {*numbers}:
-            await client.set(asked[number], value(number))
-        yield look
-    finally:
-        await client.close()
-
-
-def contestant(job: dict[str, Any], numbers: list[int]) -> Any:
-    """Return the context in which a job's contestant looks up."""
-    path = job["path"]
-    match job["contestant"]:
-        case "cache daemon":
-            return cache_daemon(path, numbers)
-        case "shared storage":
-            return shared_storage(path, numbers)
-        case "memcached":
-            return memcached(path, job["packages"], numbers)
-        case "redis-py":
-            # What the manual shows. Sequential calls find the same connection in the pool.
-            return redis_client(numbers, lambda: redis.asyncio.Redis(unix_socket_path=path))
-        case "redis-py, one connection":
-            return redis_client(
-                numbers,
-                lambda: redis.asyncio.Redis(unix_socket_path=path, single_connection_client=True),
-            )
-        case "redis-py, blocking pool of one":
-            return redis_client(
-                numbers,
-                lambda: redis.asyncio.Redis.from_pool(
-                    redis.asyncio.BlockingConnectionPool(
-                        max_connections=1,
-                        timeout=PATIENCE,
-                        connection_class=UnixDomainSocketConnection,
-                        path=path,
-                    )
-                ),
-            )
-    raise ValueError(job["contestant"])
-
 
 class Asked:
-    """One contestant over all its turns.
+    """One client over all its turns.
 
     Args:
         look: Looks up one session.
@@ -194,19 +83,19 @@ class Asked:
 
 
 async def measure(job: dict[str, Any]) -> list[dict[str, float]]:
-    """Carry out a job and return the result of each contestant.
+    """Carry out a job and return the result of each client.
 
     Args:
-        job: `contestants`, each with `contestant`, `path` and `held` (sessions there); `turns` for
-            each of them, each of `settle` look-ups that are not counted and `count` that are, by
-            `callers`; `warm_up` look-ups before them.
+        job: `clients`, each as of `looking` and with `held` (sessions there); `turns` for each of
+            them, each of `settle` look-ups that are not counted and `count` that are, by `callers`;
+            `warm_up` look-ups before them.
     """
     async with AsyncExitStack() as stack:
         asked = []
-        for each in job["contestants"]:
+        for each in job["clients"]:
             picked = random.Random(SEED)
             numbers = [picked.randrange(each["held"]) for _ in range(DISTINCT)]
-            look = await stack.enter_async_context(contestant(each, numbers))
+            look = await stack.enter_async_context(looking(each, numbers))
             asked.append(Asked(look, numbers, job["callers"]))
         for one in asked:
             await one.turn(job["warm_up"], counts=False)

@@ -52,16 +52,20 @@ class Runs:
         p99: In seconds.
         cpu: Processor time of all processes per answer, in seconds.
         storage: That of processes that are no workers.
+        workers: How many processes speak HTTP.
+        busiest: Share of the busiest of these in their processor time, if there are several.
         failure: Why it left the contest; empty if it did not.
     """
 
     who: str
+    workers: int = 1
     failure: str = ""
     rates: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     storage: list[float] = field(default_factory=list)
+    busiest: list[float] = field(default_factory=list)
 
     def figures(self) -> list[Figure]:
         """Return what a reader wants to see of them."""
@@ -73,6 +77,9 @@ class Runs:
         if any(self.cpu):
             microseconds = [1e6 * each for each in self.cpu]
             figures.append(Figure(f"{self.who}: processor time", "us/request", microseconds))
+        if self.busiest:
+            what = f"{self.who}: of that the busiest of {self.workers} workers"
+            figures.append(Figure(what, "%", [100 * each for each in self.busiest]))
         return figures
 
 
@@ -117,7 +124,7 @@ def take_turns(
         NotMeasured: There is no wrk.
         WrongAnswer: An answer was wrong.
     """
-    runs = [Runs(each.who) for each in contestants]
+    runs = [Runs(each.who, len(each.served.worker_pids)) for each in contestants]
     with scratch() as folder:
         order = []
         for each, run in zip(contestants, runs, strict=True):
@@ -129,7 +136,7 @@ def take_turns(
             for each, load, run in order:
                 if not run.failure:
                     with _leaving(each, run):
-                        _add(run, load.turn(TURN_SECONDS), each.served)
+                        add(run, load.turn(TURN_SECONDS))
             order.reverse()
         for each, _, run in order:
             if not run.failure:
@@ -162,9 +169,13 @@ def _load(contestant: Contestant, folder: Path) -> Wrk:
     )
 
 
-def _add(run: Runs, turn: Turn, served: Served) -> None:
+def add(run: Runs, turn: Turn) -> None:
+    """Add a turn to those of its contestant."""
     run.rates.append(turn.rate)
     run.p50.append(turn.p50)
     run.p99.append(turn.p99)
     run.cpu.append(sum(turn.cpu))
-    run.storage.append(sum(turn.cpu[len(served.worker_pids) :]))
+    workers, others = turn.cpu[: run.workers], turn.cpu[run.workers :]
+    run.storage.append(sum(others))
+    if len(workers) > 1 and any(workers):
+        run.busiest.append(max(workers) / sum(workers))

@@ -11,7 +11,8 @@ class Effort:
 
     Args:
         rounds: Turns of each contestant over HTTP.
-        search: Turns of each configuration of a rival, to find the best.
+        search: Turns of each configuration of a rival, to find the two best.
+        finals: Further turns of these two.
         accounts: Who call over HTTP, one after the other.
         pairs: Repetitions of other comparisons.
         turns: How often contestants take turns within one repetition.
@@ -22,11 +23,12 @@ class Effort:
         few: Sessions in the small cache.
         many: Sessions in the big one.
         misses: Simultaneous requests for one credential.
-        fills: How often the big cache is filled again, to measure its memory.
+        fills: Repetitions of what fills a cache or loads a whole system, which takes long.
     """
 
     rounds: int
     search: int
+    finals: int
     accounts: int
     pairs: int
     turns: int
@@ -43,6 +45,7 @@ class Effort:
 FULL = Effort(
     rounds=5,
     search=2,
+    finals=3,
     accounts=1000,
     pairs=5,
     turns=6,
@@ -58,6 +61,7 @@ FULL = Effort(
 QUICK = Effort(
     rounds=3,
     search=1,
+    finals=1,
     accounts=100,
     pairs=3,
     turns=6,

@@ -11,14 +11,14 @@ from .calls import CACHED, FROM_CACHE, MODERN, Question, call, check_auth
 from .contest import Contestant, Runs, take_turns
 from .effort import Effort
 from .filling import FILLING, fill, fill_shared
-from .lookup import CALLERS, OURS, REDIS, fill_redis
+from .lookup import CALLERS, Client, default_redis, fill_redis, our_client
 from .lookup import take_turns as look_up
 from .probe import answered, handle_of
 from .redis_servers import DURABLE, RedisServer, redis_server
 from .result import Figure, Line, ratios
 from .system import Served, daemon, host, scratch, system
 
-SHARED = "shared storage"
+SHARED, DAEMON = "shared storage", "cache daemon"
 
 SAME = {"OIG_LOGIN": "chat", "OIG_LIVE_TTL": "3600"}
 """Settings of both: a shared storage needs the first; by the second live data stay cached."""
@@ -49,7 +49,7 @@ def _calls(effort: Effort) -> list[Line]:
         ):
             mine, theirs = (
                 Contestant(who, served, [question(served.port)])
-                for who, served in ((SHARED, shared), (OURS, ours))
+                for who, served in ((SHARED, shared), (DAEMON, ours))
             )
             lines += _compared(what, mine, theirs, effort)
             commands.append(_counted(what, server, mine, effort))
@@ -144,18 +144,19 @@ def _lookups(effort: Effort) -> list[Line]:
         fill(path, 0, effort.few)
         fill_shared(server.url, 0, effort.few)
         asyncio.run(fill_redis(server.socket, effort.few))
-        contestants = [
-            (who, who, at, effort.few)
-            for who, at in ((SHARED, server.socket), (OURS, path), (REDIS, server.socket))
+        clients = [
+            Client(SHARED, SHARED, server.socket, effort.few),
+            our_client(path, effort.few),
+            default_redis(server.socket, effort.few),
         ]
-        alone = look_up(contestants, effort)
-        many = look_up(contestants, effort, callers=CALLERS)
-    shared, ours, theirs = alone
+        alone = look_up(clients, effort)
+        many = look_up(clients, effort, callers=CALLERS)
+    shared, mine, theirs = alone
     many_shared, many_ours, many_theirs = many
     return [
         Line(
             "time of a look-up, one at a time, shared storage / cache daemon",
-            values=ratios(shared.p50, ours.p50),
+            values=ratios(shared.p50, mine.p50),
             figures=[one.times() for one in alone],
         ),
         Line(

@@ -20,7 +20,7 @@ from .result import Figure, Line, WrongAnswer
 from .system import answers, scratch
 
 PER_SECOND = 100
-SECONDS = 20
+SECONDS = 10
 
 REPETITIONS = 3
 """At most: each takes twice these seconds, and within them every login counts."""

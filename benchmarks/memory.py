@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 from .calls import LEGACY, MODERN, accounts
 from .contest import logins
 from .effort import Effort
 from .filling import FILLING, VALUE_BYTES, fill
-from .lookup import OURS, take_turns
+from .lookup import our_client, take_turns
 from .processes import peak_bytes, resident_bytes, shared_bytes
 from .result import Budget, Figure, Line, ratios
 from .system import Served, daemon, scratch, system
@@ -34,28 +33,26 @@ SETTLE = 2.0
 
 def many_sessions(effort: Effort) -> list[Line]:
     """Measure look-ups in a big and in a small cache, and weigh the big one."""
-    weights, peaks, resident = [], [], []
     settings = {**FILLING, "OIG_MAX_SESSIONS": str(effort.many)}
-    with contextlib.ExitStack() as stack:
-        small_dir = stack.enter_context(scratch())
-        stack.enter_context(daemon(small_dir, **settings))
-        fill(small_dir / "cache.sock", 0, effort.few)
-        small = ("few", OURS, small_dir / "cache.sock", effort.few)
-        for turn in range(effort.fills):
-            with scratch() as big_dir, daemon(big_dir, **settings) as pid:
-                path = big_dir / "cache.sock"
-                # The first ones make it allocate what any number of them needs.
-                fill(path, 0, effort.few)
-                empty = resident_bytes(pid)
-                fill(path, effort.few, effort.many)
-                time.sleep(SETTLE)
-                added = effort.many - effort.few
-                weights.append((resident_bytes(pid) - empty) / added)
-                peaks.append((peak_bytes(pid) - empty) / added)
-                resident.append(resident_bytes(pid) / MB)
-                if turn == effort.fills - 1:
-                    big = ("many", OURS, path, effort.many)
-                    many, few = take_turns([big, small], effort)
+    with (
+        scratch() as small_dir,
+        scratch() as big_dir,
+        daemon(small_dir, **settings),
+        daemon(big_dir, **settings) as pid,
+    ):
+        small, big = (folder / "cache.sock" for folder in (small_dir, big_dir))
+        fill(small, 0, effort.few)
+        # The first ones make it allocate what any number of them needs.
+        fill(big, 0, effort.few)
+        empty = resident_bytes(pid)
+        # Once: what a session weighs differs by less than a hundredth from one filling to another.
+        fill(big, effort.few, effort.many)
+        time.sleep(SETTLE)
+        added = effort.many - effort.few
+        resident = resident_bytes(pid)
+        weight, peak = ((each - empty) / added for each in (resident, peak_bytes(pid)))
+        clients = [our_client(big, effort.many, "many"), our_client(small, effort.few, "few")]
+        many, few = take_turns(clients, effort)
     return [
         Line(
             f"time of a look-up with {effort.many} sessions held / with {effort.few}",
@@ -67,11 +64,11 @@ def many_sessions(effort: Effort) -> list[Line]:
         Line(
             f"daemon memory per session of {VALUE_BYTES} bytes, {effort.many} held",
             unit="bytes",
-            values=weights,
+            values=[weight],
             budget=WEIGHT,
             figures=[
-                Figure("the daemon with all of them", "MB", resident),
-                Figure("at its highest while filling, per session", "bytes", peaks),
+                Figure("the daemon with all of them", "MB", [resident / MB]),
+                Figure("at its highest while filling, per session", "bytes", [peak]),
             ],
             means="How much memory the daemon needs for each owner.",
         ),

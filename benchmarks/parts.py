@@ -36,6 +36,7 @@ class Part:
         summary: One line.
         about: What is measured and how, for the report.
         measure: Does it.
+        seconds: How long that took in full on an idle machine with two cores, for an estimate.
         needs: Programs without which there is nothing to measure, as of `programs.program`.
     """
 
@@ -43,6 +44,7 @@ class Part:
     summary: str
     about: str
     measure: Callable[[Effort], list[Line]]
+    seconds: int
     needs: Sequence[str] = ()
 
 
@@ -62,15 +64,24 @@ Ours is two workers on one listening socket, given to them as descriptor 0 as su
 the cache daemon; sessions are cached. All rivals keep sessions in a dict of their process, check,
 seal and limit nothing, and share nothing with another process. The SDK app is an `MCPServer` of the
 SDK that ours is made with, with the same result and our uvicorn (`benchmarks/rivals/sdk_app.py`);
-FastMCP 1.30 (of `mcp` 1.30) and `fastmcp` are one process each on uvicorn with httptools
-(`rivals/fastmcp_app.py`), the TypeScript SDK one process of node (`rivals/typescript.mjs`). Before
-the contest all configurations of each rival run against each other: with sessions of the protocol
-or without, answers as JSON or as events, asyncio or uvloop; the fastest is compared with.
+FastMCP 1.30 (of `mcp` 1.30) and `fastmcp` run on uvicorn with httptools (`rivals/fastmcp_app.py`),
+the TypeScript SDKs on node (`rivals/typescript1.mjs`, `typescript2.mjs`). Bare uvicorn is one
+process, and so is whoever has sessions of the protocol, which no other process knows. All say that
+without these several processes can answer, so each also runs with two on one listening socket.
+
+Before the contest all configurations of each rival take turns, one process each: with sessions of
+the protocol or without, answers as JSON or as events, asyncio or uvloop, for TypeScript SDK 2 its
+handler or its transport. The two fastest take further turns, and so do the two fastest without
+sessions with two processes. The fastest over all turns is compared with.
 
 "By header": each connection is one account's, which logs in by a Basic header, as a client does;
-otherwise e-mail and password are arguments of each call. Rivals get them as arguments. Processor
-time is that of all server processes, the cache daemon's included, without the generator's.""",
+otherwise e-mail and password are arguments of each call. Rivals get them as arguments. Where a line
+says "2 accounts a turn", both sides were asked so: 16 connections, eight for each of two accounts,
+others in each turn. Processor time is that of all server processes, the cache daemon's included,
+without the generator's; beside it stands the share of the busiest worker, which is 50 % if
+connections were spread evenly over two.""",
         against_rivals.against_rivals,
+        seconds=480,
         needs=(WRK,),
     ),
     Part(
@@ -81,6 +92,7 @@ One caller, no network: a worker's ASGI app called directly, with a cache daemon
 own. Each step's time is its own, without the steps within it, the median of 200 calls; the whole is
 that of calls without any clock within them, so that the steps together take somewhat more.""",
         parts_of_a_call.of_check_auth,
+        seconds=40,
     ),
     Part(
         "fast-lane",
@@ -89,6 +101,7 @@ that of calls without any clock within them, so that the steps together take som
 The server of `http` against the same one with `OIG_FAST_LANE=off`: two workers, the same accounts,
 logins in arguments and in a header.""",
         switched_off.fast_lane,
+        seconds=65,
         needs=(WRK,),
     ),
     Part(
@@ -98,6 +111,7 @@ logins in arguments and in a header.""",
 The server of `http` against the same one with `OIG_NEAR_CACHE=off`: one account asks for
 `check_auth` over one connection. The time of a call has HTTP and the generator in it.""",
         switched_off.near_cache,
+        seconds=50,
         needs=(WRK,),
     ),
     Part(
@@ -110,6 +124,7 @@ with plain calls answered by the fast lane, and by the SDK (`OIG_FAST_LANE=off`)
 the token, the worker reads the client's rights from the record of connected clients and opens the
 login that is sealed there.""",
         bearer.against_basic,
+        seconds=50,
         needs=(WRK,),
     ),
     Part(
@@ -121,6 +136,7 @@ week of the battery's history and for notifications, all by handle and cached. W
 last two is kept beside the portal's answers, so that they need not be read again. Processor time is
 that of all server processes.""",
         history.against_live,
+        seconds=25,
         needs=(WRK,),
     ),
     Part(
@@ -128,12 +144,15 @@ that of all server processes.""",
         "a look-up in the cache daemon, against redis-py with Redis, and memcached",
         """\
 An asyncio process on uvloop asks for sessions of 200 bytes over a Unix socket: the cache daemon
-with `CacheClient.call`, Redis with redis-py's asyncio client (hiredis parser) and `GET`, memcached
-(one thread) with emcache. The times are medians of single look-ups. redis-py is used with its
-default pool, with `single_connection_client=True` and, for many callers, with a blocking pool of
-one connection; the fastest of these is compared with. The daemon decides about locks, leases and
-limits with each look-up; the others return bytes.""",
+with `CacheClient.call`; Redis with redis-py's asyncio client and `GET`; memcached with emcache, and
+with a client made for this that does no more than it must. The times are medians of single
+look-ups. All set-ups of redis-py (its default pool, one connection, blocking pools; with hiredis
+and without) and of memcached (1, 2 and 4 threads; connections of emcache, and its batches) take
+turns first, all without time-outs. The two fastest of each take part, and the faster is compared
+with. The daemon decides about locks, leases and limits with each look-up; the others return
+bytes.""",
         lookup.against_caches,
+        seconds=75,
         needs=(REDIS,),
     ),
     Part(
@@ -145,6 +164,7 @@ turns for sessions picked at random, one at a time. Every session has an account
 own. Its weight is the growth of the daemon's resident memory divided by the number of sessions,
 with everything that is kept beside it (account, known source).""",
         memory.many_sessions,
+        seconds=100,
     ),
     Part(
         "disk",
@@ -156,6 +176,7 @@ confirmed, which is after the commit. How late the loop was is the longest of ma
 less the nap, and less the time in which other processes had the processors; that is what a cached
 call would have had to wait.""",
         disk.behind_logins,
+        seconds=90,
     ),
     Part(
         "late",
@@ -166,6 +187,7 @@ a second: the lease, a turn at the portal, and the sealed session, which is conf
 the disk. Then, in turns, the same daemon that writes nothing. The daemon measures the delay of its
 own loop, as above.""",
         late.for_the_disk,
+        seconds=90,
     ),
     Part(
         "misses",
@@ -175,12 +197,14 @@ All connections are made first, then all send `check_auth` for one account that 
 yet; the simulated portal takes a second for each login and counts them. One answer must say
 `new_session_created`, all others `session_from_cache`. Each repetition uses another account.""",
         misses.one_login,
+        seconds=10,
     ),
     Part(
         "ping",
         "`cachectl ping` as a new process, against `python -c pass`",
         "Each in a new process; the files are in the system's memory after the first one.",
         startup.ping,
+        seconds=5,
     ),
     Part(
         "start",
@@ -189,12 +213,14 @@ yet; the simulated portal takes a second for each login and counts them. One ans
 `supervisord -n` with this project's supervisord.conf (its files elsewhere, the simulated portal
 switched on), until a `check_auth` has logged in and is answered.""",
         startup.whole_system,
+        seconds=30,
     ),
     Part(
         "client",
         "`oig-client live` as a new process, against `import mcp`",
         "Each in a new process, asking a server whose live data are cached.",
         startup.live,
+        seconds=25,
     ),
     Part(
         "worker-memory",
@@ -203,12 +229,14 @@ switched on), until a `check_auth` has logged in and is answered.""",
 A system with two workers and one with four; half of the difference is a worker. PSS counts a page
 that several processes share once among them.""",
         memory.worker,
+        seconds=50,
     ),
     Part(
         "tools-list",
         "the size of tools/list",
         "The body of the answer, with all tools there are.",
         sizes.of_tools_list,
+        seconds=5,
     ),
     Part(
         "small",
@@ -218,6 +246,7 @@ supervisord with everything it starts, in a control group of the kernel with the
 simulated portal and the generator are outside of it. One account calls over four connections, with
 its login in arguments. performance.md says what this means for a Raspberry Pi.""",
         small_machine.whole_system,
+        seconds=60,
         needs=(WRK,),
     ),
     Part(
@@ -228,6 +257,7 @@ its login in arguments. performance.md says what this means for a Raspberry Pi."
 it checks the schema too. By the schema that is published, and by the one that pydantic generates,
 which was published before. Processor time, the least of each repetition.""",
         validation.by_a_client,
+        seconds=5,
     ),
     Part(
         "hosts",
@@ -243,6 +273,7 @@ growth of `used_memory`, with a source of its own for each owner; that of the de
 of `MEMORY USAGE`. For the fail-over a primary with a replica and three Sentinels is killed under
 logins. docs/capacity.md says what follows.""",
         hosts.over_shared_storage,
+        seconds=150,
         needs=(
             REDIS,
             WRK,

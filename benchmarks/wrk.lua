@@ -1,6 +1,6 @@
 -- Sends the requests of a file in turn, each with an id that no other has. It reads no answer.
--- Arguments: the file, the first request, the first id, and "kept" if each thread, which then has
--- one connection, sends one of them alone.
+-- Arguments: the file, the first request, the first id, and "kept" if each thread sends one of them
+-- alone, over all its connections.
 
 local made, requests, turn, id, step = 0, {}, 0, 0, 1
 

@@ -32,21 +32,7 @@ from benchmarks.verifying import verified
 from benchmarks.wrk import Wrk
 from server.tools.auth import CheckAuth
 
-TINY = Effort(
-    rounds=1,
-    search=1,
-    accounts=4,
-    pairs=1,
-    turns=2,
-    starts=1,
-    requests=20,
-    seconds=10.0,
-    lookups=64,
-    few=10,
-    many=20,
-    misses=12,
-    fills=1,
-)
+from .tiny_effort import TINY
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\nsession_from_cache"
 
@@ -195,7 +181,7 @@ def test_a_part_that_fails_is_a_line_that_says_why(monkeypatch):
         raise TimeoutError("cache\nwas | away")
 
     written = io.StringIO()
-    section = command._measure(Part("p", "sum", "about", fail), TINY, Console(file=written))
+    section = command._measure(Part("p", "sum", "about", fail, 1), TINY, Console(file=written))
     (line,) = section.lines
     assert line.why_not == "TimeoutError: cache was / away"
     assert "not measured: TimeoutError: cache was / away" in " ".join(written.getvalue().split())
@@ -205,7 +191,7 @@ def test_a_part_that_fails_is_a_line_that_says_why(monkeypatch):
 def test_a_part_without_its_program_is_not_begun_and_its_reason_is_printed(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     begun: list[Effort] = []
-    part = Part("p", "sum", "about", lambda effort: begun.append(effort) or [], needs=["wrk"])
+    part = Part("p", "sum", "about", lambda effort: begun.append(effort) or [], 1, needs=["wrk"])
     written = io.StringIO()
     command._measure(part, TINY, Console(file=written, width=200))
     assert not begun
@@ -287,12 +273,6 @@ def redis_server():
         programs.program(programs.REDIS)
     except NotMeasured as exc:
         pytest.skip(str(exc))
-
-
-@pytest.mark.usefixtures("redis_server")
-def test_lookups_are_measured():
-    lines = [line for line in lookup.against_caches(TINY) if line.budget]
-    assert [len(line.values) for line in lines] == [TINY.pairs, TINY.pairs]
 
 
 @pytest.mark.usefixtures("redis_server")

@@ -12,6 +12,8 @@ import sys
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .announced import Announced
+
 
 def make_app(size: int) -> ASGIApp:
     """Make an app whose answer has a fixed body of so many bytes."""
@@ -41,7 +43,7 @@ def main() -> None:
     )
     gc.collect()
     gc.freeze()
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=0)])
+    Announced(config).run(sockets=[socket.socket(fileno=0)])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,12 @@ FOLDER = ROOT / "build" / "rivals"
 
 FASTMCP_1 = ("mcp==1.30.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
 FASTMCP = ("fastmcp==4.2.3", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
-TYPESCRIPT = ("@modelcontextprotocol/sdk@1.32.2", "zod@4.6.7")
+TYPESCRIPT_1 = ("@modelcontextprotocol/sdk@1.32.2", "zod@4.6.7")
+TYPESCRIPT_2 = (
+    "@modelcontextprotocol/server@2.4.0",
+    "@modelcontextprotocol/node@2.1.2",
+    "zod@4.6.7",
+)
 MEMCACHED = ("emcache==1.3.3",)
 """The client of memcached for asyncio that is released most often; it opens Unix sockets."""
 

@@ -19,6 +19,8 @@ from typing import Any, Literal
 import uvicorn
 from pydantic import BaseModel
 
+from .announced import Announced
+
 TTL = 43200.0
 
 
@@ -89,7 +91,7 @@ def main(state: str, answers: str, loop: Any) -> None:
     # As ours: what the imports made is never garbage.
     gc.collect()
     gc.freeze()
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=0)])
+    Announced(config).run(sockets=[socket.socket(fileno=0)])
 
 
 if __name__ == "__main__":

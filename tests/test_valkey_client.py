@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from typing import get_args
 
 import pytest
 
@@ -29,6 +30,8 @@ from server.state.vocabulary import (
     Lease,
     Locked,
     Missing,
+    Outcome,
+    Put,
     Unlock,
 )
 
@@ -294,3 +297,23 @@ async def test_a_server_that_was_emptied_drops_the_copies_of_all_hosts(two, serv
         with pytest.raises(CacheUnavailable, match="lost everything"):
             await client.call(ask(1))
         await said(client, ("dropped", None, None))
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 3))
+async def test_every_request_under_way_is_answered_when_the_client_is_closed(server, turns):
+    requests = (
+        ask(1),
+        ask(1),  # waits for the other one's lease
+        Get(account=account(2), key=key(2)),
+        Get(handle=key(3)),
+        Put("answer", account(4), key(4), value(4), 3600.0),
+        Forget("login", account(5), key(5)),
+    )
+    async with client_over(server) as client:
+        calls = [asyncio.create_task(client.call(one)) for one in requests]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    typed = (*get_args(Outcome), CacheUnavailable)
+    assert [one for one in outcomes if not isinstance(one, typed)] == []

@@ -29,6 +29,7 @@ from .storage import POLL_SECONDS, Storage, StorageAway, of_account
 from .transaction import Census, Transaction
 from .unreadable_log import UnreadableLog
 from .vocabulary import (
+    SHUTDOWN,
     SOON,
     Ask,
     AskTurn,
@@ -49,6 +50,11 @@ MAX_TRIES: Final = 1000
 
 AT_ONCE: Final = 32
 """Rounds begun in one turn of the event loop: milliseconds in which nothing else is served."""
+
+ENDED: Final = (asyncio.CancelledError, GeneratorExit)
+"""What a round gets that `close` ends: the second if its task had not begun to wait yet."""
+
+STOPPED: Final = Unavailable(SHUTDOWN, SOON)
 
 Asked = tuple[Any, Waiter | None]
 """A request or work of this process, and the waiter for the outcome."""
@@ -113,6 +119,9 @@ class Rounds:
         except StorageAway:
             self.room.reply(waiter, Away())
             return
+        except ENDED:
+            self.room.reply(waiter, STOPPED)
+            raise
         if account is None:
             self.room.reply(waiter, Missing())
         else:
@@ -139,7 +148,7 @@ class Rounds:
             self._wake(queue)
 
     def close(self) -> None:
-        """Begin no more rounds."""
+        """End the rounds under way, whose waiters are answered that this process stops."""
         self._due.clear()
         self.room.close()
         for queue in self._queues.values():
@@ -186,6 +195,9 @@ class Rounds:
                     self._unreadable.note(exc)
                     self._give_up(queue, fresh, Away())
                     self._give_back_later(fresh)
+                except ENDED:
+                    self._give_up(queue, fresh, STOPPED)
+                    raise
                 except Exception:
                     logger.exception("a request could not be decided")
                     self._give_up(queue, fresh, Unavailable("unexpected", SOON))
@@ -252,10 +264,11 @@ class Rounds:
         decider.settle()
         try:
             await decider.transaction.durable()
-        except StorageAway:
+        except (StorageAway, *ENDED) as exc:
             # They are in no group of the queue any more, where `_give_up` would find them.
+            outcome = Away() if isinstance(exc, StorageAway) else STOPPED
             for waiter in [one for group in decider.answered for one in group.waiters]:
-                self.room.reply(waiter, Away())
+                self.room.reply(waiter, outcome)
             raise
 
     def _stand(self, queue: Queue, fresh: list[Asked]) -> dict[Group, None]:

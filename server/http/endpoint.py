@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..codes import Code
 from ..tool_failure import ToolFailure
 from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
+from .buffered_answers import BufferedAnswers
 from .entry import Entry, Gate, Refused
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
@@ -37,7 +38,6 @@ from .shares import (
     MAX_BUFFERED,
     MAX_BUFFERED_OF_SOURCE,
     RETRY_LATER,
-    UNCOUNTED,
     UNCOUNTED_BODY,
     Tally,
     nobody,
@@ -170,13 +170,12 @@ class Endpoint:
             else:
                 await answer(send, *refused)
             return
+        # Looked for once, here: the answer to a single message needs it as well.
+        refusal = None if isinstance(message, list) else problem(message, version_of(scope))
         if entry is not None and self._gate is not None:
-            messages = message if isinstance(message, list) else [message]
-            if entry.lacks == "calls":
-                # What comes to no tool does nothing, and its sender reads what is wrong with it.
-                version = version_of(scope)
-                messages = [one for one in messages if _is_request(one, version)]
-            judged = await self._gate.at_messages(entry, messages)
+            judged = await self._gate.at_messages(
+                entry, _to_be_judged(entry, message, refusal, scope)
+            )
             if isinstance(judged, Refused):
                 await _send_refused(send, judged, message)
                 return
@@ -184,12 +183,15 @@ class Endpoint:
         if isinstance(message, list):
             await self._answer_batch(message, scope, receive, send, as_events=not takes_json)
         else:
-            await self._answer_single(body, message, scope, receive, send, as_events=not takes_json)
+            await self._answer_single(
+                body, message, refusal, scope, receive, send, as_events=not takes_json
+            )
 
     async def _answer_single(
         self,
         body: bytes,
         message: Any,
+        refusal: Refusal | None,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -200,10 +202,9 @@ class Endpoint:
         # The SDK has a way of its own to stream, but not for the revision of 2026-07-28, and a
         # library under it ends all streams at the first sign of a stop.
         to_client = as_event(noting) if as_events else noting
-        version = version_of(scope)
-        refusal = problem(message, version)
         if refusal is not None:
-            await _send(to_client, refusal.answer(message), refusal.status(message, version))
+            status = refusal.status(message, version_of(scope))
+            await _send(to_client, refusal.answer(message), status)
             return
         try:
             served = partial(self._server, tidied(scope, message), replayed(body, receive))
@@ -225,7 +226,7 @@ class Endpoint:
             await _send(send, refusal.answer(None), 400)
             return
 
-        buffered = _BufferedAnswers(self._bytes, self._source_of(scope))
+        buffered = BufferedAnswers(self._bytes, self._source_of(scope))
 
         async def answer_one(message: Any, put: Put) -> None:
             def put_counted(one: bytes) -> None:
@@ -259,8 +260,31 @@ class Endpoint:
             buffered.release()
 
 
-def _is_request(message: Any, version: str | None) -> bool:
-    return isinstance(message, dict) and "id" in message and problem(message, version) is None
+def _to_be_judged(
+    entry: Entry, message: Any, refusal: Refusal | None, scope: Scope
+) -> Sequence[Any]:
+    """Return the messages of a body that decide whether it is admitted.
+
+    Where only calls need a login, what comes to no tool does nothing, and its sender reads what is
+    wrong with it.
+
+    Args:
+        entry: What the head lacks.
+        message: The decoded body.
+        refusal: What is wrong with a single message.
+        scope: Of the request.
+    """
+    if not isinstance(message, list):
+        does_nothing = refusal is not None or "id" not in message
+        return [] if does_nothing and entry.lacks == "calls" else [message]
+    if entry.lacks != "calls":
+        return message
+    version = version_of(scope)
+    return [
+        one
+        for one in message
+        if isinstance(one, dict) and "id" in one and problem(one, version) is None
+    ]
 
 
 class _Unreadable(Exception):
@@ -285,38 +309,6 @@ def _decoded(body: bytes) -> Any:
         return from_json(body)
     except ValueError:
         raise _Unreadable(NO_UNICODE if HALF_PAIR.search(body) else NO_JSON) from None
-
-
-class _BufferedAnswers:
-    """What the answers of one batch take of the bytes that a worker buffers.
-
-    Args:
-        tally: The bytes.
-        source: The source of the caller that they go to.
-    """
-
-    def __init__(self, tally: Tally, source: str | None) -> None:
-        self._tally = tally
-        self._source = source
-        self._size = 0
-        self._counted = 0
-
-    def add(self, size: int) -> None:
-        """Hold an answer of so many bytes."""
-        self._size += size
-        more = max(self._size - UNCOUNTED, 0) - self._counted
-        if more:
-            self._counted += more
-            self._tally.add(self._source, more)
-
-    def has_room(self) -> bool:
-        """Whether one more answer may be buffered: the first may, however much others take."""
-        return self._size <= UNCOUNTED or self._tally.fits(self._source)
-
-    def release(self) -> None:
-        """Hold nothing any more."""
-        if self._counted:
-            self._tally.remove(self._source, self._counted)
 
 
 class _Noting:

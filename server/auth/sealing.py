@@ -16,6 +16,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -99,9 +100,12 @@ class Session:
     handle: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Keys:
     """What a credential comes to, 32 bytes each. Its repr shows none of them.
+
+    Its ciphers are made when they are first needed: the keys of a login in a header are kept with
+    its connection, and a call asks for some of them several times.
 
     Attributes:
         account: Names the account, the same for every spelling of its e-mail.
@@ -112,6 +116,16 @@ class Keys:
     account: bytes = field(repr=False)
     session: bytes = field(repr=False)
     seal: bytes = field(repr=False)
+
+    @cached_property
+    def of_session(self) -> AESGCM:
+        """The cipher of the session."""
+        return AESGCM(self.seal)
+
+    @cached_property
+    def of_answers(self) -> AESGCM:
+        """The cipher of the portal's answers: what opens them does not open sessions."""
+        return AESGCM(derived_key(self.seal, b"answers"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +184,11 @@ class Sealer:
         handle = session.handle.encode()
         head = HEAD.pack(session.opened_at, session.expires_at, len(handle))
         plain = head + handle + session.id.encode()
-        return FORMAT + encrypted(AESGCM(keys.seal), plain, _bound_to(keys))
+        return FORMAT + encrypted(keys.of_session, plain, _bound_to(keys))
 
     def open(self, keys: Keys, value: bytes) -> Session | None:
         """Decrypt what `seal` made; None for anything else: foreign, torn, another secret."""
-        plain = _opened(AESGCM(keys.seal), value, _bound_to(keys))
+        plain = _opened(keys.of_session, value, _bound_to(keys))
         if plain is None:
             return None
         try:
@@ -194,11 +208,11 @@ class Sealer:
 
     def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
         """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""
-        return FORMAT + encrypted(_answers(keys), plain, key)
+        return FORMAT + encrypted(keys.of_answers, plain, key)
 
     def open_answer(self, keys: Keys, key: bytes, value: bytes) -> bytes | None:
         """Decrypt what `seal_answer` made; None for anything else."""
-        return _opened(_answers(keys), value, key)
+        return _opened(keys.of_answers, value, key)
 
 
 def tag_of(value: bytes) -> bytes:
@@ -208,11 +222,6 @@ def tag_of(value: bytes) -> bytes:
 
 def _opened(cipher: AESGCM, value: bytes, bound: bytes) -> bytes | None:
     return decrypted(cipher, value[1:], bound) if value[:1] == FORMAT else None
-
-
-def _answers(keys: Keys) -> AESGCM:
-    # A key of its own: what opens answers does not open sessions.
-    return AESGCM(derived_key(keys.seal, b"answers"))
 
 
 def _bound_to(keys: Keys) -> bytes:

@@ -7,6 +7,7 @@ import gc
 from types import SimpleNamespace
 
 import pytest
+from starlette.datastructures import Headers
 
 from server.auth import header_keys
 from server.auth.header_keys import HeaderKeys
@@ -102,7 +103,7 @@ def test_neither_e_mail_nor_password_is_kept(sealer):
 
 def asking(headers: dict[str, str], of_connection: dict | None) -> object:
     scope = {} if of_connection is None else {KEPT: of_connection}
-    request = SimpleNamespace(headers=headers, scope=scope, client=None)
+    request = SimpleNamespace(headers=Headers(headers), scope=scope, client=None)
     return SimpleNamespace(request_context=SimpleNamespace(request=request))
 
 

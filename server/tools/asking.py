@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from ..auth.authorized import Authorized, authorized
 from ..auth.caller import Caller, always
-from ..auth.credential_headers import credential_of
+from ..auth.credential_headers import CREDENTIAL_HEADERS, credential_of
 from ..auth.header_keys import HeaderKeys
 from ..auth.sealing import Credential
 from ..codes import Code
@@ -24,6 +24,9 @@ from .arguments import digits
 
 PAIR = ("x-oig-email", "x-oig-password")
 """Headers that carry a credential beside `Authorization`."""
+
+CREDENTIAL = frozenset(name.encode() for name in CREDENTIAL_HEADERS)
+"""Names of all headers that may carry one, as they stand in an ASGI scope."""
 
 TWO_LOGINS = (
     "The call carries an access token and the header X-OIG-Email or X-OIG-Password: two logins."
@@ -84,7 +87,7 @@ def caller(
         return replace(by_token, permitted=permitted, header_keys=_header_keys(request))
     elif request is not None and (session is None or fallback):
         try:
-            credential = credential_of(request.headers.items())
+            credential = credential_of(_said(request.headers.raw))
         except AccessDenied:
             # A handle takes precedence over the headers, which say nothing here.
             if session is None:
@@ -94,6 +97,13 @@ def caller(
             *(credential, session, source, address, notify), permitted=permitted, header_keys=keys
         )
     return Caller(credential, session, source, address, notify, permitted=permitted)
+
+
+def _said(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    """Return those headers, as text, that may carry a credential."""
+    for name, value in headers:
+        if name in CREDENTIAL:
+            yield name.decode("latin-1"), value.decode("latin-1")
 
 
 def _header_keys(request: Any) -> HeaderKeys | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -56,10 +57,8 @@ def forwarded_address(
         trusted: Networks of the trusted proxies.
     """
     nearest = address_of(client)
-    if nearest is None:
-        return Origin(UNKNOWN, UNKNOWN)
-    if not _is_in(nearest, trusted):
-        return Origin(str(nearest), str(nearest))
+    if nearest is None or not _is_in(nearest, trusted):
+        return _itself(client)
     elements = [element for value in values for element in value.split(",")]
     for element in elements[: -MOST_HOPS - 1 : -1]:
         address = element_address(element)
@@ -69,6 +68,14 @@ def forwarded_address(
         if not _is_in(address, trusted):
             break
     return Origin(str(nearest), str(nearest))
+
+
+@lru_cache(maxsize=1024)  # nearly every request needs it, and most come from a few addresses
+def _itself(client: str | None) -> Origin:
+    """Return the origin of a request that was not forwarded."""
+    address = address_of(client)
+    text = UNKNOWN if address is None else str(address)
+    return Origin(text, text)
 
 
 def element_address(element: str) -> Address | None:

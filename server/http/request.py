@@ -163,7 +163,7 @@ def head_problem(scope: Scope) -> Problem | None:
     """Say why a request is refused before its body is read: status, text, further headers."""
     if scope["method"] != "POST":
         return 405, POST_ONLY, ((b"allow", b"POST"),)
-    return _judged(tuple(one for one in scope["headers"] if one[0] in OF_BODY))
+    return _judged(tuple([one for one in scope["headers"] if one[0] in OF_BODY]))
 
 
 @lru_cache(maxsize=64)  # clients send one of a few

@@ -50,6 +50,8 @@ def shown(account: bytes) -> str:
 
 def normalise(email: str) -> str:
     """Reduce the spellings of one mailbox to a single one."""
+    if email.isascii():
+        return email.strip().lower()  # what the rest comes to, for nearly all e-mails
     folded = unicodedata.normalize("NFKC", email.strip()).casefold()
     # Folding can take letters apart again, and decomposing can leave a blank at an end.
     return unicodedata.normalize("NFKC", folded).strip()

@@ -66,12 +66,13 @@ class Liveness:
             AccessDenied: As `Access.open`.
             SessionError: As `Access.open`.
         """
-        logins: list[bool] = []
-        granted = await self._access.open(replace(caller, logged_in=lambda: logins.append(True)))
+        granted = await self._access.open(caller)
         if granted.idle < self.idle:
             return HandedOut(granted)
-        handed_out = await self._seen(granted)
-        if not logins:
+        logins = [granted.cache_status == "new_session_created"]
+        noting = replace(granted.caller, logged_in=lambda: logins.append(True))
+        handed_out = await self._seen(replace(granted, caller=noting))
+        if not any(logins):
             return handed_out
         made = replace(handed_out.granted, cache_status="new_session_created")
         return replace(handed_out, granted=made)

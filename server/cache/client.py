@@ -76,10 +76,13 @@ class CacheClient:
         verb, args = said(request, self._met.drops)
         channel, met = self._channel, self._met
         if channel and channel.usable and not self._back_off.suspect and not met.secret_differs:
+            number, answer = channel.ask(verb, args, waits)
             try:
-                reply = await channel.exchange(verb, args, waits)
-            except CacheUnavailable:
-                if channel.why != LOST or not isinstance(request, (Ask, AskTurn, Get)):
+                reply = await answer
+            except BaseException as exc:
+                channel.abandon(number, answer)
+                is_lost = isinstance(exc, CacheUnavailable) and channel.why == LOST
+                if not is_lost or not isinstance(request, (Ask, AskTurn, Get)):
                     raise
                 # The daemon ends the connection of a worker that was stopped, and then knows more
                 # than this worker's copies. What only asks can be asked again.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple, cast
+from dataclasses import dataclass
+from typing import Final, cast
 
 from ..errors import CacheBusy, RemoteProtocolError
 from ..state.remote import Waits
@@ -45,7 +46,8 @@ Answer = asyncio.Future[Reply | Hit]
 """What a caller awaits: a hit as such, anything else as a reply."""
 
 
-class _Call(NamedTuple):
+@dataclass(slots=True)
+class _Call:
     """A request without an answer.
 
     Attributes:
@@ -105,6 +107,8 @@ class Channel(asyncio.BufferedProtocol):
         """Begin."""
         # uvloop's transports are of no class of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
+        # uvloop then writes at once; otherwise it would at the end of this turn of the loop.
+        self._transport.set_write_buffer_limits(high=0)
         self.usable = True
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -118,7 +122,8 @@ class Channel(asyncio.BufferedProtocol):
         # A little back: some loops' clocks tick in milliseconds, and requests sent within the
         # same one are not answered yet.
         self._quiet_since = self._loop.time() - TICK_SECONDS
-        self._back_off.heard()
+        if self._back_off.suspect:
+            self._back_off.heard()
         calls = self._calls
         try:
             for frame in self._reader.feed(self._room[:nbytes]):
@@ -166,16 +171,37 @@ class Channel(asyncio.BufferedProtocol):
             CacheBusy: Too many are unanswered; nothing was sent.
             CacheUnavailable: There is no answer, or none in time.
         """
-        # Requests that may wait leave half to all others: handles, answers, and ends of leases.
-        most = wire.MAX_IN_FLIGHT // 2 if verb in WAITING else wire.MAX_IN_FLIGHT
-        if len(self._calls) >= most:
-            raise CacheBusy("Too many calls of this worker wait for the cache daemon.")
-        number, answer = self.send(verb, args, waits)
+        number, answer = self.ask(verb, args, waits)
         try:
             return await answer
         except BaseException:
-            self._abandon(number, answer)
+            self.abandon(number, answer)
             raise
+
+    def ask(
+        self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
+    ) -> tuple[int, Answer]:
+        """Send a request as `exchange`, for a caller that calls `abandon` if the answer raises.
+
+        It saves the most frequent request a coroutine.
+        """
+        if len(self._calls) >= wire.MAX_IN_FLIGHT // 2:
+            self._refuse_more(verb)
+        return self.send(verb, args, waits)
+
+    def abandon(self, number: int, answer: Answer) -> None:
+        """Note that the caller has given up; give back the lease it may have got."""
+        call = self._calls.get(number)
+        if call is not None:
+            waits = call.verb in WAITING
+        elif answer.cancelled() or answer.exception() is not None:
+            return
+        else:
+            # Answered, but the caller gave up before it could run: a lease must go back.
+            reply = answer.result()
+            waits = isinstance(reply, Reply) and reply.status == "lease"
+        if waits:
+            self._withdraw(number)
 
     def send(
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
@@ -183,11 +209,13 @@ class Channel(asyncio.BufferedProtocol):
         """Send a request, or raise `LocalProtocolError`; return its id, and the future answer."""
         number = self._next_id()
         self._write(wire.request_frame(number, verb, args))
+        # All else while the daemon is already at work.
         self._last_id = number
         answer: Answer = self._loop.create_future()
         deadline = self._loop.time() + self.timeout
         self._calls[number] = _Call(verb, answer, deadline, waits)
-        self._wake_by(deadline)
+        if deadline < self._wake_at:
+            self._wake_by(deadline)
         return number, answer
 
     def notify(self, verb: str, args: tuple[Scalar, ...], *, withdraws: int | None = None) -> None:
@@ -207,25 +235,16 @@ class Channel(asyncio.BufferedProtocol):
 
     # Sending, and time.
 
+    def _refuse_more(self, verb: str) -> None:
+        # Requests that may wait leave half to all others: handles, answers, and ends of leases.
+        if verb in WAITING or len(self._calls) >= wire.MAX_IN_FLIGHT:
+            raise CacheBusy("Too many calls of this worker wait for the cache daemon.")
+
     def _next_id(self) -> int:
         number = self._last_id % MAX_ID + 1
         while number in self._calls:
             number = number % MAX_ID + 1
         return number
-
-    def _abandon(self, number: int, answer: Answer) -> None:
-        """Note that the caller has given up; give back the lease it may have got."""
-        call = self._calls.get(number)
-        if call is not None:
-            waits = call.verb in WAITING
-        elif answer.cancelled() or answer.exception() is not None:
-            return
-        else:
-            # Answered, but the caller gave up before it could run: a lease must go back.
-            reply = answer.result()
-            waits = isinstance(reply, Reply) and reply.status == "lease"
-        if waits:
-            self._withdraw(number)
 
     def _withdraw(self, number: int) -> None:
         self.notify("cancel", (number,), withdraws=number)
@@ -262,7 +281,7 @@ class Channel(asyncio.BufferedProtocol):
             if call.verb not in WAITING:
                 raise RemoteProtocolError(f"nothing but {' and '.join(sorted(WAITING))} waits")
             deadline = self._loop.time() + WAITING_SECONDS
-            self._calls[number] = call._replace(deadline=deadline, waiting=True)
+            call.deadline, call.waiting = deadline, True
             self._wake_by(self._quiet_since + QUIET_SECONDS)
             if call.waits is not None and not call.answer.done():
                 call.waits(call.answer)
@@ -290,13 +309,13 @@ class Channel(asyncio.BufferedProtocol):
         self._timer = None
         self._wake_at = math.inf
         silent = False
-        for number, call in self._calls.copy().items():
+        for call in self._calls.values():
             if call.deadline > now:
                 continue
-            # Stays, without a caller, until the daemon answers after all.
-            self._calls[number] = call._replace(deadline=math.inf)
             # A daemon that replied `waiting`, or has answered others since, is not silent.
             sent_at = call.deadline - self.timeout
+            # Stays, without a caller, until the daemon answers after all.
+            call.deadline = math.inf
             silent = silent or (not call.waiting and self._quiet_since < sent_at)
             if not call.answer.done():
                 call.answer.set_exception(self._back_off.unavailable("no answer in time"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -58,20 +57,20 @@ class ConnectionLimits:
 class Latency:
     """How long the latest requests of one verb took."""
 
-    __slots__ = ("_ring", "total")
+    __slots__ = ("_latest", "total")
 
     def __init__(self) -> None:
         self.total = 0
-        self._ring = array("d", bytes(8 * SAMPLES))
+        self._latest: deque[float] = deque(maxlen=SAMPLES)
 
     def add(self, seconds: float) -> None:
         """Add the time of one request."""
-        self._ring[self.total % SAMPLES] = seconds
+        self._latest.append(seconds)
         self.total += 1
 
     def summary(self) -> dict[str, object]:
         """Return total, median and 99th percentile (microseconds; None before the first)."""
-        ordered = sorted(self._ring[: min(self.total, SAMPLES)])
+        ordered = sorted(self._latest)
 
         def percentile(part: float) -> float | None:
             return ordered[max(math.ceil(part * len(ordered)) - 1, 0)] * 1e6 if ordered else None
@@ -191,7 +190,7 @@ class Connection(asyncio.BufferedProtocol):
         self.flush()
         if self._ending:
             self.close()
-        else:
+        elif self._silent or self._half_frame or self._reader.midframe:
             self._time_frames(finished)
 
     def eof_received(self) -> bool:

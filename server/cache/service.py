@@ -76,11 +76,11 @@ class Service:
         _, number, _, _, account, key, source, budget = message
         if self._stopping or connection.secret_differs or number in connection.waiting:
             return None
-        if connection.near:
-            self._tracking.read(connection, account[:KEY_BYTES])
         hit = self._accounts.hit(account, key, source, budget)
         if hit is None:
             return None
+        if connection.near:
+            self._tracking.read(connection, account[:KEY_BYTES])
         return wire.hit_frame(number, hit.value, hit.expires_in, hit.idle, hit.spelling)
 
     def handle(self, connection: Connection, request: Request) -> None:

@@ -31,6 +31,7 @@ from ..readings.energy_from_history import SERIES, energy_days, items_of
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from .portal_reader import Upstream
+from .single_flight import Fetched
 
 Asked = TypeVar("Asked")
 
@@ -196,6 +197,7 @@ class _Call:
         self._asked = OTHERS
         self._bears = CHUNK_DAYS
         self._proven = 0
+        self._fetched: dict[SeriesName, Fetched] = {}
         self._under_way: tuple[dict[SeriesName, object], date, date, float] | None = None
         self._failing: dict[SeriesName, SessionError] = {}
         self.found = found
@@ -205,6 +207,10 @@ class _Call:
         days = (last - first).days + 1
         if days <= self._bears:
             try:
+                kept = await self._kept(first, last)
+                if kept is not None:
+                    self.found.days |= {one.day: one for one in kept}
+                    return
                 read = await self._together(first, last)
             except REFUSALS:
                 if days == 1 or len(self._failing) > 1:
@@ -215,15 +221,28 @@ class _Call:
                 self.found.days |= {one.day: one for one in read}
                 if not self._failing:
                     await self._upstream.store_energy(self._granted, read)
+                if len(self._fetched) == len(SERIES):
+                    fetched = self._fetched
+                    await self._upstream.keep_energy(self._granted, fetched, self._peak_w, read)
                 return
         middle = first + timedelta(days=days // 2)
         await self.read(middle, last)
         await self.read(first, middle - timedelta(days=1))
 
+    async def _kept(self, first: date, last: date) -> tuple[EnergyDay, ...] | None:
+        """Return days as an earlier call made them of answers that are still shared."""
+        if self._failing:
+            return None
+        kept = await self._upstream.kept_energy(self._granted, first, last, self._peak_w)
+        if kept is not None and any(one.wh["imported"] is not None for one in kept):
+            self._proven = max((last - first).days + 1, self._proven)
+        return kept
+
     async def _together(self, first: date, last: date) -> tuple[EnergyDay, ...] | None:
         """Read days with one request per series; None when fewer have to be asked for."""
         self._under_way = None
         answers: dict[SeriesName, object] = {}
+        self._fetched = {}
         at = math.inf
         for series in SERIES:
             try:
@@ -241,7 +260,8 @@ class _Call:
             if given is None:
                 self.found.lacks(series, first, last, self._failing[series])
                 continue
-            answers[series], at = given[0], min(at, given[1])
+            self._fetched[series], answers[series] = given, given.payload
+            at = min(at, given.at)
             self._under_way = answers, first, last, at
             if series == SERIES[0] and not await self._suffices(answers, first, last, at):
                 return None
@@ -291,13 +311,13 @@ class _Call:
 
     async def _bears_less(self, series: SeriesName, first: date, last: date) -> bool:
         """Find out by the last day alone whether the portal has something after all."""
-        answer, _ = await self._ask(series, last, last)
-        if not items_of(answer):
+        answer = await self._ask(series, last, last)
+        if not items_of(answer.payload):
             return False
         self._bears = ((last - first).days + 1) // 2
         return True
 
-    async def _ask(self, series: SeriesName, first: date, last: date) -> tuple[object, float]:
+    async def _ask(self, series: SeriesName, first: date, last: date) -> Fetched:
         if self._asked + PER_ANSWER > MOST_REQUESTS:
             raise _Spent
         name = PORTAL_NAMES[series]
@@ -308,7 +328,7 @@ class _Call:
             raise
         if fetched.source == "live":
             self._asked += 1 if fetched.payload else PER_ANSWER
-        return fetched.payload, fetched.at
+        return fetched
 
     async def _days(
         self, answers: dict[SeriesName, object], first: date, last: date, at: float

@@ -21,7 +21,7 @@ import json
 import struct
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -32,7 +32,7 @@ from ..readings.clock import moment_of
 from ..readings.kept import Kept
 from ..state.fallback import SharedAccounts
 from ..state.limits import ANSWER_MAX_BYTES, BRIEF
-from ..state.vocabulary import Found, Get, Hit, Put
+from ..state.vocabulary import MAX_QUESTIONS, Found, Get, Hit, Put
 from ..version import program_version
 from .answer_time import is_ahead
 from .single_flight import Fetched, Source
@@ -134,11 +134,10 @@ class KeptReadings:
             found = {one: along[one] for one in names}
         else:
             begun = asyncio.get_running_loop().time()
-            questions = tuple(map(self._sealer.question, names))
-            outcome = await self._accounts.call(Get(account=account, questions=questions))
+            found = {}
+            for some in batched(names):
+                found |= await self._looked_at(account, some)
             await granted.caller.permitted_still(begun)
-            answers = outcome.answers if isinstance(outcome, Found) else (None,) * len(names)
-            found = dict(zip(names, answers, strict=True))
         # Those who cannot use the reading need not ask for its answers again.
         along.update(found)
         kept = along.pop(name)
@@ -188,6 +187,12 @@ class KeptReadings:
             key, tags = self._sealer.question(name), _tags([fetched.sealed, *others])
             await self._store(granted, key, fetched.sealed, KeptReading.of(fetched, kept), tags)
 
+    async def _looked_at(self, account: bytes, names: Sequence[str]) -> dict[str, Hit | None]:
+        questions = tuple(map(self._sealer.question, names))
+        outcome = await self._accounts.call(Get(account=account, questions=questions))
+        answers = outcome.answers if isinstance(outcome, Found) else (None,) * len(names)
+        return dict(zip(names, answers, strict=True))
+
     async def _store(
         self, granted: Granted, key: bytes, sealed: Hit, reading: KeptReading, tags: bytes
     ) -> bytes | None:
@@ -212,6 +217,12 @@ class KeptReadings:
         begin = len(tags) + HEAD.size
         end = begin + length
         return KeptReading(at, "cached", zlib.decompress(plain[begin:end]), plain[end:])
+
+
+def batched(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Give names in parts that can be looked at together."""
+    for begin in range(0, len(names), MAX_QUESTIONS):
+        yield names[begin : begin + MAX_QUESTIONS]
 
 
 def _packed(reading: KeptReading) -> bytes:

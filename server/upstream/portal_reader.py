@@ -6,7 +6,7 @@ Each is read by a single flight, and cached for as long as it may be shared.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date
 
@@ -17,12 +17,15 @@ from ..portal.client import PortalClient
 from ..readings import kept_notices
 from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
+from ..readings.energy_from_history import SERIES
 from ..readings.kept import Kept
+from ..readings.series import PORTAL_NAMES, SeriesName
 from ..state.fallback import SharedAccounts
 from ..state.vocabulary import Hit
 from .baselines import NAME as BASELINE
 from .baselines import baseline_of, learn
 from .cached_energy import cached_days, store_days
+from .kept_energy import keep_days, kept_days
 from .kept_readings import KeptReading, KeptReadings, Make, reading_of
 from .sealed_answers import SealedAnswers
 from .single_flight import NOTHING_TTL, Answered, Fetched, SingleFlight
@@ -220,6 +223,38 @@ class Upstream:
         """Keep those of some days, given in order, that cannot change any more."""
         await store_days(self._answers, granted, days, self._wall())
 
+    async def kept_energy(
+        self, granted: Granted, first: date, last: date, peak_w: float | None
+    ) -> tuple[EnergyDay, ...] | None:
+        """Return the energy of days as made of answers that are all in the cache, if it was kept.
+
+        Args:
+            granted: Whose.
+            first: First day, in Prague.
+            last: Last day, included.
+            peak_w: Installed peak of the panels in W, where it is known.
+        """
+        return await kept_days(self._readings, granted, _series(first, last), peak_w)
+
+    async def keep_energy(
+        self,
+        granted: Granted,
+        fetched: Mapping[SeriesName, Fetched],
+        peak_w: float | None,
+        days: Sequence[EnergyDay],
+    ) -> None:
+        """Keep the energy of days for as long as all its answers are in the cache.
+
+        Args:
+            granted: Whose.
+            fetched: The answers of all series.
+            peak_w: As that of `kept_energy`.
+            days: The days, in order.
+        """
+        whats = _series(days[0].day, days[-1].day)
+        answers = [fetched[series] for series in SERIES]
+        await keep_days(self._readings, granted, whats, peak_w, answers, days)
+
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
 
@@ -289,6 +324,10 @@ def live_name(box_id: str | None, *, detailed: bool) -> str:
         detailed: With all that few ask for.
     """
     return reading_of(LIVE, {"box_id": box_id, "detailed": detailed})
+
+
+def _series(first: date, last: date) -> list[str]:
+    return [_history(PORTAL_NAMES[series], first, last) for series in SERIES]
 
 
 def _history(name: str, first: date, last: date) -> str:

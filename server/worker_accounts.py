@@ -71,7 +71,7 @@ def worker_accounts(
     if settings.cache_url is None:
         hello = Hello.of(name, os.getpid(), program_version())
         hello = hello._replace(tag=tag, near=1 if settings.near_cache == "on" else None)
-        client = CacheClient(settings.cache_socket, hello)
+        client = CacheClient(settings.cache_socket, hello, now=now)
     else:
         # They load redis-py: 0.1 s and 10 MB, which a worker with a daemon need not have.
         from .shared_storage import refuse_records, storage_of  # noqa: PLC0415

@@ -18,6 +18,8 @@ class Connected:
         self.foreign = False
         self.sent = []
         self.near = self.named = self.acknowledged = 0
+        self.asked_at = 0.0
+        self.ended = False
         connections.add(self)
 
     def send(self, message):
@@ -25,3 +27,6 @@ class Connected:
 
     def flush(self):
         pass
+
+    def kick(self):
+        self.ended = True

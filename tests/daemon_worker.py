@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class Worker:
         remote: What is asked in place of a client.
         local: Its copies.
         near: Whether it keeps near copies.
+        now: The clock of those.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class Worker:
         remote: Any = None,
         local: Copies | None = None,
         near: bool = False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         hello = HELLO._replace(near=1 if near else None)
-        self.remote = remote or CacheClient(path or Path("none"), hello, timeout=PATIENCE)
+        path = path or Path("none")
+        self.remote = remote or CacheClient(path, hello, timeout=PATIENCE, now=now)
         self.local = local or local_accounts()
-        self.accounts = WorkerAccounts(self.remote, self.local)
+        self.accounts = WorkerAccounts(self.remote, self.local, now=now)
 
     async def call(self, request: Request) -> Outcome:
         return await bounded(self.accounts.call(request))

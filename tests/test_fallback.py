@@ -58,7 +58,7 @@ class Remote:
 
     def __init__(self, **says: object) -> None:
         self.generation = 1
-        self.names_changes = False
+        self.renewed_at = None
         self.says = says
         self.asked: list[Request] = []
 

@@ -1,4 +1,7 @@
-"""Random changes by three workers and an operator: no near copy says other than the daemon does."""
+"""Random changes by three workers and an operator: no near copy says other than the daemon does.
+
+Now and then, a worker reads nothing of what the daemon sends while something is dropped.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -52,15 +56,20 @@ sources, questions = st.sampled_from(SOURCES), st.sampled_from(QUESTIONS)
 
 
 class Near(RuleBasedStateMachine):
-    """Two workers keep near copies. A third one keeps none: what it is given is right."""
+    """Two workers keep near copies. A third one keeps none: what it is given is right.
+
+    Attributes:
+        hangs: How often a worker may yet stop reading, for which the daemon waits each time.
+    """
 
     cache: CacheProcess
     loop: asyncio.AbstractEventLoop
     made = 0
     hits = 0
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(hangs=st.sampled_from([0, 0, 0, 1]))
+    def begin(self, hangs: int) -> None:
+        self.hangs = hangs
         Near.made += 1
         self.account = hashlib.sha256(b"%d" % Near.made).digest()
         self.handles = [hashlib.sha256(self.account + key).digest() for key in KEYS]
@@ -89,17 +98,20 @@ class Near(RuleBasedStateMachine):
         """Look twice at everything, so that there are copies for the time after the next change."""
         if not hasattr(self, "account"):
             return
+        for request in self.looks():
+            right = shown(self.run(self.right.call(request)))
+            for which in (0, 1):
+                given = [shown(self.ask(which, request)) for _ in range(2)]
+                assert given == [right, right], request
+
+    def looks(self) -> list[Any]:
         looks: list[Any] = [Get(account=self.account, questions=(one,)) for one in QUESTIONS]
         for key, handle in zip(KEYS, self.handles, strict=True):
             looks += [Get(account=self.account, key=key), Get(handle=handle)]
             found = self.run(self.right.call(looks[-2]))
             if isinstance(found, Found):  # else it would be a lease
                 looks += [Ask("login", self.account, key, source) for source in self.known]
-        for request in looks:
-            right = shown(self.run(self.right.call(request)))
-            for which in (0, 1):
-                given = [shown(self.ask(which, request)) for _ in range(2)]
-                assert given == [right, right], request
+        return looks
 
     # Changes.
 
@@ -139,6 +151,20 @@ class Near(RuleBasedStateMachine):
     def forget_the_account(self, which):
         self.ask(which, Forget("account", self.account, budget=self.account))
         self.known.clear()
+
+    @precondition(lambda self: getattr(self, "hangs", 0) > 0)
+    @rule(which=workers, what=st.sampled_from(["sessions", "all", "account"]))
+    def drop_while_a_worker_does_not_read(self, which, what):
+        self.hangs -= 1
+        worker = self.near[which]
+        looks, renewed_at = self.looks(), worker.remote.renewed_at
+        assert renewed_at is not None
+        transport = worker.remote._channel._transport
+        transport.pause_reading()
+        self.operate(what)
+        kept = [worker.accounts.near.find(one, renewed_at) for one in looks]
+        transport.resume_reading()
+        assert kept == [None] * len(looks)
 
     @rule(what=st.sampled_from(["sessions", "lockouts", "all", "account", "unlock"]))
     def operate(self, what):

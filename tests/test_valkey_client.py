@@ -15,7 +15,7 @@ from server.state.decider import Listeners
 from server.state.fallback import WorkerAccounts
 from server.state.limits import FALLBACK, Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.near_cache import LASTS
+from server.state.near_cache import LEASE_LASTS
 from server.state.valkey import ValkeyStorage
 from server.state.valkey_client import ValkeyClient
 from server.state.vocabulary import (
@@ -148,7 +148,7 @@ async def test_what_was_ended_on_another_host_is_given_for_less_than_a_second(se
             at = asyncio.get_running_loop().time()
             if not isinstance(await second.call(ask(1)), Hit):
                 break
-            assert at < ended + LASTS
+            assert at < ended + LEASE_LASTS
             await asyncio.sleep(0.01)  # a poll with a bound
         for worker in (first, second):
             await worker.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -25,8 +26,9 @@ from .back_off import BackOff
 from .handshake import DIFFERENT, Handshake
 from .hello import Hello, Welcome
 from .messages import answer_to, said
-from .multiplexer import LOST, Answer, Channel
+from .multiplexer import LOST, Channel
 from .peer_credentials import ForeignUserError, connected
+from .pending_call import Answer
 from .verbs import Notice, Reply, Scalar, is_sealed
 
 COMPARE_SECONDS: Final = 2.0
@@ -41,14 +43,23 @@ class CacheClient:
     """A worker's connection to the cache daemon, made when it is first needed and renewed if lost.
 
     A `state.remote.Client`. Belongs to the event loop in which it is first used. `timeout` is in
-    seconds, for the first reply to a call, be it the answer or `waiting`.
+    seconds, for the first reply to a call, be it the answer or `waiting`. `now` is the clock of
+    the near cache.
     """
 
-    def __init__(self, path: Path, hello: Hello, *, timeout: float = 1.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        hello: Hello,
+        *,
+        timeout: float = 1.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.generation = 0
         self.listeners = Listeners()
         self._path = path
         self._timeout = timeout
+        self._now = now
         self._met = Handshake(hello, path, lambda: self.listeners.dropped(None, None))
         self._reload: Callable[[], None] = lambda: None
         self._channel: Channel | None = None
@@ -66,10 +77,12 @@ class CacheClient:
         return self._met.secret_differs
 
     @property
-    def names_changes(self) -> bool:
-        """As `Client.names_changes`: over a connection that is alive, as far as is known."""
+    def renewed_at(self) -> float | None:
+        """As `Client.renewed_at`: over a connection that is alive, as far as is known."""
         channel, met = self._channel, self._met
-        return channel is not None and channel.usable and met.near and not met.secret_differs
+        if channel is None or not channel.usable or not met.near or met.secret_differs:
+            return None
+        return channel.renewed_at
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """As `Client.call`. If it is cancelled, a lease granted to it goes to the next waiter."""
@@ -103,7 +116,7 @@ class CacheClient:
 
     def count_near(self, hits: int) -> None:
         """As `Client.count_near`."""
-        if self.names_changes and self._channel is not None:
+        if self._channel is not None and self._met.near:
             self._channel.notify("near", ("hits", hits))
 
     async def ping(self) -> Welcome:
@@ -241,7 +254,7 @@ class CacheClient:
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Channel | None:
         """Connect and say hello; on failure return None, with the reason in the back-off."""
         channel = Channel(
-            self._back_off, self._timeout, lambda one: self._noticed(channel, one), loop
+            self._back_off, self._timeout, lambda one: self._noticed(channel, one), loop, self._now
         )
         self._met.other_version = False
         try:

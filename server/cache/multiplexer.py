@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from ..errors import CacheBusy, RemoteProtocolError
@@ -18,6 +18,7 @@ from ..state.remote import Waits
 from ..state.vocabulary import Hit
 from . import wire
 from .back_off import BackOff
+from .pending_call import Answer, PendingCall
 from .verbs import MAX_ID, WAITING, Notice, Reply, Scalar
 
 WAITING_SECONDS: Final = 60.0
@@ -42,27 +43,6 @@ READ_BYTES: Final = 64 * 1024
 FLUSH_FRAMES: Final = 16
 """Requests per write: few system calls, and the daemon can begin meanwhile."""
 
-Answer = asyncio.Future[Reply | Hit]
-"""What a caller awaits: a hit as such, anything else as a reply."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """A request without an answer.
-
-    Attributes:
-        deadline: When its caller fails; infinite if there is none.
-        waits: Called when the daemon replies `waiting`; `waiting` says whether it has.
-        withdraws: Of a `cancel`: the request that it withdraws.
-    """
-
-    verb: str
-    answer: Answer
-    deadline: float
-    waits: Waits | None = None
-    waiting: bool = False
-    withdraws: int | None = None
-
 
 class Channel(asyncio.BufferedProtocol):
     """One connection from start to end; never used again after an error.
@@ -70,6 +50,10 @@ class Channel(asyncio.BufferedProtocol):
     `back_off` learns of signs of life, of silence and of the end; `noticed` is called with the
     daemon's notices. `timeout` is in seconds, for the first reply to a request. Requests can be
     sent while it is `usable`; `why` says why it ended, and `closed` is done when it has.
+
+    Attributes:
+        renewed_at: When the latest request was sent that has been answered, by `now`. Not by the
+            loop's clock, which may stand still for as long as a callback takes.
     """
 
     def __init__(
@@ -78,18 +62,21 @@ class Channel(asyncio.BufferedProtocol):
         timeout: float,
         noticed: Callable[[Notice], None],
         loop: asyncio.AbstractEventLoop,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.usable = False
+        self.renewed_at = -math.inf
         self.why = LOST
         self.closed: asyncio.Future[None] = loop.create_future()
         self.timeout = timeout
         self._back_off = back_off
         self._noticed = noticed
         self._loop = loop
+        self._now = now
         self._transport: asyncio.Transport | None = None
         self._reader = wire.FrameReader(wire.MAX_DATA_REPLY_BYTES)
         self._room = memoryview(bytearray(READ_BYTES))
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, PendingCall] = {}
         self._last_id = 0
         self._unsent: list[bytes] = []
         # Whether the last delayed write joined several requests.
@@ -136,6 +123,7 @@ class Channel(asyncio.BufferedProtocol):
                 if call is None or call.verb != "ask":
                     raise _unasked()
                 del calls[number]
+                self.renewed_at = max(self.renewed_at, call.sent_at)
                 if not call.answer.done():
                     call.answer.set_result(Hit(value, left, idle, spelling))
         except RemoteProtocolError as exc:
@@ -207,13 +195,13 @@ class Channel(asyncio.BufferedProtocol):
         self, verb: str, args: tuple[Scalar, ...], waits: Waits | None = None
     ) -> tuple[int, Answer]:
         """Send a request, or raise `LocalProtocolError`; return its id, and the future answer."""
-        number = self._next_id()
+        number, sent_at = self._next_id(), self._now()
         self._write(wire.request_frame(number, verb, args))
         # All else while the daemon is already at work.
         self._last_id = number
         answer: Answer = self._loop.create_future()
         deadline = self._loop.time() + self.timeout
-        self._calls[number] = _Call(verb, answer, deadline, waits)
+        self._calls[number] = PendingCall(verb, answer, deadline, sent_at, waits)
         if deadline < self._wake_at:
             self._wake_by(deadline)
         return number, answer
@@ -223,7 +211,8 @@ class Channel(asyncio.BufferedProtocol):
         if self.usable:
             number, nobody = self.send(verb, args)
             nobody.cancel()
-            self._calls[number] = _Call(verb, nobody, math.inf, withdraws=withdraws)
+            call = self._calls[number]
+            call.deadline, call.withdraws = math.inf, withdraws
 
     def burn(self, why: str) -> None:
         """End the connection at once; every call on it fails."""
@@ -277,6 +266,7 @@ class Channel(asyncio.BufferedProtocol):
         call = self._calls.get(number)
         if call is None:
             raise _unasked()
+        self.renewed_at = max(self.renewed_at, call.sent_at)
         if message.status == "waiting":
             if call.verb not in WAITING:
                 raise RemoteProtocolError(f"nothing but {' and '.join(sorted(WAITING))} waits")

@@ -107,6 +107,7 @@ class Connection(asyncio.BufferedProtocol):
         tag: Of the client's secret; None until it has named one.
         secret_differs: Whether that is not the daemon's.
         foreign: Whether it speaks another version of the protocol.
+        asked_at: When it last sent a request, by `perf_counter`; when it began, before the first.
         near: The bit that stands for it in `tracking`; 0 if its process keeps no near copies.
         named: Number of the last notice `changed` to it; `acknowledged` is the last it has taken.
         gone: Done when the connection has ended.
@@ -135,7 +136,7 @@ class Connection(asyncio.BufferedProtocol):
         self._asks = handler.latencies["ask"]
         self._ending = False
         self._transport: asyncio.Transport | None = None
-        self._asked_at = perf_counter()
+        self.asked_at = perf_counter()
         self._silent: asyncio.TimerHandle | None = None
         self._half_frame: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -168,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             for frame in self._reader.feed(self._room[:nbytes]):
                 finished = True
-                self._asked_at = begun
+                self.asked_at = begun
                 request = wire.read_request(frame)
                 reply = None if isinstance(request, Request) else handler.hit(self, request)
                 if reply is not None:
@@ -223,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def idle_since(self) -> float:
-        """When it last sent a request, by `perf_counter`; infinite while it is not idle."""
+        """As `asked_at`; infinite while it is not idle."""
         busy = (
             self.waiting
             or any(ends > perf_counter() for _, ends in self.leases.values())
@@ -232,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
             or self._half_frame is not None
             or self._unread is not None
         )
-        return math.inf if busy else self._asked_at
+        return math.inf if busy else self.asked_at
 
     def send(self, message: Reply | Notice) -> None:
         """Send a message together with all others of this turn of the loop."""

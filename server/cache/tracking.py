@@ -1,40 +1,47 @@
-"""Which workers may have near copies of which accounts, and what they were told of changes.
+"""Which workers may have near copies of which accounts, and which changes were named to them.
 
-A worker that keeps near copies may give what it has read for `near_cache.LASTS` seconds more. So
+A worker that keeps near copies may give what it has read for `near_cache.COPY_LASTS` more. So
 each of its requests for something cached is noted here as it arrives, before anything is looked
 at, for somewhat longer than that. When an account changes, the notice `changed` names it to those
 that have read it, and they are noted no more. It goes before any reply that shows the change, on
 their own connections; and what has ended for somebody (a session, a handle, the absence of a lock)
 is reported to nobody before all of them have acknowledged the notices sent by then. A worker that
 does not within `ACKNOWLEDGE_SECONDS` is stopped or hung: its connection is ended, and by then its
-copies have ended as well. The same time is given to one that has lost its connection, to this
-daemon or to the one before it, and need not know of it yet.
+lease has run out (`near_cache` says why). One whose connection has ended, at this daemon or at the
+one before it, need not know of that yet. It is given the same time from its last request on,
+which is no earlier than it was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
+from ..state.near_cache import COPY_LASTS
 from .server_connection import Connection
 from .verbs import Notice
 
 ACKNOWLEDGE_SECONDS: Final = 0.5
-"""Time for a worker to acknowledge a notice, and the least for which a request is noted. Longer
-than `near_cache.LASTS`. With `storage.PATIENCE`, shorter than the time for which a worker waits
-for a reply: otherwise the others would believe that the daemon is what has stopped."""
+"""Time for a worker to acknowledge a notice, and after which a lease that it believes in has run
+out. Longer than `near_cache.LEASE_LASTS`. With `storage.PATIENCE`, shorter than the time for which
+a worker waits for a reply: otherwise the others would believe that the daemon is what has
+stopped."""
+
+NOTED_SECONDS: Final = COPY_LASTS + ACKNOWLEDGE_SECONDS
+"""The least time for which a request is noted, and a period; the most is two periods."""
 
 MOST: Final = 16 * 1024
-"""Most accounts noted in one such time. With more, all workers drop all their copies: they are of
-little use where hardly any account is asked for twice."""
+"""Most accounts noted in one period, and half of the most that are noted at all: some 6 MB. With
+more, all workers drop all their copies, once for so many accounts: copies are of little use where
+hardly any account is asked for twice."""
 
 
 class Tracking:
-    """A `state.storage.Tracking` for the connections of workers; `now` is in seconds."""
+    """A `state.storage.Tracking` for connections; `now` is the clock of `Connection.asked_at`."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = perf_counter) -> None:
         self._now = now
         # The connections that keep near copies, by a bit of their own; and the bits of those that
         # have read an account, noted in this period or in the one before it.
@@ -43,7 +50,7 @@ class Tracking:
         self._older: dict[bytes, int] = {}
         self._ends_at = 0.0
         self._number = 0
-        # By then no copy is left of connections that are gone, those of an earlier daemon included.
+        # By then no connection that has gone has a lease, those of an earlier daemon included.
         self._settled_at = now() + ACKNOWLEDGE_SECONDS
         # For each that waits: the number that a connection has yet to acknowledge.
         self._waiting: dict[asyncio.Future[None], dict[Connection, int]] = {}
@@ -58,10 +65,11 @@ class Tracking:
             self._members[bit] = connection
 
     def leave(self, connection: Connection) -> None:
-        """Wait for a connection no more: near copies end with it, once its worker knows."""
+        """Name nothing more to a connection that ends, but wait until its lease has run out."""
         if self._members.pop(connection.near, None) is not None:
             connection.near = 0
-            self._settled_at = self._now() + ACKNOWLEDGE_SECONDS
+            over = connection.asked_at + ACKNOWLEDGE_SECONDS
+            self._settled_at = max(self._settled_at, over)
             self._hear(connection, self._number)
 
     def read(self, connection: Connection, account: bytes) -> None:
@@ -107,9 +115,7 @@ class Tracking:
         finally:
             del self._waiting[future]
         for connection in late:
-            # Its copies have ended meanwhile, so nobody need wait for them once more.
-            self._members.pop(connection.near, None)
-            connection.near = 0
+            self.leave(connection)
             connection.kick()
 
     def acknowledge(self, connection: Connection, number: int) -> None:
@@ -127,7 +133,7 @@ class Tracking:
     def _turn(self) -> None:
         """Begin a period; what was noted before the last one ended has served its time."""
         now = self._now()
-        is_over = now >= self._ends_at + ACKNOWLEDGE_SECONDS
+        is_over = now >= self._ends_at + NOTED_SECONDS
         self._older = {} if is_over else self._recent
         self._recent = {}
-        self._ends_at = now + ACKNOWLEDGE_SECONDS
+        self._ends_at = now + NOTED_SECONDS

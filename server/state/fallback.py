@@ -31,8 +31,8 @@ from .waiters import start
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS: Final = 1.0
-"""How long a near copy's answer is counted by this worker alone, at most."""
+RENEW_SECONDS: Final = 0.2
+"""How soon near hits are reported. The reply renews the lease by which near copies go on."""
 
 TIDY_SECONDS: Final = 60.0
 """How often a part of the worker's own counters is searched for what has expired."""
@@ -88,7 +88,7 @@ class WorkerAccounts:
     and never goes back.
 
     Attributes:
-        near: What the daemon has just said, to be given again for a moment without asking.
+        near: What the daemon has just said, to be given again for some seconds without asking.
     """
 
     def __init__(
@@ -121,11 +121,10 @@ class WorkerAccounts:
 
     def call(self, request: vocabulary.Request) -> Coroutine[Any, Any, Outcome]:
         """As `SharedAccounts.call`."""
-        if self._remote.is_near:
-            outcome = self.near.find(request)
-            if outcome is not None:
-                self._report_soon()
-                return _at_once(outcome)
+        outcome = self.near.find(request, self._remote.renewed_at)
+        if outcome is not None:
+            self._renew_soon()
+            return _at_once(outcome)
         return self._carried_out[type(request)](request)
 
     async def ping(self) -> object:
@@ -156,14 +155,15 @@ class WorkerAccounts:
         try:
             outcome = await self._remote.call(request, waits)
         finally:
-            self.near.learn(request, outcome if self._remote.is_near else None, begun)
+            is_near = self._remote.renewed_at is not None
+            self.near.learn(request, outcome if is_near else None, begun)
         return outcome
 
-    def _report_soon(self) -> None:
-        """Have near hits reported within a second, also if no request follows."""
+    def _renew_soon(self) -> None:
+        """Have the lease renewed and near hits reported, also if no call follows."""
         if self._report is None:
             loop = asyncio.get_running_loop()
-            self._report = loop.call_later(REPORT_SECONDS, self._report_near)
+            self._report = loop.call_later(RENEW_SECONDS, self._report_near)
 
     def _report_near(self) -> None:
         self._report = None

@@ -1,17 +1,39 @@
-"""What a worker has just read of the daemon, to be given again for a moment without asking.
+"""What a worker has just read of the daemon, to be given again for some seconds without asking.
 
 A near copy answers for what the daemon would answer by a look, and for nothing else: never for a
 lease, a lock, a turn or a wait. Its values are sealed, as they came. It ends
 
-1. when the daemon names its account, because something of it has changed;
+1. when the daemon names its account, because something of it has changed; and the reply to a
+   request that was sent before a change leaves no copy;
 2. with the connection, over which the daemon would name it;
-3. `LASTS` after its request was sent. That is a lease: the daemon waits longer than that for a
-   worker to acknowledge what it was told, so that one that was stopped meanwhile and goes on has
-   no copy left that a lock or a flush has ended. It also bounds what a shared storage, which names
-   no accounts, lets a worker say too late. And it lets the daemon know, twice a second, what is in
-   use.
+3. `COPY_LASTS` after its request was sent. The daemon notes for longer than that who has read an
+   account, and learns so often what is in use.
 
-The reply to a request that was sent before a change leaves no copy.
+It answers only during the lease of the connection (C. Gray and D. Cheriton, Leases, 1989; M.
+Burrows, The Chubby Lock Service, 2006). A request that was sent at t, and has been answered, makes
+that lease last until t + `LEASE_LASTS`, for all copies. A shared storage names no accounts: there
+a copy is renewed by its own request alone, which bounds what a worker may say too late.
+
+The daemon reports a change when the worker has acknowledged the notice of it, or when
+`cache.tracking.ACKNOWLEDGE_SECONDS`, which is longer than a lease, has gone by since it sent the
+notice at n. No worker that has not read the notice answers from a copy after that, at x:
+
+1. The reply that renewed the lease was sent after the notice. It is read after it, too. So the
+   notice has been read, and no such copy is left.
+2. It was sent before the notice. Then t < n, and x < t + `LEASE_LASTS` is before the report, be the
+   notice in the socket's buffer, the worker stopped or hung, or its end never read.
+3. The daemon has ended the connection, of which the worker need not know yet, and names nothing to
+   it. It reports no change before that time has gone by since the last request that it read there.
+4. The daemon has gone, and another one runs. Whatever the first one answered was sent before the
+   other one started, which reports no change within that time of its start.
+5. The worker has connected again. It has dropped all copies, and the new connection has a lease of
+   its own, which begins with the hello.
+6. The worker is stopped and goes on. Time has gone by for its clock as well, which `find` reads
+   for each call. If the lease is not over, 2 holds.
+7. The daemon is stopped and goes on. It renews no lease meanwhile, and waits after n as in 2.
+
+A lease is measured by the worker's clock and the wait by the daemon's. Both clocks never go back,
+and go on while their process is stopped. Only durations are compared, never moments.
 """
 
 from __future__ import annotations
@@ -23,13 +45,19 @@ from typing import Final, NamedTuple
 from .limits import plain, tag
 from .vocabulary import Ask, Found, Get, Hit, Outcome, Request, Unlock
 
-LASTS: Final = 0.45
-"""Seconds from sending a request until its outcome is asked for again. Less than
-`ACKNOWLEDGE_SECONDS` of `cache.tracking`."""
+COPY_LASTS: Final = 5.0
+"""Seconds from sending a request until its outcome is asked for again. With a thousand accounts, a
+worker gets several calls of each in that time. What went for want of room is given for so long at
+most, and a session in use is that much less recently used than it seems, which matters to a
+daemon that evicts nearly all its sessions within seconds."""
+
+LEASE_LASTS: Final = 0.45
+"""Seconds from sending a request that was answered, for which copies may answer. Less than
+`cache.tracking.ACKNOWLEDGE_SECONDS`."""
 
 MOST: Final = 4096
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""Most copies, and bytes of their values: more accounts than a worker serves in a second."""
+"""Most copies, and bytes of their values: what a thousand accounts ask for."""
 
 
 class Begun(NamedTuple):
@@ -65,13 +93,19 @@ class NearCache:
     def __len__(self) -> int:
         return len(self._copies)
 
-    def find(self, request: Request) -> Hit | Found | None:
-        """Return the outcome of a request, as old as it is by now; None to have it asked."""
+    def find(self, request: Request, renewed_at: float | None) -> Hit | Found | None:
+        """Return the outcome of a request, as old as it is by now; None to have it asked.
+
+        Args:
+            request: What is asked.
+            renewed_at: As `Client.renewed_at`. A copy's own request has renewed the lease as well.
+        """
         copy = self._copies.get(request)
-        if copy is None:
+        if copy is None or renewed_at is None:
             return None
-        age = self._now() - copy.at
-        if age >= LASTS:
+        now = self._now()
+        age = now - copy.at
+        if age >= COPY_LASTS or (age >= LEASE_LASTS and now - renewed_at >= LEASE_LASTS):
             return None
         outcome = _aged(request, copy.outcome, age)
         if outcome is not None:
@@ -95,7 +129,7 @@ class NearCache:
         account = _looked_at(request, outcome)
         if account is None:
             self._drop_asked(request)
-        elif begun.changes == self._changes and self._now() - begun.at < LASTS:
+        elif begun.changes == self._changes and self._now() - begun.at < COPY_LASTS:
             assert isinstance(outcome, (Hit, Found))
             self._keep(request, _Copy(outcome, begun.at, account, _size(outcome)))
 

@@ -46,15 +46,17 @@ class Client(Protocol):
         ...
 
     @property
-    def names_changes(self) -> bool:
-        """Whether what has just been read may be given again: a change would be named.
+    def renewed_at(self) -> float | None:
+        """When the lease was last renewed by which near copies answer; None if none may.
 
-        By `Listeners.changed`, or within `near_cache.LASTS` not at all.
+        That is when the latest request was sent that has been answered over this connection, by
+        the clock of the near cache; each change before it has been named by `Listeners.changed`.
+        Never, which is minus infinity, if changes are not named.
         """
         ...
 
     def count_near(self, hits: int) -> None:
-        """Have calls counted that near copies have answered; never waits."""
+        """Have calls counted that near copies have answered, and the lease renewed; never waits."""
 
     async def call(self, request: Request, waits: Waits | None = None) -> Outcome:
         """Ask something about an account, and return the outcome.
@@ -104,9 +106,9 @@ class Remote:
         return self._client.generation
 
     @property
-    def is_near(self) -> bool:
-        """Whether near copies may answer: not before the daemon has what it lacks."""
-        return not self._opened and self._client.names_changes
+    def renewed_at(self) -> float | None:
+        """As `Client.renewed_at`; no near copy may answer before the daemon has what it lacks."""
+        return None if self._opened else self._client.renewed_at
 
     def count_near(self, hits: int) -> None:
         """As `Client.count_near`."""

@@ -40,7 +40,7 @@ class ValkeyClient:
         limits: Numbers and times, which must be those of all workers.
         policy: Budgets of wrong passwords, likewise.
         tag: Tag of the secret of this process; None compares nothing.
-        near: Whether this process may give what it has read for `near_cache.LASTS` more.
+        near: Whether this process may give what it has read for `near_cache.LEASE_LASTS` more.
         about: Returns what this process reports about itself, such as its name.
 
     Attributes:
@@ -86,9 +86,10 @@ class ValkeyClient:
         return self._storage.generation
 
     @property
-    def names_changes(self) -> bool:
-        """As `Client.names_changes`: drops alone are announced here, and locks are not."""
-        return self._near and self._storage.away is None and not self.secret_differs
+    def renewed_at(self) -> float | None:
+        """As `Client.renewed_at`: drops alone are announced here, and locks are not."""
+        may_answer = self._near and self._storage.away is None and not self.secret_differs
+        return -math.inf if may_answer else None
 
     @property
     def secret_differs(self) -> bool:

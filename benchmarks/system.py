@@ -156,7 +156,8 @@ def workers(
             stack.enter_context(
                 running(
                     [sys.executable, "-m", *module],
-                    env={**env, "SUPERVISOR_PROCESS_NAME": name},
+                    # As supervisord.conf has it.
+                    env={**env, "SUPERVISOR_PROCESS_NAME": name, "PYTHONNODEBUGRANGES": "1"},
                     stdin=listener,
                 )
             )

@@ -21,6 +21,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from . import log, process
 from .auth.missing_secret import SecretInUse
@@ -34,8 +35,9 @@ from .settings.reloading import Reloading
 from .settings.table import Settings
 from .supervision.preflight import check_agreement
 from .supervision.workers import Workers
-from .tls.key_pair import doubts
-from .tls.renewal import Renewal
+
+if TYPE_CHECKING:
+    from .tls.renewal import Renewal
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
@@ -86,6 +88,15 @@ def _bound(settings: Settings, arguments: argparse.Namespace, scheme: str) -> so
         return None
     logger.info("listening at %s://%s:%d/mcp", scheme, host, listener.getsockname()[1])
     return listener
+
+
+def _certificate(settings: Settings) -> Renewal | None:
+    """Return what connections speak TLS with; None where the settings name no certificate."""
+    if settings.tls_cert is None:
+        return None
+    from .tls.renewal import Renewal  # noqa: PLC0415 - plain connections need none of it
+
+    return Renewal.of(settings)
 
 
 def _reserved_localhost(settings: Settings, listener: socket.socket) -> socket.socket | str | None:
@@ -141,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.configure(name, settings.log_level)
         process.harden()
         process.raise_descriptors()
-        certificate = Renewal.of(settings)
+        certificate = _certificate(settings)
         # What is loaded here stays, and to look for garbage among it takes a seventh of the start.
         gc.disable()
         from .app import build_app  # noqa: PLC0415 - a wrong setting is reported without importing mcp
@@ -169,8 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if speaks_for_all(name):
         warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))
         warnings += [unproxied(settings), reserved if isinstance(reserved, str) else None]
-        chain = () if certificate is None else certificate.loaded.chain
-        warnings += doubts(chain, datetime.now(UTC))
+        warnings += [] if certificate is None else certificate.doubts(datetime.now(UTC))
     for warning in filter(None, warnings):
         logger.warning("%s", warning)
     worker = make_worker(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -30,9 +30,6 @@ from .auth.sealing import Sealer
 from .auth.sessions import Sessions
 from .cache.client import CacheClient
 from .control.entries import Entries
-from .control.plan_token import Plans
-from .control.waits import Waits
-from .control.workflow import Control
 from .http.concurrency import FairQueue, UnderWay
 from .http.endpoint import Endpoint
 from .http.exemptions import Exemptions
@@ -63,7 +60,6 @@ from .settings.reloading import Reloading
 from .settings.table import Settings
 from .tools.auth import check_auth_tool, log_out_tool
 from .tools.checked import CheckedTool
-from .tools.control import CHANGING, control_tools
 from .tools.direct import direct
 from .tools.instructions import instructions
 from .tools.mcp_server import IMPLEMENTATION, over_http
@@ -186,12 +182,11 @@ def build_app(
         upstream.aclose,
     ]
     if settings.control == "on":
-        plans = Plans(secret, settings.portal_url)
-        waits = Waits(journal.places, stopping or asyncio.Event(), ticks=now)
         assert isinstance(daemon, CacheClient)  # a shared storage is refused with control
-        control = Control(access, upstream, portal, daemon, journal, plans, waits, wall=wall)
-        tools += control_tools(control)
-        closing.append(control.aclose)
+        reaching = (access, upstream, portal, daemon, journal)
+        changing, end = _changing(settings, secret, reaching, stopping, wall=wall, now=now)
+        tools += changing
+        closing.append(end)
     http = over_http(
         tools,
         instructions(control=settings.control == "on", passwords=passwords and not only_browser),
@@ -224,6 +219,27 @@ def build_app(
     return _served(
         settings, answering, ready, lifespan, Bearer(tokens, grants, wall), login, source
     )
+
+
+def _changing(
+    settings: Settings,
+    secret: bytes,
+    parts: tuple[Access, Upstream, PortalClient, CacheClient, Journal],
+    stopping: asyncio.Event | None,
+    *,
+    wall: Callable[[], float],
+    now: Callable[[], float],
+) -> tuple[list[CheckedTool], Callable[[], Coroutine[None, None, None]]]:
+    """Return the tools that change a box, and what ends their work."""
+    # Imported here: without control a worker needs none of it.
+    from .control.plan_token import Plans  # noqa: PLC0415
+    from .control.waits import Waits  # noqa: PLC0415
+    from .control.workflow import Control  # noqa: PLC0415
+    from .tools.control import control_tools  # noqa: PLC0415
+
+    waits = Waits(parts[-1].places, stopping or asyncio.Event(), ticks=now)
+    control = Control(*parts, Plans(secret, settings.portal_url), waits, wall=wall)
+    return control_tools(control), control.aclose
 
 
 def _login_parts(
@@ -278,7 +294,9 @@ def _served(
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
     names = Names(settings.served_hosts, settings.served_origins)
-    changing = CHANGING if settings.control == "on" else ()
+    changing: Collection[str] = ()
+    if settings.control == "on":
+        from .tools.control import CHANGING as changing  # noqa: N811, PLC0415 - as above
     admission = None if settings.login == "chat" else Admission(login.modes, bearer, changing)
     endpoint = Guard(cross_origin(Endpoint(FairQueue(answering, source), source, admission)), names)
     app = Starlette(

@@ -338,8 +338,3 @@ def test_settings_of_the_daemon_are_named_as_without_effect():
     assert all("has no effect with OIG_CACHE_URL: " in one for one in said)
     alone = find({"OIG_CONFIG": os.devnull, **given})
     assert list(unused(alone, alone.settings({}))) == []
-
-
-def test_a_worker_with_a_daemon_does_not_load_the_client_of_a_shared_storage():
-    code = "import sys, server.app; sys.exit('redis' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

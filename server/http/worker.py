@@ -12,12 +12,12 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ..pid_file import PidFile
-from ..tls.renewal import Renewal
 from .accepting import Acceptor
 from .closing_port import ClosingPort
 from .closing_queue import begin_handshakes
@@ -26,6 +26,9 @@ from .listening import BACKLOG, is_listening
 from .room import MAX_CONNECTIONS, Connections
 from .secure_connection import SecureConnection
 from .shares import nobody
+
+if TYPE_CHECKING:
+    from ..tls.renewal import Renewal
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
@@ -21,6 +21,9 @@ from ..readings.clock import PRAGUE
 from .clients import cleaned_name
 from .language import LANGUAGES
 from .texts import Texts
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FOLDER = Path(__file__).parent / "pages"
 
@@ -67,7 +70,12 @@ def moment(at: float, texts: Texts) -> str:
     return texts.moment.format(day=day(at, texts), time=f"{clock:%H:%M}")
 
 
-def _environment() -> Environment:
+@cache
+def templates() -> Environment:
+    """Return the templates, which are read as pages need them."""
+    # Imported here: few workers are ever asked for a page.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -82,9 +90,6 @@ def _environment() -> Environment:
     environment.filters["moment"] = moment
     environment.globals["style"] = Markup(STYLE)  # noqa: S704 - it is a file of this package
     return environment
-
-
-TEMPLATES = _environment()
 
 
 def page(
@@ -112,6 +117,8 @@ def page(
         values: What the template shows. Whatever others wrote is escaped.
     """
     others = [(LANGUAGES[code], url) for code, url in languages.items() if code != texts.code]
-    body = TEMPLATES.get_template(template).render(t=texts, server=server, others=others, **values)
+    body = (
+        templates().get_template(template).render(t=texts, server=server, others=others, **values)
+    )
     sent = HEADERS | {"Referrer-Policy": referrer, "Content-Language": texts.code}
     return HTMLResponse(body, status, sent | dict(headers or {}))

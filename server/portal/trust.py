@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import ipaddress
 import logging
 import re
@@ -30,16 +31,14 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509 import verification
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from ..settings.places import ROOT
 from ..settings.value_file import MAX_BYTES, read
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +102,8 @@ class Trust:
 
     def roots(self) -> list[x509.Certificate]:
         """Give all trusted certificates at which a chain may end."""
+        from cryptography import utils, x509  # noqa: PLC0415 - as in `_fetch_and_verify`
+
         ders = self.context.get_ca_certs(binary_form=True)
         for file in _hashed_files():
             with contextlib.suppress(OSError, ValueError):
@@ -110,7 +111,7 @@ class Trust:
         roots: list[x509.Certificate] = []
         with warnings.catch_warnings():
             # Some roots in use break RFC 5280 in small ways; they are the system's choice.
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            warnings.simplefilter("ignore", utils.CryptographyDeprecationWarning)
             for der in dict.fromkeys(ders):
                 with contextlib.suppress(ValueError):
                     one = x509.load_der_x509_certificate(der)
@@ -154,10 +155,14 @@ class Trust:
         return outcome
 
     def _fetch_and_verify(self, host: str, port: int) -> bool:
+        # Imported here: where the portal sends its whole chain, OpenSSL alone verifies it.
+        from cryptography import x509  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
         try:
-            fetched = self._fetch(host, port)
+            fetched = x509.load_pem_x509_certificates(self._fetch(host, port))
             missing = verified_intermediates(host, fetched, self.roots())
-        except (OSError, ValueError, verification.VerificationError):
+        except (OSError, ValueError, x509.verification.VerificationError):
             # Their messages quote the certificates of an unknown server.
             missing = []
         if not missing:
@@ -166,24 +171,25 @@ class Trust:
                 "could not be fetched and verified; OIG_CA_FILE can supply it"
             )
             return False
-        for certificate in missing:
-            self.context.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
+        added = [certificate.public_bytes(Encoding.DER) for certificate in missing]
+        for der in added:
+            self.context.load_verify_locations(cadata=der)
         log.warning(
             "the portal sends an incomplete certificate chain; fetched and verified what was "
             "missing: %s",
-            ", ".join(certificate.fingerprint(hashes.SHA256()).hex() for certificate in missing),
+            ", ".join(hashlib.sha256(der).hexdigest() for der in added),
         )
         return True
 
-    def _fetch(self, host: str, port: int) -> list[x509.Certificate]:
-        """Let `aia.py` fetch, in a process of its own that can be stopped."""
+    def _fetch(self, host: str, port: int) -> bytes:
+        """Let `aia.py` fetch, in a process of its own that can be stopped. Gives PEM."""
         arguments = [host, str(port)]
         if self._ca_file is not None:
             arguments += ["--ca-file", str(self._ca_file)]
         if self._private_addresses:
             arguments += ["--private-addresses"]
         try:
-            output = subprocess.run(  # noqa: S603 - our own module, no shell
+            return subprocess.run(  # noqa: S603 - our own module, no shell
                 [sys.executable, "-m", "server.portal.aia", *arguments],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,  # a worker's own is the socket of all workers
@@ -193,8 +199,7 @@ class Trust:
                 check=False,
             ).stdout
         except subprocess.TimeoutExpired as exc:
-            output = exc.stdout or b""  # what came in time may be enough
-        return x509.load_pem_x509_certificates(output)
+            return exc.stdout or b""  # what came in time may be enough
 
 
 def verified_intermediates(
@@ -208,6 +213,9 @@ def verified_intermediates(
     """
     if not fetched:
         raise ValueError("no certificate")
+    from cryptography import x509  # noqa: PLC0415 - as in `_fetch_and_verify`
+    from cryptography.x509 import verification  # noqa: PLC0415
+
     subject: verification.Subject
     try:
         subject = x509.IPAddress(ipaddress.ip_address(host))

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lxml import etree  # type: ignore[import-untyped]
-
 from ..visible import visible
 
 MOST_CHARACTERS = 2_000_000
@@ -74,7 +72,15 @@ def _folder(element: Any) -> Folder:
     )
 
 
+def _lxml() -> Any:
+    # Imported here: most workers are never asked for notifications.
+    from lxml import etree  # type: ignore[import-untyped] # noqa: PLC0415
+
+    return etree
+
+
 def _parsed(text: str) -> Any:
+    etree = _lxml()
     # Bytes, for lxml refuses a str that names an encoding. Beyond its depth limit it drops the
     # rest, so nothing that is sent can use up the stack.
     parser = etree.HTMLParser(
@@ -121,7 +127,7 @@ def _text(element: Any) -> str:
     if not len(element):  # an lxml element is as long as it has children
         return "" if element.tag in SILENT else _spaced(element.text).strip()
     parts: list[str] = []
-    walk = etree.iterwalk(element, events=("start", "end"))
+    walk = _lxml().iterwalk(element, events=("start", "end"))
     for event, inner in walk:
         tag = inner.tag
         if event == "start" and FOLDER in _classes(inner):

@@ -5,7 +5,6 @@ Everything that runs takes its settings from `load`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -268,6 +267,8 @@ def _suggestion(name: str) -> str:
 def _near(name: str) -> list[str]:
     # Those with _FILE only for who wrote _FILE: they would crowd out what is meant.
     wanted = [*VARIABLES, CONFIG, *CLIENTS, *(BY_FILE if name.endswith(OF_FILE) else ())]
+    import difflib  # noqa: PLC0415 - only for who mistypes a name
+
     return difflib.get_close_matches(name, wanted, n=1)
 
 

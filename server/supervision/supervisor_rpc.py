@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
-import xmlrpc.client
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 TIMEOUT = 10.0
 """Seconds for one answer. No call here waits for a process, so supervisord answers at once."""
@@ -130,6 +128,10 @@ class Supervisord:
             raise SupervisordError(f"supervisord refused startProcess: {started['faultString']}")
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
+        # Imported here: a worker calls once, when it stops.
+        import xmlrpc.client  # noqa: PLC0415
+        from xml.parsers.expat import ExpatError  # noqa: PLC0415
+
         # A connection for each call: supervisord may go and come back between two.
         connection = _Connection(self._path)
         try:

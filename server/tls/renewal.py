@@ -10,12 +10,13 @@ import asyncio
 import logging
 import os
 import ssl
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 from ..errors import ConfigurationError
 from ..settings.table import Settings
-from .key_pair import KeyPair, Loaded, load
+from .key_pair import KeyPair, Loaded, doubts, load
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,10 @@ class Renewal:
     def context(self) -> ssl.SSLContext:
         """What a connection that comes now is made with."""
         return self.loaded.context
+
+    def doubts(self, now: datetime) -> list[str]:
+        """Give what is doubtful about the certificate at a time, a sentence or two each."""
+        return list(doubts(self.loaded.chain, now))
 
     async def keep_fresh(self) -> None:
         """Look at the files for ever."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -72,6 +74,24 @@ class ToolServer(MCPServer[None]):
         return answered(ToolFailure(Code.UNKNOWN_TOOL, text))
 
 
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """Let the SDK find no rich.
+
+    It would load its forty modules for a handler of logs, and `log.py` has set up ours. None is how
+    Python is told that a module cannot be imported.
+    """
+    name = "rich.console"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def listed(tools: Sequence[CheckedTool]) -> list[Tool]:
     """Return the tools in their order, each with the schema of its result as the list shows it."""
     schemas = said_once({tool.name: tool.fn_metadata.output_schema or {} for tool in tools})
@@ -87,18 +107,19 @@ def over_http(tools: Sequence[CheckedTool], text: str) -> StreamableHTTPSessionM
         tools: The tools.
         text: What an assistant reads before its first call.
     """
-    server = ToolServer(
-        IMPLEMENTATION["name"],
-        title=IMPLEMENTATION["title"],
-        version=IMPLEMENTATION["version"],
-        description=IMPLEMENTATION["description"],
-        instructions=text,
-        tools=listed(tools),
-        cache_hints=CACHE_HINTS,
-        # No list changes while the server runs: no client needs an open stream for it.
-        subscriptions=False,
-        log_level="WARNING",
-    )
+    with _without_rich():
+        server = ToolServer(
+            IMPLEMENTATION["name"],
+            title=IMPLEMENTATION["title"],
+            version=IMPLEMENTATION["version"],
+            description=IMPLEMENTATION["description"],
+            instructions=text,
+            tools=listed(tools),
+            cache_hints=CACHE_HINTS,
+            # No list changes while the server runs: no client needs an open stream for it.
+            subscriptions=False,
+            log_level="WARNING",
+        )
     # A span for each message costs a tenth of a cached call, and nothing here exports any.
     server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
     server.middleware.extend([in_our_words, only_what_is_there(server)])

@@ -374,6 +374,12 @@ class AccountsAgainstModel(RuleBasedStateMachine):
             assert encoding.dump(encoding.load(value), bytes(8)) == (value, lasts)
             assert value.startswith(lasts)
             assert encoding.dump(encoding.load(lasts), bytes(8)) == (lasts, lasts)
+            for handle in (None, b"none", *(one.handle for one in state.handles)):
+                seen = encoding.glance(value, handle)
+                assert seen.handles == [one for one in state.handles if one.handle == handle]
+                now = self.house.storage.now()
+                assert seen.session(now) == state.session(now)
+                assert (seen.key, seen.flushed) == (state.key, state.flushed)
             assert len(value) <= MAX_STATE_BYTES
             sources = {*state.sources, *(one.source for one in state.known)}
             assert GRANT not in sources

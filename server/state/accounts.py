@@ -145,7 +145,7 @@ class Accounts:
         data = None if account is None else storage.peek(of_account(account))
         if account is None or data is None:
             return None
-        state = encoding.load(data)
+        state = encoding.glance(data, None if handle is None else vocabulary.short(handle))
         now = storage.now()
         if state.flushed != storage.epochs.sessions:
             return None

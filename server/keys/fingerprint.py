@@ -5,7 +5,6 @@ Workers and `cachectl` compute it from the shared secret; the daemon sees only t
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import unicodedata
@@ -61,7 +60,7 @@ def account_key(secret: bytes, email: str) -> bytes:
     """Fingerprint the mailbox `email`: HMAC-SHA256, 32 bytes."""
     # A lone surrogate, which JSON can carry, is no reason to fail: it is just no account.
     text = normalise(email).encode("utf-8", "surrogatepass")
-    return hmac.digest(secret, ACCOUNT_LABEL + text, hashlib.sha256)
+    return hmac.digest(secret, ACCOUNT_LABEL + text, "sha256")
 
 
 def secret_tag(secret: bytes) -> bytes:
@@ -72,7 +71,7 @@ def secret_tag(secret: bytes) -> bytes:
     its workers send it to each other and write it nowhere. A shared storage has it, beside keys
     that are made with the secret as well.
     """
-    return hmac.digest(secret, SECRET_LABEL, hashlib.sha256)[:SECRET_TAG_BYTES]
+    return hmac.digest(secret, SECRET_LABEL, "sha256")[:SECRET_TAG_BYTES]
 
 
 def setting_tag(secret: bytes, variable: str, value: object) -> bytes:
@@ -84,7 +83,7 @@ def setting_tag(secret: bytes, variable: str, value: object) -> bytes:
         value: Its value; those that are equal have one `repr`.
     """
     text = f"{variable}={value!r}".encode("utf-8", "surrogatepass")
-    return hmac.digest(secret, SETTING_LABEL + text, hashlib.sha256)[:SETTING_TAG_BYTES]
+    return hmac.digest(secret, SETTING_LABEL + text, "sha256")[:SETTING_TAG_BYTES]
 
 
 def spelling_tag(secret: bytes, email: str) -> bytes:
@@ -97,7 +96,7 @@ def spelling_tag(secret: bytes, email: str) -> bytes:
     if email == normalise(email):
         return b""
     text = email.encode("utf-8", "surrogatepass")
-    return hmac.digest(secret, SPELLING_LABEL + text, hashlib.sha256)[:SPELLING_BYTES]
+    return hmac.digest(secret, SPELLING_LABEL + text, "sha256")[:SPELLING_BYTES]
 
 
 def fold(email: str) -> str:

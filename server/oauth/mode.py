@@ -176,10 +176,15 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_from_here(scope: Scope) -> bool:
-    client = address_of(scope.get(PEER))
-    if client is None or not client.is_loopback:
+    if not _is_this_machine(scope.get(PEER)):
         return False
     return not any(_is_of_proxy(name) for name, _ in scope["headers"])
+
+
+@lru_cache(maxsize=1024)
+def _is_this_machine(client: str | None) -> bool:
+    address = address_of(client)
+    return address is not None and address.is_loopback
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from server.cache.client import CacheClient
@@ -30,6 +31,10 @@ RECORD_BYTES = 112
 TTL = 43200.0
 AT_ONCE = 128
 """Logins under way while filling."""
+
+AT_ONCE_SHARED = 16
+"""The same on a shared storage: this process decides them all, and gives one
+up that takes a second."""
 
 FILLING = {
     "OIG_LOGINS_PER_SECOND": "1000000",
@@ -101,18 +106,20 @@ async def log_in(client: CacheClient | ValkeyClient, number: int, *, handle: boo
 
 def fill(path: Path, first: int, last: int) -> None:
     """Store the sessions from `first` to before `last` in the cache daemon, as logins do."""
-    asyncio.run(_fill(lambda: client_of(path), first, last))
+    asyncio.run(_fill(lambda: client_of(path), first, last, AT_ONCE))
 
 
 def fill_shared(url: str, first: int, last: int, *, handles: bool = False) -> None:
     """Store them on a shared storage, with a handle each if there are to be any."""
-    asyncio.run(_fill(lambda: shared_client_of(url), first, last, handles=handles))
+    connect = partial(shared_client_of, url)
+    asyncio.run(_fill(connect, first, last, AT_ONCE_SHARED, handles=handles))
 
 
 async def _fill(
     connect: Callable[[], CacheClient | ValkeyClient],
     first: int,
     last: int,
+    at_once: int,
     *,
     handles: bool = False,
 ) -> None:
@@ -125,7 +132,7 @@ async def _fill(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
+            for _ in range(at_once):
                 group.create_task(some())
     finally:
         await client.aclose()

@@ -33,7 +33,7 @@ NOTED_SECONDS: Final = COPY_LASTS + ACKNOWLEDGE_SECONDS
 """The least time for which a request is noted, and a period; the most is two periods."""
 
 MOST: Final = 16 * 1024
-"""Most accounts noted in one period, and half of the most that are noted at all: some 6 MB. With
+"""Most accounts noted in one period, and half of the most that are noted at all: 3.3 MB. With
 more, all workers drop all their copies, once for so many accounts: copies are of little use where
 hardly any account is asked for twice."""
 

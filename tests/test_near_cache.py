@@ -194,6 +194,18 @@ def test_the_number_and_the_bytes_of_copies_are_bounded(near, monkeypatch):
     assert (len(near), near._bytes, near._accounts) == (0, 0, {})
 
 
+def test_copies_that_are_over_make_way_for_the_next_one(near, clock):
+    for number in range(5):
+        keep(near, Ask("answer", bytes([number]) * 32, QUESTION), Hit(b"answer", 9.0))
+    clock.now += COPY_LASTS / 2
+    keep(near, LOGIN, SESSION)
+    assert len(near) == 6
+    clock.now += COPY_LASTS / 2
+    keep(near, BY_HANDLE, FOUND)
+    assert [near.find(one, RENEWED) is not None for one in (LOGIN, BY_HANDLE)] == [True, True]
+    assert len(near) == 2
+
+
 def test_what_this_worker_does_to_an_account_ends_the_copies_of_that_account(near):
     other = LOGIN._replace(account=b"o" * 32)
     keep(near, other, SESSION)

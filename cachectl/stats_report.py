@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("version", "version", text, False),
             ("pid", "pid", text, False),
             ("uptime", "up", duration, False),
+            ("loop_late_us", "late by", microseconds, False),
         ),
     ),
     (

@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+from server.cache.blocking import BlockingClient
+from server.cache.loop_lateness import PERIOD
 from server.supervision.supervisor_rpc import SupervisordError
 
 from .callers import Callers, owners
@@ -40,6 +42,14 @@ def daemon_pid(system: RunningSystem) -> int:
 
     pid: int = wait_until("the daemon runs", running)
     return pid
+
+
+def loop_late(system: RunningSystem) -> float:
+    """Return by how many seconds the daemon says that its event loop was late."""
+    with BlockingClient(system.run_dir / "cache.sock") as client:
+        (stats,) = client.call("stats", None)
+    late: int = stats["loop_late_us"]
+    return late / 1e6
 
 
 def killed(ground: Ground, extent: Extent) -> Outcome:
@@ -79,10 +89,12 @@ def stopped(ground: Ground, extent: Extent) -> Outcome:
                 finally:
                     os.kill(pid, signal.SIGCONT)
                 callers.wait_for(2 * extent.callers)
+        late = loop_late(system)
         made = logins(system)
     return Outcome(
-        callers.flawless and made <= system.workers * len(accounts),
-        f"{callers.summary()}; {made} logins of {len(accounts)} accounts",
+        callers.flawless and made <= system.workers * len(accounts) and late >= HUNG - PERIOD,
+        f"{callers.summary()}; {made} logins of {len(accounts)} accounts; the daemon says it was "
+        f"late by {late:.2f} s",
         counted(extent.times, "stop"),
     )
 
@@ -99,7 +111,7 @@ DRILLS = (
     Drill(
         "daemon-stopped",
         "the daemon is stopped (SIGSTOP) and continued under callers",
-        FLAWLESS,
+        f"{FLAWLESS}; its statistics show how late its event loop was",
         Extent(times=10, callers=16),
         Extent(times=1, callers=4),
         stopped,

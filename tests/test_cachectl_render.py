@@ -142,7 +142,7 @@ def test_piped_statistics_bear_the_documented_names():
     for key in documented_stats() - {"requests"}:
         assert re.search(rf"^  {key}  +\S", text, re.MULTILINE), key
     lines = text.splitlines()
-    assert "  uptime   12 h 3 min" in lines
+    assert "  uptime        12 h 3 min" in lines
     assert "  hits_total      1,234,567" in lines
     assert "  hit_ratio       99.9 %" in lines
     assert "  bytes           244.1 KiB" in lines

@@ -33,6 +33,7 @@ from ..version import program_version
 from .backing import SqliteBacking
 from .connections import Connections
 from .listener import Complaints, Listener
+from .loop_lateness import LoopLateness
 from .server_connection import ConnectionLimits
 from .service import Service
 from .socket_file import PathTaken, SocketFile
@@ -100,6 +101,7 @@ class Daemon:
         self._secret_file = settings.secret_file
         self._secret: SecretUse | None = None
         self._begun = time.monotonic()
+        self._lateness = LoopLateness()
         self._stopping = asyncio.Event()
         self._code = EXIT_OK
 
@@ -114,7 +116,10 @@ class Daemon:
         gc.collect()
         gc.freeze()
         self._take_secret()
-        chores = (self._look_at_secret(), self._tidy(), self._watch_path())
+        chores = (
+            *(self._look_at_secret(), self._tidy(), self._watch_path()),
+            self._lateness.keep(),
+        )
         tasks = [loop.create_task(chore) for chore in chores]
         self._listener.start()
         sessions = self._storage.stats()["sessions"]
@@ -228,6 +233,7 @@ class Daemon:
     def _facts(self) -> dict[str, object]:
         return {
             "uptime": time.monotonic() - self._begun,
+            "loop_late_us": round(1e6 * self._lateness.longest),
             **self._listener.stats(),
             **self._backing.stats(),
         }

@@ -55,6 +55,10 @@ class Planted:
         self.made[where] = f"{MARK}{secrets.token_hex(8)}"
         return self.made[where]
 
+    def sessions(self, ids: list[str]) -> None:
+        """Take the ids of the portal's sessions for secrets as well."""
+        self.made |= {f"a session of the portal, number {n}": one for n, one in enumerate(ids)}
+
     def found_in(self, where: str, data: bytes) -> Iterator[str]:
         """Say which secrets are in some bytes, plain or encoded."""
         for place, secret in self.made.items():
@@ -169,6 +173,7 @@ def searched(ground: Ground, extent: Extent) -> Outcome:
             where = f"the answer to {path.partition('?')[0][:8]}"
             answers.append((where, _ask(system, path, body, headers)))
         _garbage(system, planted.new("no HTTP"))
+        planted.sessions(system.portal("GET", "_admin/sessions")["sessions"])
         used = called(system, None, "get_live_data", session=handle)
         answers.append(("a reading", json.dumps(used).encode()))
         answers += [

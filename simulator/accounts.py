@@ -121,6 +121,11 @@ class Accounts:
         for session_id in ours:
             del self._sessions[session_id]
 
+    def session_ids(self) -> list[str]:
+        """Return the ids of the sessions that live now."""
+        self._drop_expired(self._clock())
+        return list(self._sessions)
+
     def session_count(self) -> int:
         """Count the sessions that live now."""
         self._drop_expired(self._clock())

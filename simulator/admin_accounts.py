@@ -33,11 +33,15 @@ def routes(simulator: Simulator) -> list[Route]:
                 return JSONResponse({"email": email, "boxes": boxes}, 201)
         raise Refused(400, 'an account is {"email": text, "password": text}, and {"boxes": number}')
 
+    async def list_sessions(_request: Request) -> Response:
+        return JSONResponse({"sessions": simulator.accounts.session_ids()})
+
     async def end_sessions(_request: Request) -> Response:
         return JSONResponse({"ended": simulator.accounts.end_sessions()})
 
     return [
         Route("/_admin/accounts", guarded(add_account), methods=["POST"]),
+        Route("/_admin/sessions", guarded(list_sessions), methods=["GET"]),
         Route("/_admin/sessions", guarded(end_sessions), methods=["DELETE"]),
     ]
 

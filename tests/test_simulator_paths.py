@@ -864,3 +864,10 @@ async def test_boxes_are_listed_by_account(portal: Portal) -> None:
         "demo@example.com": [DEMO_BOX],
         "demo2@example.com": [SECOND_BOX, QUEEN_BOX],
     }
+
+
+async def test_the_sessions_that_live_are_listed(portal: Portal) -> None:
+    listed = (await portal.http.get("/_admin/sessions")).json()["sessions"]
+    assert portal.http.cookies["PHPSESSID"] in listed
+    await portal.http.delete("/_admin/sessions")
+    assert (await portal.http.get("/_admin/sessions")).json()["sessions"] == []

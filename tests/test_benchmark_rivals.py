@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from benchmarks.calls import LEGACY, MODERN
 from benchmarks.contest import Runs
 from benchmarks.filling import value
 from benchmarks.lookup_clients import plain_client
+from benchmarks.processes import running
 from benchmarks.result import NotMeasured
 from benchmarks.rivals.search import Entry, best, fastest
 from benchmarks.rivals.start import Rival, Setup
@@ -70,7 +70,8 @@ def agreeing(setup: Setup, count: int) -> Iterator[Served]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield Served(server.sockets[0].getsockname()[1], (os.getpid(),), (os.getpid(),))
+        with running(["sleep", "60"]) as process:  # what is stopped in its place
+            yield Served(server.sockets[0].getsockname()[1], (process.pid,), (process.pid,))
     finally:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,6 +80,13 @@ class Started:
         self._rival, self._stack = rival, stack
         self._served: dict[tuple[Setup, int], Served] = {}
 
+    def end(self) -> None:
+        """Send SIGTERM to all, before the stack waits for one after the other."""
+        for served in self._served.values():
+            for pid in served.pids:
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                    os.kill(pid, signal.SIGTERM)
+
     def served(self, entry: Entry) -> Served:
         """Return the server for an entry; both revisions are asked of the same one."""
         key = entry.setup, entry.processes
@@ -114,6 +123,7 @@ def best(rival: Rival, effort: Effort) -> list[Best]:
                 runs[entry].rates.extend(run.rates)
             else:
                 runs[entry] = run
+        started.end()
     return [
         _winner(rival, revision, processes, runs, last)
         for revision in rival.setups

@@ -134,5 +134,7 @@ async def _fill(
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(some())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures  # the others say the same
     finally:
         await client.aclose()

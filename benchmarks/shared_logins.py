@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 import uvloop
 
 from server.cache.client import CacheClient
+from server.errors import CacheUnavailable
 from server.state.valkey_client import ValkeyClient
 from server.state.vocabulary import Hit
 
@@ -33,6 +34,9 @@ FIRST = 10**6
 
 FROZEN_LOOKS = 20
 """Look-ups while a replica is frozen, each of which may wait for it."""
+
+ATTEMPTS = 5
+"""How often a login is tried; its time is that of all attempts."""
 
 US, MS = 1e6, 1e3
 
@@ -95,11 +99,20 @@ async def _logins(
                 for who, client in clients.items():
                     for _ in range(effort.requests // effort.turns):
                         begin = time.perf_counter()
-                        await log_in(client, next(numbers))
+                        await _stored(client, numbers)
                         found[who].append(time.perf_counter() - begin)
             for who, each in found.items():
                 times[who].append(sorted(each))
     return times
+
+
+async def _stored(client: CacheClient | ValkeyClient, numbers: Iterator[int]) -> None:
+    """Log somebody in, another one if a disk took longer than a worker waits."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(CacheUnavailable):
+            await log_in(client, next(numbers))
+            return
+    await log_in(client, next(numbers))
 
 
 def _commands_per_login(server: RedisServer, effort: Effort) -> float:

@@ -200,6 +200,38 @@ def test_a_part_without_its_program_is_not_begun_and_its_reason_is_printed(monke
     )
 
 
+@pytest.fixture
+def written(monkeypatch, tmp_path) -> Path:
+    """Where the report goes."""
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "REPORT", tmp_path / "benchmarks.md")
+    return tmp_path / "benchmarks.md"
+
+
+def run_of(measure: Callable[[Effort], list[Line]], monkeypatch) -> int:
+    parts = [Part(name, "sum", "about", measure, 150) for name in ("first", "second")]
+    monkeypatch.setattr(command, "PARTS", parts)
+    return command.main([])
+
+
+def test_a_whole_run_says_how_long_it_takes_and_writes_its_report(monkeypatch, written, capsys):
+    assert run_of(lambda _: [Line("good", values=[1.0])], monkeypatch) == 0
+    assert written.read_text().count("| good | 1 x | 1 x | 1 x |") == 2
+    said = capsys.readouterr().err
+    assert "part 1 of 2; some 5 minutes to go if the machine is idle" in said
+    assert "part 2 of 2; some 2 minutes to go if the machine is idle" in said
+
+
+def test_an_interrupted_run_writes_no_report(monkeypatch, written, capsys):
+    def interrupted(_: Effort) -> list[Line]:
+        signal.raise_signal(signal.SIGINT)
+        return [Line("good", values=[1.0])]
+
+    assert run_of(interrupted, monkeypatch) == 130
+    assert not written.exists()
+    assert "Interrupted: 0 of 2 parts were measured." in capsys.readouterr().out
+
+
 WRAPPER = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None); "

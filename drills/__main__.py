@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks import interruption
 
@@ -20,6 +20,7 @@ try:
     from server.settings.places import ROOT
 
     from . import results
+    from .aside import Aside
     from .drill import Drill, Line, carry_out
     from .ground import Ground
     from .registry import DRILLS
@@ -36,26 +37,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do the drills, and return the exit code: 0, 1 if one is not met, 130 if interrupted."""
     arguments = _parser().parse_args(argv)
     if arguments.list:
-        width = max(len(drill.name) for drill in DRILLS)
-        for drill in DRILLS:
-            print(f"{drill.name:{width}}  {drill.case}")
-        return 0
+        return _list()
     chosen = [drill for drill in DRILLS if not arguments.only or drill.name in arguments.only]
     facts = [("date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))]
     begun = time.monotonic()
+    aside = [drill for drill in chosen if drill.place == "aside"]
     progress, console = Console(stderr=True), Console()
     lines: list[Line] = []
+
+    def done(line: Line, seconds: float) -> None:
+        lines.append(line)
+        progress.print(_progress(line, seconds), markup=False, highlight=False)
+
     with interruption.handled():
         try:
             facts += machine.describe()
-            with Ground() as ground:
-                for drill in chosen:
-                    line = _carried_out(drill, ground, arguments.short, progress)
-                    if interruption.begun():
-                        break  # its verdict is of a system that was being stopped
-                    lines.append(line)
+            with Ground() as ground, Aside(aside, arguments.short, done) as others:
+                for place in ("ground", "alone"):
+                    for drill in [one for one in chosen if one.place == place]:
+                        progress.print(f"[bold]{drill.name}[/] {escape(drill.case)}")
+                        _do(drill, ground, arguments.short, done)
+                    others.wait()
         except KeyboardInterrupt:
             pass
+        lines.sort(key=lambda line: DRILLS.index(line.drill))
         if lines:
             console.print(results.table(lines))
             console.print(results.summary(lines))
@@ -63,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"Interrupted: {len(lines)} of {len(chosen)} drills were done.")
             return interruption.EXIT_CODE
     if len(chosen) == len(DRILLS) and not arguments.short:
+        facts.append(("done beside the others", ", ".join(drill.name for drill in aside)))
         facts.append(("load average after", machine.load()))
         facts.append(("duration", f"{(time.monotonic() - begun) / 60:.0f} minutes"))
         REPORT.write_text(results.markdown(lines, facts))
@@ -70,16 +76,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(any(line.outcome is not None and not line.outcome.met for line in lines))
 
 
-def _carried_out(drill: Drill, ground: Ground, short: bool, progress: Console) -> Line:
-    progress.print(f"[bold]{drill.name}[/] {escape(drill.case)}", highlight=False)
+def _list() -> int:
+    width = max(len(drill.name) for drill in DRILLS)
+    for drill in DRILLS:
+        print(f"{drill.name:{width}}  {drill.case}")
+    return 0
+
+
+def _do(drill: Drill, ground: Ground, short: bool, done: Callable[[Line, float], None]) -> None:
     begun = time.monotonic()
-    line = carry_out(drill, ground, drill.short if short else drill.full)
+    line = carry_out(drill, ground, drill.extent(short=short))
+    if interruption.begun():
+        raise KeyboardInterrupt  # its verdict is of a system that was being stopped
+    done(line, time.monotonic() - begun)
+
+
+def _progress(line: Line, seconds: float) -> str:
     seen = line.why_not
     if line.outcome is not None:
         seen = "; ".join(filter(None, (line.outcome.seen, line.outcome.figure)))
-    took = time.monotonic() - begun
-    progress.print(f"  {line.verdict}, {took:.0f} s: {seen}", markup=False, highlight=False)
-    return line
+    beside = f" {line.drill.name}, beside:" if line.drill.place == "aside" else ""
+    return f" {beside} {line.verdict}, {seconds:.0f} s: {seen}"
 
 
 def _drill_name(name: str) -> str:

@@ -99,5 +99,6 @@ DRILLS = (
         Extent(times=150, callers=2, seconds=0.5),
         crowded,
         load=True,
+        place="alone",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from .ground import Ground
 
@@ -59,6 +60,9 @@ class Drill:
         short: How much of it `--short` and the tests do.
         run: Does it, on a ground that it leaves as it was.
         load: Whether even the short form is too long for the ordinary tests.
+        place: Where it is done: on the ground, one after the other; `aside`, by another process
+            meanwhile, as it shares no process with others and judges no time but that of its own
+            thread; `alone`, when all others are done, as it compares times of other processes.
     """
 
     name: str
@@ -68,6 +72,11 @@ class Drill:
     short: Extent
     run: Callable[[Ground, Extent], Outcome]
     load: bool = False
+    place: Literal["ground", "aside", "alone"] = "ground"
+
+    def extent(self, *, short: bool) -> Extent:
+        """Return how much of it is done."""
+        return self.short if short else self.full
 
 
 @dataclass(frozen=True, slots=True)

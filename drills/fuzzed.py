@@ -37,6 +37,7 @@ DRILLS = (
         Extent(times=1_000_000),
         Extent(times=20_000),
         _run(fuzz_frames, FRAME_MS),
+        place="aside",
     ),
     Drill(
         "fuzz-rows",
@@ -45,6 +46,7 @@ DRILLS = (
         Extent(times=100_000),
         Extent(times=4_000),
         _run(fuzz_rows, ROW_MS),
+        place="aside",
     ),
     Drill(
         "fuzz-payloads",
@@ -53,5 +55,6 @@ DRILLS = (
         Extent(times=15_000),
         Extent(times=250),
         _run(fuzz_payloads, PAYLOAD_MS),
+        place="aside",
     ),
 )

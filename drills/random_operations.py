@@ -327,14 +327,16 @@ DRILLS = (
         Extent(times=1_000_000),
         Extent(times=2_000),
         over_daemon,
+        place="aside",
     ),
     Drill(
         "operations-valkey",
         "four clients send random operations to a shared storage, give up on some, and disconnect",
         WHOLE,
-        Extent(times=100_000),
-        Extent(times=1_000),
+        Extent(times=1_000_000),
+        Extent(times=3_000),
         over_valkey,
         load=True,
+        place="aside",
     ),
 )

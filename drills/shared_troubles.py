@@ -325,5 +325,6 @@ DRILLS = (
         Extent(times=3),
         Extent(times=1),
         troubled,
+        place="aside",
     ),
 )

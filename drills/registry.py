@@ -18,6 +18,7 @@ from . import (
     portal_faults,
     power_cuts,
     random_operations,
+    shared_secrets,
     shared_troubles,
     sync_order,
     worker_losses,
@@ -42,5 +43,6 @@ DRILLS: tuple[Drill, ...] = (
     *crowd.DRILLS,
     *guesses.DRILLS,
     *planted_secrets.DRILLS,
+    *shared_secrets.DRILLS,
     *shared_troubles.DRILLS,
 )

@@ -12,6 +12,7 @@ from drills import (
     planted_secrets,
     portal_faults,
     random_operations,
+    shared_secrets,
     shared_troubles,
 )
 from drills.ground import Ground
@@ -28,6 +29,7 @@ PARTS = (
     killed_applies,
     near_copies,
     random_operations,
+    shared_secrets,
     shared_troubles,
 )
 

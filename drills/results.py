@@ -18,6 +18,8 @@ What was done to the running system, what was expected, and what was seen. Nothi
 supervisord, cache daemon, workers, HTTP, and the HTTP server of the portal simulator. `python -m
 drills` repeats all of them and writes this file; `--only NAME` does one, `--short` less of each.
 Some need the Debian packages strace and faketime, or root for mounts, and are not run without them.
+Those that share nothing with others are done beside them; those that compare times of processes are
+done when all others have ended.
 
 """
 

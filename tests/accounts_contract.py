@@ -956,12 +956,16 @@ class TurnsContract:
         for ticket in crowd + shared:
             house.withdraw(ticket)
 
+    strangers = 60
+    """How many wait before an owner who was away comes back."""
+
     def known_away(self, house):
         """Let an owner's session end, and strangers from everywhere wait."""
         house.store(1, source=HOME, ttl=60.0)
         house.run(200.0)
         house.lease(500, source="100.64.9.9")
-        return [house.ticket(n, source=f"{n}.0.113.1") for n in range(100, 160)]
+        waiting = range(100, 100 + self.strangers)
+        return [house.ticket(n, source=f"{n}.0.113.1") for n in waiting]
 
     def test_a_returning_owner_goes_first_wherever_the_strangers_are(self, build):
         house = build(login_burst=1)

@@ -53,6 +53,9 @@ SUITES = {
 }
 """The contracts, and the servers that each runs over."""
 
+STRANGERS = 15
+"""Enough to wait for seconds. Each asks the server whenever a turn comes."""
+
 unmatched = set(NOT_HERE)
 for suite, programs in SUITES.items():
     for name, contract in vars(suite).items():
@@ -61,7 +64,7 @@ for suite, programs in SUITES.items():
             left_out = dict.fromkeys(NOT_HERE.keys() & vars(contract).keys())
             unmatched -= left_out.keys()
             globals()[f"Test{where}{name}"] = type(
-                name, (contract,), {**left_out, "programs": programs}
+                name, (contract,), {**left_out, "programs": programs, "strangers": STRANGERS}
             )
 
 assert not unmatched, f"no contract has these any more: {unmatched}"

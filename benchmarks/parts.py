@@ -36,7 +36,7 @@ class Part:
         summary: One line.
         about: What is measured and how, for the report.
         measure: Does it.
-        seconds: How long that took in full on an idle machine with two cores, for an estimate.
+        seconds: How long it takes in full on an idle machine with two cores, for an estimate.
         needs: Programs without which there is nothing to measure, as of `programs.program`.
     """
 
@@ -152,7 +152,7 @@ turns first, all without time-outs. The two fastest of each take part, and the f
 with. The daemon decides about locks, leases and limits with each look-up; the others return
 bytes.""",
         lookup.against_caches,
-        seconds=75,
+        seconds=65,
         needs=(REDIS,),
     ),
     Part(
@@ -229,7 +229,7 @@ switched on), until a `check_auth` has logged in and is answered.""",
 A system with two workers and one with four; half of the difference is a worker. PSS counts a page
 that several processes share once among them.""",
         memory.worker,
-        seconds=50,
+        seconds=30,
     ),
     Part(
         "tools-list",
@@ -246,7 +246,7 @@ supervisord with everything it starts, in a control group of the kernel with the
 simulated portal and the generator are outside of it. One account calls over four connections, with
 its login in arguments. performance.md says what this means for a Raspberry Pi.""",
         small_machine.whole_system,
-        seconds=60,
+        seconds=45,
         needs=(WRK,),
     ),
     Part(
@@ -273,7 +273,7 @@ growth of `used_memory`, with a source of its own for each owner; that of the de
 of `MEMORY USAGE`. For the fail-over a primary with a replica and three Sentinels is killed under
 logins. docs/capacity.md says what follows.""",
         hosts.over_shared_storage,
-        seconds=150,
+        seconds=120,
         needs=(
             REDIS,
             WRK,

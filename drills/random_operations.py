@@ -56,13 +56,16 @@ DRIVERS: Final = 64
 CANCELLED: Final = 0.05
 """Part of the requests whose caller gives up before it has an answer."""
 
-LEAVES_EVERY: Final = 2_000
+LEAVES_EVERY: Final = 500
 """Operations after which a client, in turn, closes its connection and makes another."""
 
 TTL: Final = 3600.0
 
 KEPT_MIB: Final = 16.0
 """Memory by which a process may grow over the last four fifths of the operations."""
+
+HANGS: Final = 120.0
+"""Seconds after which a request, which may wait for the lease of another one, hangs."""
 
 REST: Final = 30.0
 """Seconds until everything that clients held is given back once they are gone."""
@@ -193,9 +196,13 @@ class Churn:
                 await asyncio.sleep(0)
             call.cancel()
         try:
-            found = await call
+            async with asyncio.timeout(HANGS):
+                found = await call
         except asyncio.CancelledError:
             self.kinds["given up"] += 1
+            return None
+        except TimeoutError:
+            self.wrong.append(f"{type(request).__name__} hung for {HANGS:.0f} s")
             return None
         except CacheUnavailable:
             self.kinds["cut off"] += 1

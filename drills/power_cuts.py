@@ -108,10 +108,13 @@ def cut_repeatedly(_ground: Ground, extent: Extent) -> Outcome:
         through = slowed(system.run_dir)
         numbers = itertools.count()
         promises = Promises(system, lambda: owners(system, f"new-{next(numbers)}", 1)[0])
+        asked = none = Promises(promises.system, promises.newcomer)
         for number in range(extent.times):
             with started(system, through) as supervisord:
                 system.wait_ready()
-                failures += promises.broken(_attempts(portal.state()))
+                # Those of rounds before the last are asked for at the end, with all others.
+                failures += promises.besides(asked).broken(_attempts(portal.state()))
+                asked = promises.besides(none)
                 gone = threading.Event()
                 threads = [
                     threading.Thread(target=until_cut, args=(work, failures, gone))

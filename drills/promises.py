@@ -95,6 +95,21 @@ class Promises:
         client.revoke()
         self.ended_grants.append(client)
 
+    def kinds(self) -> tuple[list[Any], ...]:
+        """Return all of them, each kind by itself."""
+        return (
+            *(self.handles, self.ended_handles, self.locked),
+            *(self.changes, self.grants, self.ended_grants),
+        )
+
+    def besides(self, others: Promises) -> Promises:
+        """Return those that are not among others, in lists of their own."""
+        kinds = (
+            [one for one in mine if one not in theirs]
+            for mine, theirs in zip(self.kinds(), others.kinds(), strict=True)
+        )
+        return Promises(self.system, self.newcomer, *kinds)
+
     def broken(self, attempts: dict[str, Any]) -> list[str]:
         """Return what the running system does not know of what was reported.
 

@@ -101,6 +101,15 @@ def _owners_own(system: RunningSystem, owner: Owner, unknown: str) -> Iterator[s
         yield f"the owner gets {status} at a known place"
 
 
+def _at_home(system: RunningSystem, owner: Owner) -> Iterator[str]:
+    """Guess at the known place itself; say what is wrong with the right password there."""
+    for number in range(POLICY.per_source):
+        _from(system, HOME, owner, f"at home {number}")
+    right = code_of(_from(system, HOME, owner, PASSWORD))
+    if right != "locked":
+        yield f"the right password gets {right} at a known place where it was guessed"
+
+
 def guessed(ground: Ground, extent: Extent) -> Outcome:
     """Guess from one address that says others of itself, then from as many as there are guesses."""
     wrong: list[str] = []
@@ -119,6 +128,7 @@ def guessed(ground: Ground, extent: Extent) -> Outcome:
             codes += told
             wrong += [*found, *_owners_own(system, owner, unknown)]
             counts.append(_attempts(system, owner) - 1)
+            wrong += _at_home(system, owner)
     told_ = ", ".join(f"{count} {code}" for code, count in codes.most_common())
     return Outcome(
         not wrong,
@@ -133,7 +143,8 @@ DRILLS = (
         "guesses at a password whose session is cached: from one address, then each claiming a "
         "different source address",
         f"no session; {POLICY.per_source} and {POLICY.per_account} guesses reach the portal; then "
-        "the right password is refused like a wrong one, except at a known place",
+        "the right password is refused like a wrong one, except at a known place; and there as "
+        "well, once it was guessed at from there",
         Extent(times=1_000, callers=8),
         Extent(times=40, callers=8),
         guessed,

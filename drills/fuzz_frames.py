@@ -28,13 +28,19 @@ LARGE = (
 
 
 def frames(count: int, seed: int) -> Iterator[bytes]:
-    """Make hostile bytes for a reader of frames, most of them with a length that is true."""
+    """Make hostile bytes for a reader of frames, most of them with a length that is true.
+
+    The large ones come first, each as it is; what is damaged is refused before it costs anything.
+    """
+    for one in LARGE[:count]:
+        body = one[: wire.MAX_REQUEST_BYTES]
+        yield wire.LENGTH.pack(len(body)) + body
     chance = Random(seed)
     streams = [wire.encode(one) for one in REQUESTS] + [wire.encode(one) for one in REPLIES]
     small = [one for one in streams if len(one) < 2000]
     bodies = [one[wire.LENGTH.size :] for one in small]
     fields = [msgpack.unpackb(one) for one in bodies]
-    for number in range(count):
+    for number in range(len(LARGE), count):
         match number % 5:
             case 0:
                 yield damaged(chance.choice(small), chance, small)

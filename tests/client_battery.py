@@ -14,6 +14,7 @@ from server.auth.caller import Caller
 from server.codes import Code
 from server.control.entries import Entries
 from server.errors import AccessDenied
+from server.readings import boxes
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import history
 from server.readings.kept_history import facts_of
@@ -77,7 +78,7 @@ def past(*powers: float | None, points: int = 200, **others: Any) -> dict[str, A
     reading = history(
         "solar", {"items": items}, day, day, NOW, max_points=points, wanted="all", detailed=True
     )
-    told = whose({ID: BOX, **others}, ID, NOW)
+    told = whose(boxes.listed({ID: BOX, **others}, NOW), ID)
     facts = facts_of(reading)
     parts = label(told, facts, NOW), reading, reasons(told, facts)
     return {k: v for part in parts for k, v in part.model_dump(mode="json").items()} | {
@@ -182,6 +183,12 @@ class Portal(MadeReadings):
         return {}
 
     async def store_energy(self, _granted: Caller, _days: Any) -> None:
+        return None
+
+    async def kept_energy(self, _granted: Caller, *_: Any) -> None:
+        return None
+
+    async def keep_energy(self, _granted: Caller, *_: Any) -> None:
         return None
 
     async def cached_notifications(self, _granted: Caller) -> Fetched | None:

@@ -1,12 +1,15 @@
 """Head and body of an answer reach the caller in one piece."""
 
+import asyncio
+import contextlib
 import socket
 import struct
 import sys
 
 import pytest
 
-from .http_worker import all_of, app, connected, running_worker
+from .http_worker import all_of, app, connected, reset, running_worker
+from .waiting import wait_until
 
 DATA_SEGMENTS_IN = 152
 """Where in Linux's `struct tcp_info` the number of segments with data stands that have come."""
@@ -16,7 +19,10 @@ END = b"\r\n\r\n"
 
 
 async def answering(scope, receive, send):
-    """As `app`; /halves answers in two parts, /fails not to the end, /empty without a body."""
+    """As `app`; /halves answers in two parts, /fails not to the end, /empty without a body.
+
+    /late sends its body when the caller has gone.
+    """
     begun = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
     match scope.get("path"):
         case "/halves":
@@ -26,6 +32,12 @@ async def answering(scope, receive, send):
         case "/fails":
             await send(begun)
             raise OSError
+        case "/late":
+            await send(begun)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await send({"type": "http.response.body", "body": b"late"})
+            scope["state"]["sent"].append(True)
         case "/empty":
             await send({**begun, "status": 204, "headers": []})
             await send({"type": "http.response.body"})
@@ -90,6 +102,18 @@ def test_a_head_is_sent_although_its_body_never_comes(running, caplog):
         sock.sendall(request(b"/fails"))
         assert all_of(sock).startswith(b"HTTP/1.1 200 ")
     assert "Exception in ASGI application" in caplog.text
+
+
+@pytest.mark.parametrize("leave", [reset, lambda sock: sock.close()], ids=["reset", "closed"])
+def test_a_head_whose_caller_has_gone_is_dropped(running, caplog, leave):
+    sent = running.lifespan.state["sent"] = []
+    sock = connected(running)
+    sock.sendall(request(b"/late"))
+    wait_until("it has begun", lambda: [c for c in running.server_state.connections if c.cycle])
+    leave(sock)
+    wait_until("the body was sent", lambda: sent)
+    wait_until("it is over", lambda: not running.server_state.tasks)
+    assert caplog.text == ""
 
 
 def test_a_caller_that_waits_to_be_asked_is_asked_before_the_answer(running):

@@ -98,7 +98,7 @@ async def test_a_read_only_token_changes_nothing_by_any_tool(worker):
 
 
 async def test_the_tools_themselves_refuse_a_read_only_token(tmp_path, monkeypatch):
-    monkeypatch.setattr("server.app.CHANGING", frozenset())
+    monkeypatch.setattr("server.tools.control.CHANGING", frozenset())
     async with browser_worker(tmp_path) as worker:
         token = worker.token()
         handle = result(await worker.call("check_auth", headers=basic()))["session"]

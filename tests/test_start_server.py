@@ -518,14 +518,15 @@ def as_supervisord_reads(configuration, path):
 PATHS_THAT_NEED_CARE = ["/a%b:/usr/bin", "/100%", "/%(here)s:/%(ENV_HOME)s", "/%s:/%%", "/5% off"]
 
 
-BLANKED = dict.fromkeys(sorted(CLIENTS), "")
-"""What a client takes from the environment is kept from all processes."""
+GIVEN = dict.fromkeys(sorted(CLIENTS), "") | {"PYTHONNODEBUGRANGES": "1"}
+"""What all processes get: nothing of what a client takes from the environment, and what spares
+memory."""
 
 
 @pytest.mark.parametrize("path", PATHS_THAT_NEED_CARE)
 def test_supervisord_alone_accepts_percent_signs_in_the_path(project, path):
     read = as_supervisord_reads(project / "supervisord.conf", path)
-    assert read["environment"] == {"PATH": f"{project}/.venv/bin:{path}", **BLANKED}
+    assert read["environment"] == {"PATH": f"{project}/.venv/bin:{path}", **GIVEN}
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -552,7 +553,7 @@ def test_the_copy_accepts_any_path_including_percent_signs(tmp_path, path, name,
     )
     read = as_supervisord_reads(folders.configuration, path)
     added = {"OURS": str(folders.project), "SALT": "100% %s"}
-    assert read["environment"] == (added if before else {}) | BLANKED
+    assert read["environment"] == (added if before else {}) | GIVEN
     assert {Path(log).parent for log in read["logs"]} == {folders.logs}
     assert set(read["folders"]) == {str(folders.project)}
     assert read["pid file"] == str(folders.pid_file)

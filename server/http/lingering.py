@@ -94,7 +94,7 @@ class LingeringTransport(asyncio.Transport):
         self._is_corked = True
 
     def uncork(self) -> None:
-        """Send what is held, since nothing has followed it; nobody reads it if the caller has gone."""
+        """Send what is held: nothing has followed it. It is dropped if the caller has gone."""
         if self._held and not self._transport.is_closing():
             self.write(b"")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -13,12 +14,12 @@ from drills.payloads import FULL, NOW, SLIM, full_box, live
 from server.readings import boxes, kept_boxes
 from server.readings.baseline import NO_BASELINE
 from server.readings.kept_boxes import KeptBoxes
-from server.upstream.kept_readings import KeptReadings
 
-from .reading_house import ReadingHouse, reading_houses
+from . import kept_texts
+from .kept_texts import WISHES, settled, text, text_anew
+from .reading_house import reading_houses
 
 MAKES = "server.readings.boxes.listed"
-LONG = 7 * 3600.0
 
 TIMES = (
     "2026-06-17T12:00:00",
@@ -29,7 +30,8 @@ TIMES = (
 )
 """At noon; before midnight; before and within hours that come twice, or never."""
 
-WISHES = ({}, {"live_data": False}, {"bypass": "manual"}, {"offline": True})
+
+kept_text = partial(kept_texts.kept_text, makes=MAKES)
 
 
 def asked(when: str) -> dict[str, dict[str, object]]:
@@ -42,41 +44,6 @@ def asked(when: str) -> dict[str, dict[str, object]]:
         "get_energy": {**days, "per": "hour"},
         "get_notifications": {"limit": 3},
     }
-
-
-def made_again(*_: object, **__: object) -> None:
-    raise AssertionError("the boxes were read again")
-
-
-async def nothing(*_: object) -> None:
-    """Find no reading that is kept."""
-
-
-async def text(house: ReadingHouse, name: str, arguments: dict[str, object]) -> str:
-    answer = await house.call(name, **arguments)
-    assert not answer.is_error, answer
-    (content,) = answer.content
-    return content.text
-
-
-async def kept_text(house: ReadingHouse, name: str, arguments: dict[str, object]) -> str:
-    """Return a result for which no box is read of the portal's answer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MAKES, made_again)
-        return await text(house, name, arguments)
-
-
-async def text_anew(house: ReadingHouse, name: str, arguments: dict[str, object]) -> str:
-    """Return a result that is made of the answers in the cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(KeptReadings, "find", nothing)
-        return await text(house, name, arguments)
-
-
-def settled(build, when: str, **wishes: object) -> ReadingHouse:
-    house = build(when)
-    house.live_ttl = LONG
-    return house.have(**wishes)
 
 
 @settings(max_examples=4, deadline=None)
@@ -95,10 +62,10 @@ async def test_what_begins_with_kept_boxes_is_byte_for_byte_what_their_answers_g
         if told:
             await house.read("get_notifications")
         for _ in range(2):
-            await text(house, name, arguments)
+            await text(house, name, **arguments)
         house.clock.time += moved
-        kept = await text(house, name, arguments)
-        assert kept == await text_anew(house, name, arguments)
+        kept = await text(house, name, **arguments)
+        assert kept == await text_anew(house, name, **arguments)
 
 
 @settings(max_examples=6, deadline=None)
@@ -113,12 +80,12 @@ async def test_after_any_step_of_the_clock_the_list_is_what_its_answers_give_the
     async with reading_houses() as build:
         house = settled(build, when, **wishes)
         for _ in range(2):
-            await text(house, "list_boxes", {})
+            await text(house, "list_boxes")
         for seconds in moved:
             house.clock.time += seconds
-            kept = await text(house, "list_boxes", {})
+            kept = await text(house, "list_boxes")
             if '"source":"live"' not in kept:  # a clock that is put back may end answers
-                assert kept == await text_anew(house, "list_boxes", {})
+                assert kept == await text_anew(house, "list_boxes")
 
 
 @pytest.mark.parametrize("name", sorted(asked(TIMES[0])))
@@ -128,9 +95,9 @@ async def test_boxes_are_read_once_for_all_tools_that_begin_with_them(name):
         calls = asked(TIMES[0])
         await house.read("get_notifications")
         for one in ("list_boxes", name):
-            await text(house, one, calls[one])
+            await text(house, one, **calls[one])
         house.clock.time += 30
-        kept = json.loads(await kept_text(house, name, calls[name]))
+        kept = json.loads(await kept_text(house, name, **calls[name]))
         if name == "list_boxes":
             (box,) = kept["boxes"]
             reported = datetime.fromisoformat(box["measured_at"]).timestamp()
@@ -141,9 +108,9 @@ async def test_notifications_that_came_since_are_in_the_bypasses_of_the_same_res
     async with reading_houses() as build:
         house = settled(build, TIMES[0], bypass="manual")
         for _ in range(2):
-            (before,) = json.loads(await text(house, "list_boxes", {}))["boxes"]
+            (before,) = json.loads(await text(house, "list_boxes"))["boxes"]
         told = await house.read("get_notifications")
-        (after,) = json.loads(await text(house, "list_boxes", {}))["boxes"]
+        (after,) = json.loads(await text(house, "list_boxes"))["boxes"]
         assert before["bypass"] is None
         assert told["bypasses"][0]["bypass"]["manual"]["state"] == "on"
         assert after["bypass"] == told["bypasses"][0]["bypass"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -16,13 +17,13 @@ from server.readings.live import live_data, live_data_of_report
 from server.readings.live_summary import LiveSummary, live_summary
 from server.readings.reported import Reported
 from server.upstream import portal_reader
-from server.upstream.kept_readings import KeptReadings
 from server.upstream.portal_reader import live_name
 
-from .reading_house import ReadingHouse, reading_houses
+from . import kept_texts
+from .kept_texts import LONG, WISHES, settled
+from .reading_house import reading_houses
 
 MAKES = "server.readings.live.live_data_of_report"
-LONG = 7 * 3600.0
 
 TIMES = (
     "2026-06-17T12:00:00",
@@ -35,42 +36,10 @@ TIMES = (
 )
 """At noon; at night; either side of midnight; before and within hours that come twice, or never."""
 
-WISHES = ({}, {"live_data": False}, {"bypass": "manual"}, {"offline": True})
 
-
-def made_again(*_: object, **__: object) -> None:
-    raise AssertionError("live data was made again")
-
-
-async def nothing(*_: object) -> None:
-    """Find no reading that is kept."""
-
-
-async def text(house: ReadingHouse, **arguments: object) -> str:
-    answer = await house.call("get_live_data", **arguments)
-    assert not answer.is_error, answer
-    (content,) = answer.content
-    return content.text
-
-
-async def kept_text(house: ReadingHouse, **arguments: object) -> str:
-    """Return a result for which live data is not made."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MAKES, made_again)
-        return await text(house, **arguments)
-
-
-async def text_anew(house: ReadingHouse, **arguments: object) -> str:
-    """Return a result that is made of the answers in the cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(KeptReadings, "find", nothing)
-        return await text(house, **arguments)
-
-
-def settled(build, when: str, **wishes: object) -> ReadingHouse:
-    house = build(when)
-    house.live_ttl = LONG
-    return house.have(**wishes)
+text = partial(kept_texts.text, name="get_live_data")
+text_anew = partial(kept_texts.text_anew, name="get_live_data")
+kept_text = partial(kept_texts.kept_text, name="get_live_data", makes=MAKES)
 
 
 @settings(max_examples=8, deadline=None)

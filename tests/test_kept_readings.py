@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -23,10 +24,12 @@ from server.upstream import kept_readings
 from server.upstream.kept_readings import KeptReadings, reading_of
 from server.upstream.single_flight import Fetched
 
+from . import kept_texts
 from .browser_worker import basic, browser_workers
 from .control_house import Clock
+from .kept_texts import made_again, text, text_anew
 from .local_accounts import local_accounts
-from .reading_house import ReadingHouse, reading_houses
+from .reading_house import reading_houses
 from .system import temporary_folder
 from .test_readings_live import anything
 from .test_valkey_client import client_over
@@ -41,35 +44,7 @@ TIMES = ("2026-06-17T12:00:00", "2026-06-17T23:57:30", "2026-03-29T01:57:30", "2
 OF_THE_CALL = {"source", "age_s"}
 """Fields that two calls may have otherwise, though the portal was asked once for both."""
 
-
-def made_again(*_: object) -> None:
-    raise AssertionError("a reading was made again")
-
-
-async def nothing(*_: object) -> None:
-    """Find no reading that is kept."""
-
-
-async def text(house: ReadingHouse, name: str, **arguments: object) -> str:
-    answer = await house.call(name, **arguments)
-    assert not answer.is_error, answer
-    (content,) = answer.content
-    assert json.loads(content.text) == answer.structured_content
-    return content.text
-
-
-async def kept_text(house: ReadingHouse, name: str, **arguments: object) -> str:
-    """Return a result for which nothing is made of an answer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MAKES, made_again)
-        return await text(house, name, **arguments)
-
-
-async def text_anew(house: ReadingHouse, name: str, **arguments: object) -> str:
-    """Return a result that is made of an answer in the cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(KeptReadings, "find", nothing)
-        return await text(house, name, **arguments)
+kept_text = partial(kept_texts.kept_text, makes=MAKES)
 
 
 def without(told: object, names: set[str]) -> object:

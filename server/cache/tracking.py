@@ -1,15 +1,15 @@
 """Which workers may have near copies of which accounts, and which changes were named to them.
 
-A worker that keeps near copies may give what it has read for `near_cache.COPY_LASTS` more. So
-each of its requests for something cached is noted here as it arrives, before anything is looked
-at, for somewhat longer than that. When an account changes, the notice `changed` names it to those
-that have read it, and they are noted no more. It goes before any reply that shows the change, on
-their own connections; and what has ended for somebody (a session, a handle, the absence of a lock)
-is reported to nobody before all of them have acknowledged the notices sent by then. A worker that
-does not within `ACKNOWLEDGE_SECONDS` is stopped or hung: its connection is ended, and by then its
-lease has run out (`near_cache` says why). One whose connection has ended, at this daemon or at the
-one before it, need not know of that yet. It is given the same time from its last request on,
-which is no earlier than it was sent.
+A worker that keeps near copies may give what it has read for `near_cache.COPY_LASTS` more. So each
+of its requests for something cached is noted here as it arrives, before anything else can happen,
+for somewhat longer than that. When an account changes, the notice `changed` names it to those that
+have read it, and they are noted no more. It goes before any reply that shows the change, on their
+own connections; and what has ended for somebody (a session, a handle, the absence of a lock) is
+reported to nobody before all of them have acknowledged the notices sent by then. A worker that does
+not within `ACKNOWLEDGE_SECONDS` is stopped or hung: its connection is ended, and by then its lease
+has run out (`near_cache` says why). One whose connection has ended, at this daemon or at the one
+before it, need not know of that yet. It is given the same time from its last request on, which is
+no earlier than it was sent.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn, cast
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
-from ..sources import GRANT, is_well_formed
+from ..sources import is_well_formed
 from ..state.limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS, SPELLED_SIZES
 from . import verbs
 from .hello import PROTOCOL
@@ -244,7 +244,7 @@ def is_login(message: Any) -> bool:
         and type(source) is str
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isprintable()
-        and (not source.startswith(GRANT) or is_well_formed(source))
+        and is_well_formed(source)
         and (budget is None or (type(budget) is bytes and len(budget) == KEY_BYTES))
     )
 

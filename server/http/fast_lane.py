@@ -172,9 +172,7 @@ class FastLane:
         content = f'"content":[{{"text":{text},"type":"text"}}],"isError":'
         if outcome.failure is None:
             structured = outcome.text
-            if (
-                "\\u" in text
-            ):  # as in most answers nothing was escaped, there is nothing to look for
+            if "\\u" in text:  # otherwise there is no such letter in it
                 structured = BEYOND_ASCII.sub(lambda one: json.dumps(one.group())[1:-1], structured)
             result = (
                 f'{content}false,"resultType":"complete","structuredContent":{structured},'
